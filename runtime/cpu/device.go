@@ -1,0 +1,80 @@
+// Package cpu holds the kernels that generated Go code calls on the CPU.
+//
+// A Device owns the worker pool, the packing buffers and the choice of
+// instruction set. Every kernel is a method of it, takes flat float32 slices
+// with explicit sizes, allocates nothing, and gives the same bits whatever the
+// number of workers: work is cut by shape, never by the number of workers, and
+// a reduction adds its parts in a fixed order.
+package cpu
+
+import "runtime"
+
+// A Device runs kernels. It is not safe for concurrent use.
+type Device struct {
+	pool  pool
+	tasks tasks
+	isa   isa
+	stats Stats
+	watch func(launch int, kernel string, finite bool)
+	count int // launches since Watch
+}
+
+// Stats counts what kernels did, for tests and reports.
+type Stats struct {
+	Launches        int64
+	GEMMs           int64 // matrix products launched
+	GEMMFLOPs       int64
+	AttentionBlocks int64 // key blocks visited by attention forward, summed over query blocks, heads and batch
+}
+
+// New makes a device with the given number of workers; 0 means GOMAXPROCS.
+func New(workers int) *Device {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	d := &Device{isa: detect()}
+	d.pool.start(workers)
+	d.tasks.init(workers)
+	return d
+}
+
+// Close ends the workers.
+func (d *Device) Close() { d.pool.stop() }
+
+// Workers is the number of goroutines that run kernels, the caller included.
+func (d *Device) Workers() int { return d.pool.workers }
+
+// Stats returns the counters and sets them to zero.
+func (d *Device) Stats() Stats {
+	s := d.stats
+	d.stats = Stats{}
+	return s
+}
+
+// Watch makes each following kernel report, when it ends, its number since
+// this call (from 0), its name and whether all elements of its results are
+// finite. Watch(nil) turns it off.
+func (d *Device) Watch(f func(launch int, kernel string, finite bool)) {
+	d.watch, d.count = f, 0
+}
+
+// launched is called once at the end of every kernel with its results.
+func (d *Device) launched(kernel string, results ...[]float32) {
+	d.stats.Launches++
+	if d.watch != nil {
+		d.report(kernel, results)
+	}
+}
+
+func (d *Device) report(kernel string, results [][]float32) {
+	finite := true
+	for _, r := range results {
+		for _, x := range r {
+			if x-x != 0 { // NaN or Inf
+				finite = false
+			}
+		}
+	}
+	d.watch(d.count, kernel, finite)
+	d.count++
+}

@@ -1,0 +1,12 @@
+package cpu
+
+// tasks holds one task value per kernel, reused at every launch.
+type tasks struct {
+	gemm  gemmTasks
+	model modelTasks
+}
+
+func (t *tasks) init(workers int) {
+	t.gemm.init(workers)
+	t.model.init(workers)
+}
