@@ -23,7 +23,7 @@ func elementwiseOps() []*Op {
 	bin := func(name, doc string, commutative bool, grad func(g *Grads, n *Node, a, b, y, d *Value)) *Op {
 		op := &Op{
 			Name: name, Doc: doc, Operands: []string{"a", "b"}, Results: []string{"y"},
-			Elementwise: true, Commutative: commutative,
+			Elementwise: true, Commutative: commutative, InPlace: map[int]int{0: 0},
 			Infer: func(n *Node) ([]Type, error) {
 				c := check(n).that(n.In(0).DType == n.In(1).DType, "operands have types %s and %s", n.In(0), n.In(1))
 				dims, ok := broadcastDims(n.In(0).Dims, n.In(1).Dims)

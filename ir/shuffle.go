@@ -1,0 +1,3 @@
+package ir
+
+func Shuffle(f *Func, seed uint64) {}
