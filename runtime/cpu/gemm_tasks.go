@@ -1,6 +1,10 @@
 package cpu
 
 // gemmTasks are the tasks of matrix products and of the optimiser.
-type gemmTasks struct{}
+type gemmTasks struct {
+	naive   naiveGemm
+	adamw   adamwTask
+	squares squaresTask
+}
 
 func (t *gemmTasks) init(workers int) {}
