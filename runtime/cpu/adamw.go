@@ -23,6 +23,7 @@ func (d *Device) AdamW(p, g, m, v []float32, h AdamWStep) {
 	}
 	n := len(p)
 	t := &d.tasks.gemm.adamw
+	t.isa = d.isa
 	t.p, t.g, t.m, t.v = p, g[:n], m[:n], v[:n]
 	t.c = adamwScalars{
 		decay: float32(1 - h.LR*h.WeightDecay),
@@ -33,7 +34,7 @@ func (d *Device) AdamW(p, g, m, v []float32, h AdamWStep) {
 		eps:  float32(h.Eps),
 		rate: float32(h.LR / (1 - math.Pow(h.Beta1, float64(h.Step)))),
 	}
-	d.run(t, (n+adamwChunk-1)/adamwChunk)
+	d.run(t, ceilDiv(n, adamwChunk))
 	t.p, t.g, t.m, t.v = nil, nil, nil, nil
 	d.launched("adamw", p, m, v)
 }
@@ -44,6 +45,7 @@ type adamwScalars struct {
 }
 
 type adamwTask struct {
+	isa        isa
 	p, g, m, v []float32
 	c          adamwScalars
 }
@@ -51,9 +53,11 @@ type adamwTask struct {
 func (t *adamwTask) do(chunk, _ int) {
 	lo := chunk * adamwChunk
 	hi := min(lo+adamwChunk, len(t.p))
-	adamwPortable(t.p[lo:hi], t.g[lo:hi], t.m[lo:hi], t.v[lo:hi], &t.c)
+	adamwUpdate(t.isa, t.p[lo:hi], t.g[lo:hi], t.m[lo:hi], t.v[lo:hi], &t.c)
 }
 
+// adamwPortable defines the update. Conversions keep the compiler from fusing
+// multiply and add, so all instruction sets give the same bits.
 func adamwPortable(p, g, m, v []float32, c *adamwScalars) {
 	g, m, v = g[:len(p)], m[:len(p)], v[:len(p)]
 	for i := range p {

@@ -2,9 +2,12 @@ package cpu
 
 // gemmTasks are the tasks of matrix products and of the optimiser.
 type gemmTasks struct {
-	naive   naiveGemm
+	product gemmTask
+	dot     dotTask
 	adamw   adamwTask
 	squares squaresTask
 }
 
-func (t *gemmTasks) init(workers int) {}
+func (t *gemmTasks) init(workers int) {
+	t.product.init(patienceFor(workers))
+}
