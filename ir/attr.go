@@ -104,8 +104,8 @@ func (n *Node) attr(name string) any {
 	panic(fmt.Sprintf("ir: %s has no attribute %s", n.Op.Name, name))
 }
 
-// formatAttr prints one value so that the parser reads it back exactly.
-func formatAttr(v any) string {
+// FormatAttr prints one value so that the parser reads it back exactly.
+func FormatAttr(v any) string {
 	switch x := v.(type) {
 	case int64:
 		return strconv.FormatInt(x, 10)

@@ -132,7 +132,7 @@ func (n *Node) String() string {
 		if first {
 			sep = " {"
 		}
-		fmt.Fprintf(&b, "%s%s = %s", sep, a.Name, formatAttr(v))
+		fmt.Fprintf(&b, "%s%s = %s", sep, a.Name, FormatAttr(v))
 		first = false
 	}
 	if !first {

@@ -10,13 +10,14 @@ import (
 // SpecialiseKV turns @logits over whole sequences into @decode over a flat
 // list of tokens, each with its position and the number of its sequence:
 //
-//	%pos = iota()                    ──▶  parameter %pos [T]
+//	%pos = iota()                    ──▶  parameter %pos [N]
 //	attention(q, k, v)               ──▶  attention_kv(q, k, v, pos, seq, table, !kv)
 //	logits of every token            ──▶  logits of the R rows that %want names
 //
 // The cache is state in blocks [blocks, 2, kv_heads, block, d] with a table of
 // blocks for each sequence, so ragged batches and shared prefixes are the same
-// program (Kwon et al. 2023).
+// program (Kwon et al. 2023). N tokens come in one step, of up to S sequences
+// with up to M cache blocks each.
 var SpecialiseKV = Pass{
 	Name: "specialise_kv", Doc: "Turns whole-sequence attention into attention over a block-wise KV cache.",
 	Run: specialiseKV, Required: true,
@@ -29,12 +30,10 @@ func specialiseKV(u *Unit) error {
 		return fmt.Errorf("specialise_kv: the module has no function @logits")
 	}
 	f.Name = "decode"
-	m.Dims = []ir.DimDecl{
-		{Name: "T", Min: 1, Max: u.Config.Dims["T"]},
-		{Name: "R", Min: 1, Max: u.Config.Dims["R"]},
-		{Name: "S", Min: 1, Max: u.Config.Dims["S"]},
-		{Name: "M", Min: 1, Max: u.Config.Dims["M"]},
-		{Name: "blocks", Min: 1, Max: u.Config.Dims["blocks"]},
+	m.Dims = []ir.DimDecl{{Name: "N", Min: 1, Max: u.Config.Dims["N"]}, {Name: "R", Min: 1, Max: u.Config.Dims["R"]}}
+	for _, name := range []string{"S", "M", "blocks"} {
+		n := u.Config.Dims[name]
+		m.Dims = append(m.Dims, ir.DimDecl{Name: name, Min: n, Max: n})
 	}
 	// A flat list of tokens is a batch of one: B becomes 1 everywhere.
 	*m = *ir.Clone(m, map[string]int64{"B": 1})
@@ -42,9 +41,9 @@ func specialiseKV(u *Unit) error {
 	k := &kvSpecialiser{u: u, block: u.Config.Dims["block"]}
 	b := ir.NewBuilder(f)
 	i32 := func(dims ...ir.Dim) ir.Type { return ir.TensorOf(ir.I32, dims...) }
-	T, R := ir.Sym("T"), ir.Sym("R")
-	k.pos = b.Param("pos", i32(T))
-	k.seq = b.Param("seq", i32(T))
+	N, R := ir.Sym("N"), ir.Sym("R")
+	k.pos = b.Param("pos", i32(N))
+	k.seq = b.Param("seq", i32(N))
 	k.table = b.Param("table", i32(ir.Sym("S"), ir.Sym("M")))
 	k.want = b.Param("want", i32(R))
 	if err := k.positions(f); err != nil {
@@ -75,7 +74,7 @@ type kvSpecialiser struct {
 	pos, seq, table, want *ir.Value
 }
 
-// positions replaces the iota that counts positions. Every other use of T as
+// positions replaces the iota that counts positions. Every other use of N as
 // an index would be wrong over flat tokens and is refused.
 func (k *kvSpecialiser) positions(f *ir.Func) error {
 	for _, n := range slices.Clone(f.Nodes) {
@@ -173,7 +172,7 @@ func (k *kvSpecialiser) pickRows(f *ir.Func, i int, x *ir.Value) {
 	want := f.Params[len(f.Params)-1]
 	b := ir.NewBuilder(f)
 	width := x.Type.Last()
-	rows := b.Reshape(x.Name+".rows", x, ir.Sym("T"), width)
+	rows := b.Reshape(x.Name+".rows", x, ir.Sym("N"), width)
 	picked := b.Op("gather", x.Name+".picked", nil, rows, want)
 	picked = b.Reshape(x.Name+".want", picked, ir.Const(1), ir.Sym("R"), width)
 	made := b.Nodes

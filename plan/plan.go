@@ -279,3 +279,31 @@ func (p *Plan) FindWeight(name string) *Weight {
 	}
 	return p.Weights[i]
 }
+
+// ModelFLOPsPerToken is the work of training on one token as the papers count
+// it: three times the forward's matrix products, causal attention counted
+// half, which is 6·(parameters of matrix products) + 6·L·h·s. It is 0 for a
+// plan without training.
+func (p *Plan) ModelFLOPsPerToken() int64 {
+	q := p.Program("eval")
+	if q == nil {
+		return 0
+	}
+	var f int64
+	var visit func(items []Item, times int64)
+	visit = func(items []Item, times int64) {
+		for _, it := range items {
+			switch x := it.(type) {
+			case *Loop:
+				visit(x.Body, times*int64(x.To-x.From))
+			case *Launch:
+				if o := ir.Lookup(x.Op); o != nil && (o.Expensive || x.Op == "linear_xent") {
+					f += x.FLOPs * times
+				}
+			}
+		}
+	}
+	visit(q.Items, 1)
+	n := p.Sizes()
+	return 3 * f / (n["B"] * n["T"])
+}

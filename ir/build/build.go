@@ -17,18 +17,20 @@ import (
 const Stack = "layers"
 
 // Train builds the module whose function @loss(%tokens, %targets) gives the
-// mean cross-entropy of the spec's network in nats.
-func Train(s *specs.Spec) (*ir.Module, error) { return newBuilder(s).module("loss") }
+// mean cross-entropy of the spec's network in nats, over B sequences of T
+// tokens.
+func Train(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "T").module("loss") }
 
 // Infer builds the module whose function @logits(%tokens) gives the network's
-// result.
-func Infer(s *specs.Spec) (*ir.Module, error) { return newBuilder(s).module("logits") }
+// result, over B sequences of N tokens.
+func Infer(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "N").module("logits") }
 
 // builder builds one function of the module at a time.
 type builder struct {
 	spec *specs.Spec
 	m    *ir.Module
 	errs *diag.List
+	time ir.Dim // the dimension that positions run along
 
 	b      *ir.Builder
 	values map[string]*ir.Value
@@ -44,13 +46,14 @@ type layerScope struct {
 	params     map[string]*ir.Value
 }
 
-func newBuilder(s *specs.Spec) *builder {
+func newBuilder(s *specs.Spec, time string) *builder {
 	return &builder{
 		spec: s,
+		time: ir.Sym(time),
 		errs: &diag.List{},
 		m: &ir.Module{Name: s.Name, Dims: []ir.DimDecl{
 			{Name: "B", Min: 1, Max: 1 << 20},
-			{Name: "T", Min: 1, Max: int64(s.Model.Context)},
+			{Name: time, Min: 1, Max: int64(s.Model.Context)},
 		}},
 	}
 }
@@ -59,11 +62,11 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 	f := &ir.Func{Name: entry, Role: ir.RoleMain}
 	c.m.Funcs = append(c.m.Funcs, f)
 	c.begin(f)
-	tokens := c.b.Param("tokens", ir.TensorOf(ir.I32, ir.Sym("B"), ir.Sym("T")))
+	tokens := c.b.Param("tokens", ir.TensorOf(ir.I32, ir.Sym("B"), c.time))
 	c.values["tokens"] = tokens
 	out := c.nodes(c.spec.Model.Network)
 	if out != nil {
-		want := ir.TensorOf(ir.F32, ir.Sym("B"), ir.Sym("T"), ir.Const(int64(c.spec.Model.Vocab)))
+		want := ir.TensorOf(ir.F32, ir.Sym("B"), c.time, ir.Const(int64(c.spec.Model.Vocab)))
 		if !out.Type.Equal(want) {
 			c.errorf(c.node, "the network ends in %s, want logits of type %s", out.Type, want)
 		}
@@ -177,7 +180,7 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
 	f := &ir.Func{Name: "layer", Role: ir.RoleLayer}
 	c.m.Funcs = append(c.m.Funcs, f)
-	l := &builder{spec: c.spec, m: c.m, errs: c.errs, main: c,
+	l := &builder{spec: c.spec, m: c.m, errs: c.errs, time: c.time, main: c,
 		layer: &layerScope{layers: n.Layers, params: map[string]*ir.Value{}}}
 	l.begin(f)
 	l.values["x"] = l.b.Param("x", x.Type)

@@ -1,3 +1,0 @@
-package ir
-
-func Shuffle(f *Func, seed uint64) {}
