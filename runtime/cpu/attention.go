@@ -60,9 +60,9 @@ func newAttentionShape(d *Device, ldq, ldk, ldv, batch, T, heads, kvHeads, hd in
 
 func (t *attentionShape) check(q, k, v []float32) {
 	rows := t.batch * t.T
-	t.q = matrix(q, rows, t.ldq, t.heads*t.hd)
-	t.k = matrix(k, rows, t.ldk, t.kvHeads*t.hd)
-	t.v = matrix(v, rows, t.ldv, t.kvHeads*t.hd)
+	t.q = view(q, rows, t.ldq, t.heads*t.hd)
+	t.k = view(k, rows, t.ldk, t.kvHeads*t.hd)
+	t.v = view(v, rows, t.ldv, t.kvHeads*t.hd)
 }
 
 // padded reports whether a head is not a whole number of vectors, so that tiles

@@ -18,9 +18,9 @@ func (d *Device) AttentionGrad(dq []float32, lddq int, dk []float32, lddk int, d
 	}
 	t.check(q, k, v)
 	rows := batch * T
-	t.dq = matrix(dq, rows, lddq, heads*hd)
-	t.dk = matrix(dk, rows, lddk, kvHeads*hd)
-	t.dv = matrix(dv, rows, lddv, kvHeads*hd)
+	t.dq = view(dq, rows, lddq, heads*hd)
+	t.dk = view(dk, rows, lddk, kvHeads*hd)
+	t.dv = view(dv, rows, lddv, kvHeads*hd)
 	t.dO, t.o, t.lse = do[:rows*heads*hd], o[:rows*heads*hd], lse[:batch*heads*T]
 	d.tasks.model.tileScratch(t.backwardScratch())
 	// One pass over the tiles per sequence and key head computes everything.

@@ -74,8 +74,8 @@ func extent(rows, ld, cols int) int {
 	return (rows-1)*ld + cols
 }
 
-// matrix checks that x holds a strided matrix and cuts it to its extent.
-func matrix(x []float32, rows, ld, cols int) []float32 {
+// view checks that x holds a strided matrix and cuts it to its extent.
+func view(x []float32, rows, ld, cols int) []float32 {
 	if ld < cols {
 		panic("cpu: distance between rows below their width")
 	}
