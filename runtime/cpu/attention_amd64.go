@@ -22,6 +22,12 @@ func gradTile512(s, dp unsafe.Pointer, rows int, lse, delta unsafe.Pointer, scal
 //go:noescape
 func gradTile256(s, dp unsafe.Pointer, rows int, lse, delta unsafe.Pointer, scale float32)
 
+//go:noescape
+func rowDots512(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n int)
+
+//go:noescape
+func rowDots256(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n int)
+
 func tileMul(l isa, c []float32, ldc int, a []float32, ars, aks int, b []float32, ldb int, m, n, k int, acc bool) {
 	if l == portable || n%lanes != 0 || m == 0 || n == 0 || k == 0 {
 		tileMulGo(c, ldc, a, ars, aks, b, ldb, m, n, k, acc)
@@ -56,6 +62,19 @@ func gradTile(l isa, s, dp []float32, rows int, lse, delta *[lanes]float32, scal
 		gradTile512(ptr(s), ptr(dp), rows, unsafe.Pointer(lse), unsafe.Pointer(delta), scale)
 	} else {
 		gradTile256(ptr(s), ptr(dp), rows, unsafe.Pointer(lse), unsafe.Pointer(delta), scale)
+	}
+}
+
+func rowDots(l isa, out, x []float32, ldx int, y []float32, ldy, rows, n int) {
+	if l == portable || rows == 0 || n == 0 || n%8 != 0 {
+		rowDotsGo(out, x, ldx, y, ldy, rows, n)
+		return
+	}
+	out, x, y = out[:rows], x[:(rows-1)*ldx+n], y[:(rows-1)*ldy+n]
+	if l == avx512 && n%16 == 0 {
+		rowDots512(ptr(out), ptr(x), ldx, ptr(y), ldy, rows, n)
+	} else {
+		rowDots256(ptr(out), ptr(x), ldx, ptr(y), ldy, rows, n)
 	}
 }
 

@@ -704,6 +704,44 @@ row0:
 	VZEROUPPER
 	RET
 
+// func rowDots512(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n int)
+TEXT ·rowDots512(SB), NOSPLIT, $0-56
+	MOVQ out+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ ldx+16(FP), R8
+	MOVQ y+24(FP), DX
+	MOVQ ldy+32(FP), R9
+	MOVQ rows+40(FP), R10
+	MOVQ n+48(FP), R11
+	SHLQ $2, R8
+	SHLQ $2, R9
+	SHLQ $2, R11
+row:
+	VPXORD Z0, Z0, Z0
+	XORQ BX, BX
+loop:
+	VMOVUPS (SI)(BX*1), Z1
+	VFMADD231PS (DX)(BX*1), Z1, Z0
+	ADDQ $64, BX
+	CMPQ BX, R11
+	JLT loop
+	VEXTRACTF64X4 $1, Z0, Y1
+	VADDPS Y1, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDPS X1, X0, X0
+	VMOVSS X0, (DI)
+	ADDQ $4, DI
+	ADDQ R8, SI
+	ADDQ R9, DX
+	DECQ R10
+	JNE row
+	VZEROUPPER
+	RET
+
 // func tileMul256(c unsafe.Pointer, ldc int, a unsafe.Pointer, ars, aks int, b unsafe.Pointer, ldb, m, n, k, add int)
 TEXT ·tileMul256(SB), NOSPLIT, $0-88
 	MOVQ ldc+8(FP), R8
@@ -1045,5 +1083,41 @@ row1:
 	ADDQ $256, BX
 	DECQ CX
 	JNE row1
+	VZEROUPPER
+	RET
+
+// func rowDots256(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n int)
+TEXT ·rowDots256(SB), NOSPLIT, $0-56
+	MOVQ out+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ ldx+16(FP), R8
+	MOVQ y+24(FP), DX
+	MOVQ ldy+32(FP), R9
+	MOVQ rows+40(FP), R10
+	MOVQ n+48(FP), R11
+	SHLQ $2, R8
+	SHLQ $2, R9
+	SHLQ $2, R11
+row:
+	VXORPS Y0, Y0, Y0
+	XORQ BX, BX
+loop:
+	VMOVUPS (SI)(BX*1), Y1
+	VFMADD231PS (DX)(BX*1), Y1, Y0
+	ADDQ $32, BX
+	CMPQ BX, R11
+	JLT loop
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDPS X1, X0, X0
+	VMOVSS X0, (DI)
+	ADDQ $4, DI
+	ADDQ R8, SI
+	ADDQ R9, DX
+	DECQ R10
+	JNE row
 	VZEROUPPER
 	RET

@@ -17,3 +17,7 @@ func gradTile(_ isa, s, dp []float32, rows int, lse, delta *[lanes]float32, scal
 func transpose(_ isa, y, x []float32, ldx, rows, cols int, scale float32) {
 	transposeGo(y, x, ldx, rows, cols, scale)
 }
+
+func rowDots(_ isa, out, x []float32, ldx int, y []float32, ldy, rows, n int) {
+	rowDotsGo(out, x, ldx, y, ldy, rows, n)
+}

@@ -9,6 +9,7 @@ func emitAttention(a *asm) {
 		emitTileMul(a, v)
 		emitSoftmaxTile(a, v)
 		emitGradTile(a, v)
+		emitRowDots(a, v)
 	}
 }
 
@@ -178,5 +179,22 @@ func emitGradTile(a *asm, v vector) {
 		a.op("VMOVUPS %s, %d(BX)", c.r(d), at)
 		a.op("ADDQ $%[1]d, AX; ADDQ $%[1]d, BX; DECQ CX; JNE row%[2]d", tileStride, col)
 	}
+	a.ret()
+}
+
+// emitRowDots emits the dot products of corresponding rows of two matrices, for
+// n a multiple of the lanes.
+func emitRowDots(a *asm, v vector) {
+	a.f("rowDots"+v.suffix, "(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n int)", 56)
+	a.op("MOVQ out+0(FP), DI; MOVQ x+8(FP), SI; MOVQ ldx+16(FP), R8; MOVQ y+24(FP), DX; MOVQ ldy+32(FP), R9")
+	a.op("MOVQ rows+40(FP), R10; MOVQ n+48(FP), R11; SHLQ $2, R8; SHLQ $2, R9; SHLQ $2, R11")
+	a.label("row")
+	v.zero(a, 0)
+	a.op("XORQ BX, BX")
+	a.label("loop")
+	a.op("VMOVUPS (SI)(BX*1), %[1]s; VFMADD231PS (DX)(BX*1), %[1]s, %[2]s", v.r(1), v.r(0))
+	a.op("ADDQ $%d, BX; CMPQ BX, R11; JLT loop", v.bytes())
+	foldLanes(a, v, "VADDPS")
+	a.op("VMOVSS X0, (DI); ADDQ $4, DI; ADDQ R8, SI; ADDQ R9, DX; DECQ R10; JNE row")
 	a.ret()
 }

@@ -282,11 +282,16 @@ func (e *elements) sums(n int) {
 
 // fold combines the lanes of register 0 and returns the result.
 func (e *elements) fold(name string) {
-	if e.v.lanes == 16 {
-		e.op("VEXTRACTF64X4 $1, Z0, Y1; %s Y1, Y0, Y0", name)
-	}
-	e.op("VEXTRACTF128 $1, Y0, X1; %s X1, X0, X0", name)
-	e.op("VPERMILPS $0x0e, X0, X1; %s X1, X0, X0", name)
-	e.op("VPERMILPS $0x01, X0, X1; %s X1, X0, X0", name)
+	foldLanes(e.asm, e.v, name)
 	e.op("VMOVSS X0, ret+%d(FP)", e.retOff)
+}
+
+// foldLanes combines the lanes of register 0 in its lowest.
+func foldLanes(a *asm, v vector, name string) {
+	if v.lanes == 16 {
+		a.op("VEXTRACTF64X4 $1, Z0, Y1; %s Y1, Y0, Y0", name)
+	}
+	a.op("VEXTRACTF128 $1, Y0, X1; %s X1, X0, X0", name)
+	a.op("VPERMILPS $0x0e, X0, X1; %s X1, X0, X0", name)
+	a.op("VPERMILPS $0x01, X0, X1; %s X1, X0, X0", name)
 }
