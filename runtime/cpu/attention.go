@@ -1,7 +1,5 @@
 package cpu
 
-import "math"
-
 // Attention computes, for each sequence of a batch and each query head,
 //
 //	o = softmax(scale·q·kᵀ, masked)·v
@@ -60,9 +58,9 @@ func newAttentionShape(d *Device, ldq, ldk, ldv, batch, T, heads, kvHeads, hd in
 
 func (t *attentionShape) check(q, k, v []float32) {
 	rows := t.batch * t.T
-	t.q = matrix(q, rows, t.ldq, t.heads*t.hd)
-	t.k = matrix(k, rows, t.ldk, t.kvHeads*t.hd)
-	t.v = matrix(v, rows, t.ldv, t.kvHeads*t.hd)
+	t.q = view(q, rows, t.ldq, t.heads*t.hd)
+	t.k = view(k, rows, t.ldk, t.kvHeads*t.hd)
+	t.v = view(v, rows, t.ldv, t.kvHeads*t.hd)
 }
 
 // padded reports whether a head is not a whole number of vectors, so that tiles
@@ -124,11 +122,12 @@ type attentionTask struct {
 
 func (t *attentionTask) forwardScratch() int { return t.hd*tileQ + tileK*tileQ + 2*tileQ*t.hp }
 
-// do computes one block of queries of one head. Blocks late in a sequence,
-// which see most keys, come first, so that workers end together.
+// do computes one block of queries of one head. Chunks of a head follow each
+// other, since they read the same keys and values; its late blocks, which see
+// most of them, come first, so that workers end together.
 func (t *attentionTask) do(chunk, worker int) {
-	qi := t.blocks - 1 - chunk/(t.batch*t.heads)
-	b, h := chunk%(t.batch*t.heads)/t.heads, chunk%t.heads
+	qi := t.blocks - 1 - chunk%t.blocks
+	b, h := chunk/t.blocks/t.heads, chunk/t.blocks%t.heads
 	q0 := qi * tileQ
 	nq := min(tileQ, t.T-q0)
 	row := b * t.T // first row of the sequence
@@ -161,7 +160,7 @@ func (t *attentionTask) do(chunk, worker int) {
 	for i := range nq {
 		out := t.o[((row+q0+i)*t.heads+h)*t.hd:][:t.hd]
 		vecScale(t.isa, out, o[i*t.hp:][:t.hd], 1/sum[i])
-		t.lse[(b*t.heads+h)*t.T+q0+i] = float32((float64(m[i]) + math.Log2(float64(sum[i]))) * ln2)
+		t.lse[(b*t.heads+h)*t.T+q0+i] = float32(float64(m[i])*ln2 + logOf(sum[i]))
 	}
 }
 

@@ -1,5 +1,10 @@
 package cpu
 
+import (
+	"runtime"
+	"sync/atomic"
+)
+
 // AttentionGrad is the backward of Attention. From the gradient do of o, and o,
 // lse, q, k and v, it computes dq, dk and dv; the sizes are those of Attention,
 // do and o contiguous. Probabilities are computed again, tile by tile, from the
@@ -18,44 +23,37 @@ func (d *Device) AttentionGrad(dq []float32, lddq int, dk []float32, lddk int, d
 	}
 	t.check(q, k, v)
 	rows := batch * T
-	t.dq = matrix(dq, rows, lddq, heads*hd)
-	t.dk = matrix(dk, rows, lddk, kvHeads*hd)
-	t.dv = matrix(dv, rows, lddv, kvHeads*hd)
+	t.dq = view(dq, rows, lddq, heads*hd)
+	t.dk = view(dk, rows, lddk, kvHeads*hd)
+	t.dv = view(dv, rows, lddv, kvHeads*hd)
 	t.dO, t.o, t.lse = do[:rows*heads*hd], o[:rows*heads*hd], lse[:batch*heads*T]
 	d.tasks.model.tileScratch(t.backwardScratch())
-	// One pass over the tiles per sequence and key head computes everything.
-	// Where there are few of those, a pass for dk and dv, cut by blocks of keys,
-	// and one for dq, cut by blocks of queries, find more to do at a time,
-	// though they compute the scores twice.
-	if n := batch * kvHeads; n >= fewKeyHeads {
-		d.run(t, n)
-	} else {
-		t.part = keysOnly
-		d.run(t, n*t.blocks)
-		t.part = queriesOnly
-		d.run(t, batch*heads*t.blocks)
+	// A chunk is a key head of a sequence. If those do not keep the workers
+	// busy, it is one block of its keys.
+	n, workers := batch*kvHeads, d.Workers()
+	t.split = n%workers != 0 && n < 4*workers
+	if t.split {
+		n *= t.blocks
+		if len(d.tasks.model.progress) < n {
+			d.tasks.model.progress = make([]atomic.Int64, n)
+		}
+		t.progress = d.tasks.model.progress[:n]
+		for i := range t.progress {
+			t.progress[i].Store(0)
+		}
 	}
+	d.run(t, n)
 	d.launchedRows("attention_grad", rows, strided{t.dq, lddq, heads * hd}, strided{t.dk, lddk, kvHeads * hd}, strided{t.dv, lddv, kvHeads * hd})
 }
-
-const fewKeyHeads = 4
-
-// gradPart says which gradients a pass computes.
-type gradPart uint8
-
-const (
-	allGrads gradPart = iota
-	keysOnly
-	queriesOnly
-)
 
 type attentionGradTask struct {
 	attentionShape
 	dq, dk, dv       []float32
 	lddq, lddk, lddv int
 	dO, o, lse       []float32
-	part             gradPart
 	tiles            [][]float32
+	split            bool
+	progress         []atomic.Int64 // by chunk, if split: steps done, of group·blocks
 }
 
 func (t *attentionGradTask) backwardScratch() int {
@@ -88,40 +86,58 @@ func (t *attentionGradTask) cutTiles(g *gradTiles, worker int) {
 	}
 }
 
+// do computes all gradients of one key head, or if split, the share of one of
+// its blocks of keys. Either way the tiles that share a row of dq, dk or dv add
+// to it in one and the same order, so the bits are the same.
 func (t *attentionGradTask) do(chunk, worker int) {
 	var g gradTiles
 	t.cutTiles(&g, worker)
-	switch t.part {
-	case allGrads:
-		b, kh := chunk/t.kvHeads, chunk%t.kvHeads
-		for h := kh * t.group; h < (kh+1)*t.group; h++ {
-			for qi := range t.blocks {
-				t.prepare(&g, b, h, qi)
-				first, end := t.keyBlocks(qi)
-				for ki := first; ki < end; ki++ {
-					t.tile(&g, b, h, qi, ki)
-				}
+	if t.split {
+		t.keyBlock(&g, chunk)
+		return
+	}
+	b, kh := chunk/t.kvHeads, chunk%t.kvHeads
+	for h := kh * t.group; h < (kh+1)*t.group; h++ {
+		for qi := range t.blocks {
+			t.prepare(&g, b, h, qi)
+			first, end := t.keyBlocks(qi)
+			for ki := first; ki < end; ki++ {
+				t.tile(&g, b, h, qi, ki)
 			}
 		}
-	case keysOnly:
-		// Early blocks of keys are seen by most queries.
-		ki := chunk / (t.batch * t.kvHeads)
-		b, kh := chunk%(t.batch*t.kvHeads)/t.kvHeads, chunk%t.kvHeads
-		for h := kh * t.group; h < (kh+1)*t.group; h++ {
-			for qi := range t.blocks {
-				if first, end := t.keyBlocks(qi); first <= ki && ki < end {
-					t.prepare(&g, b, h, qi)
-					t.tile(&g, b, h, qi, ki)
+	}
+}
+
+// keyBlock goes through the blocks of queries that see one block of keys. It
+// adds to a block of dq after the keys before it have, one step behind: so all
+// blocks of keys are under way at the same time.
+func (t *attentionGradTask) keyBlock(g *gradTiles, chunk int) {
+	ki := chunk % t.blocks
+	b, kh := chunk/t.blocks/t.kvHeads, chunk/t.blocks%t.kvHeads
+	for i := range t.group {
+		h := kh*t.group + i
+		for qi := range t.blocks {
+			step := int64(i*t.blocks + qi + 1)
+			if first, end := t.keyBlocks(qi); first <= ki && ki < end {
+				t.prepare(g, b, h, qi)
+				if ki > first {
+					waitFor(&t.progress[chunk-1], step)
 				}
+				t.tile(g, b, h, qi, ki)
 			}
+			t.progress[chunk].Store(step)
 		}
-	case queriesOnly:
-		qi := t.blocks - 1 - chunk/(t.batch*t.heads)
-		b, h := chunk%(t.batch*t.heads)/t.heads, chunk%t.heads
-		t.prepare(&g, b, h, qi)
-		first, end := t.keyBlocks(qi)
-		for ki := first; ki < end; ki++ {
-			t.tile(&g, b, h, qi, ki)
+	}
+}
+
+// waitFor waits until n reaches least, which an earlier chunk of the same
+// launch sees to.
+func waitFor(n *atomic.Int64, least int64) {
+	for spins := 0; n.Load() < least; spins++ {
+		if spins < 100 {
+			pause(1)
+		} else {
+			runtime.Gosched()
 		}
 	}
 }
@@ -138,8 +154,8 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 	lse := t.lse[(b*t.heads+h)*t.T+q0:][:nq]
 	for i, l := range lse {
 		g.lse[i] = l * log2e
-		g.delta[i] = vecDot(t.isa, do[i*width:][:t.hd], o[i*width:][:t.hd])
 	}
+	rowDots(t.isa, g.delta[:], do, width, o, width, nq, t.hd)
 	// Lanes without a query get probabilities 2^0 of nothing: finite, unused.
 	clear(g.lse[nq:])
 	clear(g.delta[nq:])
@@ -168,38 +184,44 @@ func (t *attentionGradTask) tile(g *gradTiles, b, h, qi, ki int) {
 	for c := 0; c < nq; c += lanes {
 		gradTile(t.isa, g.s[c:], g.dp[c:], keysOf(c, nk, diagonal), (*[lanes]float32)(g.lse[c:]), (*[lanes]float32)(g.delta[c:]), t.scale)
 	}
-	if t.part != queriesOnly {
-		// The first block of queries that sees these keys: with a causal mask
-		// the diagonal one.
-		more := h%t.group != 0 || (t.causal && qi != ki) || (!t.causal && qi != 0)
-		dk, dv := t.dk[rowK*t.lddk+kv:], t.dv[rowK*t.lddv+kv:]
-		step := nk
-		if diagonal {
-			step = lanes
-		}
-		for r := 0; r < nk; r += step {
-			c, rows := 0, min(step, nk-r)
-			if diagonal {
-				c = r // earlier queries do not see these keys
-			}
-			t.product(g, dv[r*t.lddv:], t.lddv, g.s[r*tileQ+c:], tileQ, 1, g.do[c*g.lddo:], g.lddo, rows, nq-c, more)
-			t.product(g, dk[r*t.lddk:], t.lddk, g.dp[r*tileQ+c:], tileQ, 1, g.q[c*g.ldq:], g.ldq, rows, nq-c, more)
-		}
+	t.gradKeys(g, h, qi, ki, rowK, kv, nq, nk, diagonal)
+	t.gradQueries(g, b, h, qi, ki, k, nq, nk, diagonal)
+}
+
+// gradKeys adds pᵀ·do to dv and dsᵀ·q to dk.
+func (t *attentionGradTask) gradKeys(g *gradTiles, h, qi, ki, rowK, kv, nq, nk int, diagonal bool) {
+	// The first block of queries that sees these keys, with a causal mask the
+	// one on the diagonal, stores.
+	more := h%t.group != 0 || (t.causal && qi != ki) || (!t.causal && qi != 0)
+	dk, dv := t.dk[rowK*t.lddk+kv:], t.dv[rowK*t.lddv+kv:]
+	step := nk
+	if diagonal {
+		step = lanes
 	}
-	if t.part != keysOnly {
-		first, _ := t.keyBlocks(qi)
-		dq := t.dq[(b*t.T+q0)*t.lddq+h*t.hd:]
-		ldk := t.ldk
-		if t.padded() {
-			k, ldk = padRows(g.kp, t.hp, k, ldk, nk, t.hd), t.hp
-		}
-		step := nq
+	for r := 0; r < nk; r += step {
+		c, rows := 0, min(step, nk-r)
 		if diagonal {
-			step = lanes
+			c = r // earlier queries do not see these keys
 		}
-		for c := 0; c < nq; c += step {
-			t.product(g, dq[c*t.lddq:], t.lddq, g.dp[c:], 1, tileQ, k, ldk, min(step, nq-c), keysOf(c, nk, diagonal), ki > first)
-		}
+		t.product(g, dv[r*t.lddv:], t.lddv, g.s[r*tileQ+c:], tileQ, 1, g.do[c*g.lddo:], g.lddo, rows, nq-c, more)
+		t.product(g, dk[r*t.lddk:], t.lddk, g.dp[r*tileQ+c:], tileQ, 1, g.q[c*g.ldq:], g.ldq, rows, nq-c, more)
+	}
+}
+
+// gradQueries adds ds·k to dq.
+func (t *attentionGradTask) gradQueries(g *gradTiles, b, h, qi, ki int, k []float32, nq, nk int, diagonal bool) {
+	first, _ := t.keyBlocks(qi)
+	q0, ldk := qi*tileQ, t.ldk
+	dq := t.dq[(b*t.T+q0)*t.lddq+h*t.hd:]
+	if t.padded() {
+		k, ldk = padRows(g.kp, t.hp, k, ldk, nk, t.hd), t.hp
+	}
+	step := nq
+	if diagonal {
+		step = lanes
+	}
+	for c := 0; c < nq; c += step {
+		t.product(g, dq[c*t.lddq:], t.lddq, g.dp[c:], 1, tileQ, k, ldk, min(step, nq-c), keysOf(c, nk, diagonal), ki > first)
 	}
 }
 

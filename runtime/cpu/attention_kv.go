@@ -11,7 +11,7 @@ func (d *Device) AttentionKV(o []float32, q []float32, ldq int, cache []float32,
 	t := &d.tasks.model.attentionKV
 	*t = attentionKVTask{
 		kvCache: kvCache{cache, kvHeads, hd, block, pos[:tokens], seq[:tokens], table, maxBlocks},
-		isa:     d.isa, o: o[:tokens*heads*hd], q: matrix(q, tokens, ldq, heads*hd), ldq: ldq, heads: heads,
+		isa:     d.isa, o: o[:tokens*heads*hd], q: view(q, tokens, ldq, heads*hd), ldq: ldq, heads: heads,
 		scale: scale, window: window, tiles: d.tasks.model.tiles,
 	}
 	d.tasks.model.tileScratch(block)

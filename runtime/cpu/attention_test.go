@@ -157,17 +157,17 @@ func TestAttentionPoisonedFuture(t *testing.T) {
 		want := append([]float32(nil), o[:n]...)
 		for r := 2 * tileK; r < c.T; r++ {
 			for i := range c.hd {
-				x.k[r*x.ldk+i], x.v[r*x.ldv+i] = poison, poison
+				x.k[r*x.ldk+i], x.v[r*x.ldv+i] = junk, junk
 			}
 		}
 		c.forward(d, x, o, lse)
-		sameBits(t, "o before the poison", o[:n], want)
+		sameBits(t, "o before the junk", o[:n], want)
 		for i, v := range o[n:] {
 			if v == v {
-				t.Fatalf("element %d after the poison is %v: the poison is not read at all", i, v)
+				t.Fatalf("element %d after the junk is %v: the junk is not read at all", i, v)
 			}
 		}
-		// Backward: the poison reaches dq of its own and later blocks, and
+		// Backward: the junk reaches dq of its own and later blocks, and
 		// nothing of dq before.
 		g := c.operands(m, 0)
 		c.backward(d, g, x, m.vec(c.T*wq, 1), o, lse)
@@ -180,7 +180,7 @@ func TestAttentionPoisonedFuture(t *testing.T) {
 		c.window = tileK
 		for r := range c.T {
 			for i := range c.hd {
-				x.k[r*x.ldk+i], x.v[r*x.ldv+i] = poison, poison
+				x.k[r*x.ldk+i], x.v[r*x.ldv+i] = junk, junk
 				if r >= 2*tileK {
 					x.k[r*x.ldk+i], x.v[r*x.ldv+i] = 1, 1
 				}
@@ -206,7 +206,7 @@ func TestAttentionExtremes(t *testing.T) {
 		m := newMem(t, 6)
 		x := c.operands(m, 60)
 		o, lse := m.vec(c.T*c.hd, 0), m.vec(c.T, 0)
-		x.q[30*x.ldq+3] = poison
+		x.q[30*x.ldq+3] = junk
 		c.forward(d, x, o, lse)
 		for r := range c.T {
 			for _, v := range o[r*c.hd : (r+1)*c.hd] {

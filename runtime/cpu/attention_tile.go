@@ -93,6 +93,13 @@ func gradTileGo(s, dp []float32, rows int, lse, delta *[lanes]float32, scale flo
 	}
 }
 
+// rowDotsGo computes the dot products of the rows of x and y [rows, n].
+func rowDotsGo(out, x []float32, ldx int, y []float32, ldy, rows, n int) {
+	for r := range rows {
+		out[r] = dotGo(x[r*ldx:][:n], y[r*ldy:][:n])
+	}
+}
+
 // transposeGo writes x [rows, cols], ldx elements from row to row, times scale
 // to y [cols, tileQ]; the columns of y from rows on are zeroed.
 func transposeGo(y, x []float32, ldx, rows, cols int, scale float32) {

@@ -68,7 +68,7 @@ func TestUnaryNaN(t *testing.T) {
 		d := New(1)
 		d.isa = l
 		for op := Neg; op <= Sign; op++ {
-			x := []float32{poison, 1, poison, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, poison}
+			x := []float32{junk, 1, junk, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, junk}
 			d.Unary(op, x, x)
 			for _, i := range []int{0, 2, 17} {
 				if (x[i] == x[i]) != (op == Step) {
@@ -148,7 +148,7 @@ func count(dims []int) int {
 	return n
 }
 
-func span(dims, strides []int) int {
+func reach(dims, strides []int) int {
 	n := 1
 	for i, d := range dims {
 		n += max(0, d-1) * strides[i]
@@ -160,7 +160,7 @@ func TestBinary(t *testing.T) {
 	for op := Add; op <= Equal; op++ {
 		for i, c := range stridedCases {
 			onDevices(t, uint64(i), func(t *testing.T, d *Device, m *mem, compare bool) [][]float32 {
-				a, b, y := m.vec(span(c.dims, c.sa), 1), m.vec(span(c.dims, c.sb), 1), m.vec(count(c.dims), 0)
+				a, b, y := m.vec(reach(c.dims, c.sa), 1), m.vec(reach(c.dims, c.sb), 1), m.vec(count(c.dims), 0)
 				for i := range a {
 					if op == Pow {
 						a[i] = float32(math.Abs(float64(a[i])))
@@ -211,7 +211,7 @@ func TestMaxMinNaN(t *testing.T) {
 	defer d.Close()
 	y := make([]float32, 2)
 	for _, op := range []BinaryOp{Max, Min} {
-		d.Binary(op, y, []int{2}, []float32{poison, 1}, []int{1}, []float32{1, poison}, []int{1})
+		d.Binary(op, y, []int{2}, []float32{junk, 1}, []int{1}, []float32{1, junk}, []int{1})
 		if y[0] == y[0] || y[1] == y[1] {
 			t.Errorf("op %d loses NaN: %v", op, y)
 		}
@@ -225,7 +225,7 @@ func TestWhere(t *testing.T) {
 			for i := range sc {
 				sc[i] = i & 1
 			}
-			a, b, cond := m.vec(span(c.dims, c.sa), 1), m.vec(span(c.dims, c.sb), 1), m.vec(span(c.dims, sc), 1)
+			a, b, cond := m.vec(reach(c.dims, c.sa), 1), m.vec(reach(c.dims, c.sb), 1), m.vec(reach(c.dims, sc), 1)
 			for i := range cond {
 				cond[i] = float32(m.rng.IntN(2))
 			}
@@ -256,7 +256,7 @@ func TestCopy(t *testing.T) {
 					n *= c.dims[i]
 				}
 				if to {
-					x, y := m.vec(n, 1), m.vec(span(c.dims, c.sa), 1)
+					x, y := m.vec(n, 1), m.vec(reach(c.dims, c.sa), 1)
 					d.Copy(y, c.sa, x, full, c.dims)
 					for i := range x {
 						if v := at(y, c.dims, c.sa, i); v != x[i] {
@@ -265,7 +265,7 @@ func TestCopy(t *testing.T) {
 					}
 					return [][]float32{y}
 				}
-				x, y := m.vec(span(c.dims, c.sb), 1), m.vec(n, 0)
+				x, y := m.vec(reach(c.dims, c.sb), 1), m.vec(n, 0)
 				d.Copy(y, full, x, c.sb, c.dims)
 				for i := range y {
 					if v := at(x, c.dims, c.sb, i); v != y[i] {
@@ -339,7 +339,7 @@ func TestWatchStrided(t *testing.T) {
 	if len(names) != 5 {
 		t.Errorf("watched %v", names)
 	}
-	v[0] = poison
+	v[0] = junk
 	finite := true
 	d.Watch(func(_ int, _ string, f bool) { finite = f })
 	d.Rope(v, 11, v, 11, cs, cs, 3, 3, 2, 4, false, false)

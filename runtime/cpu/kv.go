@@ -12,7 +12,7 @@ func (d *Device) KVWrite(cache []float32, k []float32, ldk int, v []float32, ldv
 	t := &d.tasks.model.kvWrite
 	*t = kvWriteTask{
 		kvCache: kvCache{cache, kvHeads, hd, block, pos[:tokens], seq[:tokens], table, maxBlocks},
-		k:       matrix(k, tokens, ldk, kvHeads*hd), v: matrix(v, tokens, ldv, kvHeads*hd), ldk: ldk, ldv: ldv,
+		k:       view(k, tokens, ldk, kvHeads*hd), v: view(v, tokens, ldv, kvHeads*hd), ldk: ldk, ldv: ldv,
 		per: rowsPerChunk(kvHeads * hd),
 	}
 	d.run(t, chunksOf(tokens, t.per))

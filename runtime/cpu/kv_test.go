@@ -16,7 +16,7 @@ type kvBatch struct {
 func newKVBatch(m *mem, seqs, heads, kvHeads, hd, block, maxBlocks int) *kvBatch {
 	blocks := seqs*maxBlocks + 2
 	c := &kvBatch{heads: heads, kvHeads: kvHeads, hd: hd, block: block, maxBlocks: maxBlocks}
-	c.cache = m.vec(blocks*2*kvHeads*block*hd, 0) // poison: rows not written must not be read
+	c.cache = m.vec(blocks*2*kvHeads*block*hd, 0) // junk: rows not written must not be read
 	for _, id := range m.rng.Perm(blocks)[:seqs*maxBlocks] {
 		c.table = append(c.table, int32(id))
 	}

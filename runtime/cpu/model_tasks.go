@@ -1,5 +1,7 @@
 package cpu
 
+import "sync/atomic"
+
 // modelTasks are the tasks of attention, norms, elementwise kernels and losses,
 // and the scratch memory that they share. Scratch grows when a kernel first
 // meets a larger shape and is then reused, so that later launches allocate
@@ -32,6 +34,8 @@ type modelTasks struct {
 	tiles   [][]float32 // per worker: the tiles of attention
 	shared  []float32   // partial sums, logits of a chunk
 	losses  []float64   // loss of each row
+
+	progress []atomic.Int64 // of the chunks of AttentionGrad that wait for each other
 }
 
 func (t *modelTasks) init(workers int) {
@@ -74,8 +78,8 @@ func extent(rows, ld, cols int) int {
 	return (rows-1)*ld + cols
 }
 
-// matrix checks that x holds a strided matrix and cuts it to its extent.
-func matrix(x []float32, rows, ld, cols int) []float32 {
+// view checks that x holds a strided matrix and cuts it to its extent.
+func view(x []float32, rows, ld, cols int) []float32 {
 	if ld < cols {
 		panic("cpu: distance between rows below their width")
 	}

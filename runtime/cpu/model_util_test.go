@@ -13,13 +13,13 @@ import (
 // relative error of one rounding.
 const unit = 1.0 / (1 << 24)
 
-// poison is the NaN that surrounds buffers and fills gaps between rows. Its
+// junk is the NaN that surrounds buffers and fills gaps between rows. Its
 // payload tells it from one that arithmetic made.
-const poisonBits = 0x7fc0beef
+const junkBits = 0x7fc0beef
 
-var poison = math.Float32frombits(poisonBits)
+var junk = math.Float32frombits(junkBits)
 
-// mem hands out buffers with poison before, after and between rows.
+// mem hands out buffers with junk before, after and between rows.
 type mem struct {
 	t    testing.TB
 	rng  *rand.Rand
@@ -38,12 +38,12 @@ func newMem(t testing.TB, seed uint64) *mem {
 }
 
 // matrix is [rows, cols] with ld elements from row to row, filled with normal
-// numbers; with std 0 it is a result, and poison itself.
+// numbers; with std 0 it is a result, and junk itself.
 func (m *mem) matrix(rows, ld, cols int, std float64) []float32 {
 	n := extent(rows, ld, cols)
 	all := make([]float32, n+2*guardLen)
 	for i := range all {
-		all[i] = poison
+		all[i] = junk
 	}
 	x := all[guardLen : guardLen+n : guardLen+n]
 	if std != 0 {
@@ -59,14 +59,14 @@ func (m *mem) matrix(rows, ld, cols int, std float64) []float32 {
 
 func (m *mem) vec(n int, std float64) []float32 { return m.matrix(1, n, n, std) }
 
-// check fails if poison was overwritten.
+// check fails if junk was overwritten.
 func (m *mem) check() {
 	m.t.Helper()
 	for i, b := range m.bufs {
 		for j, v := range b.all {
 			p := j - guardLen
 			inside := p >= 0 && p < extent(b.rows, b.ld, b.cols) && p%b.ld < b.cols
-			if !inside && math.Float32bits(v) != poisonBits {
+			if !inside && math.Float32bits(v) != junkBits {
 				m.t.Fatalf("buffer %d [%d,%d] ld %d: wrote outside, at %d", i, b.rows, b.cols, b.ld, p)
 			}
 		}

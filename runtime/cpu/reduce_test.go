@@ -32,7 +32,7 @@ func TestReduce(t *testing.T) {
 	d := New(1)
 	defer d.Close()
 	y := make([]float32, 1)
-	if d.Reduce(ReduceMax, y, []float32{1, poison, 2}, 1, 3, 1); y[0] == y[0] {
+	if d.Reduce(ReduceMax, y, []float32{1, junk, 2}, 1, 3, 1); y[0] == y[0] {
 		t.Errorf("maximum of NaN is %v", y[0])
 	}
 }

@@ -8,7 +8,7 @@ import "math"
 func (d *Device) RMSNorm(y, x []float32, ldx int, w []float32, rows, dim int, eps float32) {
 	t := &d.tasks.model.norm
 	*t = normTask{
-		isa: d.isa, y: y[:rows*dim], x: matrix(x, rows, ldx, dim), ldx: ldx, w: w[:dim],
+		isa: d.isa, y: y[:rows*dim], x: view(x, rows, ldx, dim), ldx: ldx, w: w[:dim],
 		rows: rows, dim: dim, eps: eps, per: rowsPerChunk(dim),
 	}
 	d.run(t, chunksOf(rows, t.per))
@@ -68,7 +68,7 @@ func (d *Device) RMSNormGrad(dx, dw, dy, x []float32, ldx int, w, res []float32,
 	n := rows * dim
 	t := &d.tasks.model.normGrad
 	*t = normGradTask{
-		isa: d.isa, dx: dx[:n], dy: dy[:n], x: matrix(x, rows, ldx, dim), ldx: ldx, w: w[:dim],
+		isa: d.isa, dx: dx[:n], dy: dy[:n], x: view(x, rows, ldx, dim), ldx: ldx, w: w[:dim],
 		rows: rows, dim: dim, eps: eps,
 	}
 	if res != nil {

@@ -20,7 +20,7 @@ func (d *Device) rope(y []float32, ldy int, x []float32, ldx int, cos, sin []flo
 	}
 	t := &d.tasks.model.rope
 	*t = ropeTask{
-		isa: d.isa, y: matrix(y, rows, ldy, heads*hd), x: matrix(x, rows, ldx, heads*hd), ldy: ldy, ldx: ldx,
+		isa: d.isa, y: view(y, rows, ldy, heads*hd), x: view(x, rows, ldx, heads*hd), ldy: ldy, ldx: ldx,
 		cos: cos, sin: sin, pos: pos, rows: rows, T: T, heads: heads, hd: hd, half: half, sign: 1,
 		per: rowsPerChunk(heads * hd),
 	}
@@ -53,13 +53,11 @@ func (t *ropeTask) do(chunk, _ int) {
 			p = r % t.T
 		}
 		cos, sin := t.cos[p*n:(p+1)*n], t.sin[p*n:(p+1)*n]
-		for h := range t.heads {
-			y, x := t.y[r*t.ldy+h*t.hd:][:t.hd], t.x[r*t.ldx+h*t.hd:][:t.hd]
-			if t.half {
-				vecRopeHalf(t.isa, y, x, cos, sin, t.sign)
-			} else {
-				vecRopePairs(t.isa, y, x, cos, sin, t.sign)
-			}
+		y, x := t.y[r*t.ldy:], t.x[r*t.ldx:]
+		if t.half {
+			vecRopeHalf(t.isa, y, x, cos, sin, t.sign, t.heads)
+		} else {
+			vecRopePairs(t.isa, y, x, cos, sin, t.sign, t.heads)
 		}
 	}
 }

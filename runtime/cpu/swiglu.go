@@ -5,7 +5,7 @@ package cpu
 func (d *Device) SwiGLU(m []float32, g []float32, ldg int, u []float32, ldu int, rows, f int) {
 	t := &d.tasks.model.swiglu
 	*t = swigluTask{
-		isa: d.isa, m: m[:rows*f], g: matrix(g, rows, ldg, f), u: matrix(u, rows, ldu, f),
+		isa: d.isa, m: m[:rows*f], g: view(g, rows, ldg, f), u: view(u, rows, ldu, f),
 		ldg: ldg, ldu: ldu, rows: rows, f: f, per: rowsPerChunk(f),
 	}
 	d.run(t, chunksOf(rows, t.per))
@@ -35,8 +35,8 @@ func (t *swigluTask) do(chunk, _ int) {
 func (d *Device) SwiGLUGrad(dg []float32, lddg int, du []float32, lddu int, dm, g []float32, ldg int, u []float32, ldu int, rows, f int) {
 	t := &d.tasks.model.swigluGrad
 	*t = swigluGradTask{
-		isa: d.isa, dg: matrix(dg, rows, lddg, f), du: matrix(du, rows, lddu, f), dm: dm[:rows*f],
-		g: matrix(g, rows, ldg, f), u: matrix(u, rows, ldu, f),
+		isa: d.isa, dg: view(dg, rows, lddg, f), du: view(du, rows, lddu, f), dm: dm[:rows*f],
+		g: view(g, rows, ldg, f), u: view(u, rows, ldu, f),
 		lddg: lddg, lddu: lddu, ldg: ldg, ldu: ldu, rows: rows, f: f, per: rowsPerChunk(f),
 	}
 	d.run(t, chunksOf(rows, t.per))

@@ -81,6 +81,21 @@ func exp2Neg(x float32) float32 {
 	return p * math.Float32frombits(uint32(e+127)<<23) // e = -127 is the bits of 0
 }
 
+// logOf is the natural logarithm of a positive, normal float32, to about 1e-9:
+// with x = 2^e·m and m near 1, twice the artanh of (m-1)/(m+1).
+func logOf(x float32) float64 {
+	b := math.Float32bits(x)
+	e := int32(b-0x3f3504f3) >> 23 // m in [sqrt(1/2), sqrt(2))
+	m := float64(math.Float32frombits(b - uint32(e)<<23))
+	s := (m - 1) / (m + 1)
+	z := s * s
+	p := 1 + z*(1.0/3+z*(1.0/5+z*(1.0/7+z*(1.0/9+z*(1.0/11)))))
+	if x != x {
+		return float64(x)
+	}
+	return float64(e)*ln2 + 2*s*p
+}
+
 // sigmoid32 is 1/(1+e^-x).
 func sigmoid32(x float32) float32 { return 1 / (1 + exp32(-x)) }
 

@@ -171,7 +171,7 @@ func TestLinearXentEdges(t *testing.T) {
 	if l := d.CrossEntropy([]float32{3e38, -3e38}, []int32{0}, 1, 2); l != 0 {
 		t.Errorf("loss %v for a certain answer", l)
 	}
-	logits := []float32{1, poison, 2}
+	logits := []float32{1, junk, 2}
 	if l := d.CrossEntropy(logits, []int32{0}, 1, 3); l == l {
 		t.Errorf("loss %v of NaN logits", l)
 	}

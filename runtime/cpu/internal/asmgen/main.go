@@ -25,6 +25,8 @@ var outputs = []output{
 	{"adamw_amd64.s", emitAdamW},
 	{"global_norm_amd64.s", emitSumSquares},
 	{"peak_amd64.s", emitPeaks},
+	{"vec_amd64.s", emitVec},
+	{"attention_amd64.s", emitAttention},
 }
 
 func main() {
