@@ -130,7 +130,7 @@ func (s *scheduler) whole(p *pack, values []*ir.Value, mode plan.Mode) plan.Oper
 	o := s.operand(values[0], mode)
 	o.Name, o.Col, o.Ld = o.Buffer.Name, 0, 0
 	d := values[0].Type.Dims
-	o.Type = ir.Type{DType: values[0].Type.DType, Dims: append(append([]ir.Dim(nil), d[:len(d)-1]...), ir.Const(sum(p.widths)))}
+	o.Type = ir.Type{DType: values[0].Type.DType, Dims: append(append([]ir.Dim(nil), d[:len(d)-1]...), ir.Const(total(p.widths)))}
 	return o
 }
 

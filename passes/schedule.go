@@ -29,8 +29,8 @@ func schedule(u *Unit) error {
 		tableOf: map[string]*plan.Buffer{}}
 	if old := p.Program("tables"); old != nil {
 		s.tables = old
-		for _, b := range old.Buffers {
-			s.tableOf[b.Name] = b
+		for k, b := range p.Tables {
+			s.tableOf[k] = b
 		}
 	}
 	fixed := map[string]bool{}
@@ -50,6 +50,7 @@ func schedule(u *Unit) error {
 		groups = append(groups, s.groups...)
 		s.groups = nil
 	}
+	p.Tables = s.tableOf
 	if len(s.tables.Items) > 0 && p.Program("tables") == nil {
 		p.Programs = append([]*plan.Program{s.tables}, p.Programs...)
 	}
@@ -92,7 +93,7 @@ type scheduler struct {
 	u       *Unit
 	plan    *plan.Plan
 	tables  *plan.Program
-	tableOf map[string]*plan.Buffer // by name
+	tableOf map[string]*plan.Buffer // by how they are made
 	groups  [][]*ir.Weight          // packs of weights that programs need
 
 	prog    *plan.Program
@@ -220,7 +221,7 @@ func (s *scheduler) operand(v *ir.Value, mode plan.Mode) plan.Operand {
 		o.Kind, o.Name, o.State = plan.InState, v.State.Name, &plan.State{Name: v.State.Name}
 		o.Layer = s.layerOf(v.State.Stack)
 		return o
-	case s.isConst(v) && isScalar(v) && v.Def.Op.Name == "const":
+	case s.isConst(v) && oneElement(v) && v.Def.Op.Name == "const":
 		o.Kind, o.Value = plan.Immediate, v.Def.Floats("values")[0]
 		return o
 	}
@@ -241,7 +242,7 @@ func (s *scheduler) operand(v *ir.Value, mode plan.Mode) plan.Operand {
 		for _, w := range p.widths[:c.index] {
 			o.Col += w
 		}
-		o.Ld = sum(p.widths)
+		o.Ld = total(p.widths)
 	}
 	if o.Buffer.Region == plan.Saved {
 		switch {
@@ -265,9 +266,9 @@ func (s *scheduler) layerOf(stack string) plan.Layer {
 	return plan.ThisLayer
 }
 
-func isScalar(v *ir.Value) bool { return v.Type.Size().Is(1) }
+func oneElement(v *ir.Value) bool { return v.Type.Size().Is(1) }
 
-func sum(xs []int64) int64 {
+func total(xs []int64) int64 {
 	var t int64
 	for _, x := range xs {
 		t += x
@@ -303,7 +304,7 @@ func (s *scheduler) buffer(c *class, v *ir.Value) *plan.Buffer {
 		for _, k := range p.members {
 			names = append(names, className(k))
 		}
-		b.Name, b.Dims = joinNames(names), []ir.Dim{p.rows, ir.Const(sum(p.widths))}
+		b.Name, b.Dims = joinNames(names), []ir.Dim{p.rows, ir.Const(total(p.widths))}
 	} else {
 		b.Name, b.Dims = className(c), c.members[0].Type.Dims
 		for _, m := range c.members {
@@ -360,21 +361,23 @@ func joinNames(names []string) string {
 	return prefix + strings.Join(rest, "_")
 }
 
-// table computes a constant once, in the program "tables".
+// table computes a constant once, in the program "tables". Constants made in
+// the same way are one, whichever programs they occur in.
 func (s *scheduler) table(v *ir.Value) *plan.Buffer {
 	if v.Def.Op.View {
 		return s.table(v.Def.Operands[0])
 	}
-	name := v.Name
-	if b := s.tableOf[name]; b != nil && ir.TensorOf(b.DType, b.Dims...).Size() == v.Type.Size() {
+	key := recipe(v)
+	if b := s.tableOf[key]; b != nil {
 		return b
-	}
-	for base, i := name, 2; s.tableOf[name] != nil; i++ {
-		name = fmt.Sprintf("%s.%d", base, i)
 	}
 	l := &plan.Launch{Op: v.Def.Op.Name, Name: v.Name, Text: v.Def.String(), Attrs: v.Def.Attrs}
 	for _, o := range v.Def.Operands {
 		l.Args = append(l.Args, s.operand(o, plan.Read))
+	}
+	name := v.Name
+	for i := 2; slices.ContainsFunc(s.tables.Buffers, func(b *plan.Buffer) bool { return b.Name == name }); i++ {
+		name = fmt.Sprintf("%s.%d", v.Name, i)
 	}
 	b := &plan.Buffer{Name: name, Region: plan.Table, DType: ir.F32, Dims: v.Type.Dims}
 	b.Bytes = ir.Type{DType: b.DType, Dims: b.Dims}.Bind(s.sizes).Bytes()
@@ -382,8 +385,18 @@ func (s *scheduler) table(v *ir.Value) *plan.Buffer {
 		b.Values = v.Def.Floats("values")
 	}
 	l.Results = []plan.Operand{{Kind: plan.InBuffer, Buffer: b, Name: v.Name, Type: v.Type, Mode: plan.Overwrite}}
-	s.tableOf[name] = b
+	s.tableOf[key] = b
 	s.tables.Buffers = append(s.tables.Buffers, b)
 	s.tables.Items = append(s.tables.Items, l)
 	return b
+}
+
+// recipe says how a constant is made, names aside.
+func recipe(v *ir.Value) string {
+	var in []string
+	for _, o := range v.Def.Operands {
+		in = append(in, recipe(o))
+	}
+	n := ir.Node{Op: v.Def.Op, Attrs: v.Def.Attrs}
+	return fmt.Sprintf("%s %s (%s)", n.String(), v.Type, strings.Join(in, ", "))
 }

@@ -33,11 +33,11 @@ type class struct {
 type region uint8
 
 const (
-	anywhere region = iota // scratch
-	external               // handed in: never overwritten
-	table                  // constant: never overwritten
-	kept                   // stored for the backward: never overwritten
-	carried                // handed from layer to layer in one scratch buffer
+	anywhere      region = iota // scratch
+	external                    // handed in: never overwritten
+	constantTable               // made once: never overwritten
+	kept                        // stored for the backward: never overwritten
+	carried                     // handed from layer to layer in one scratch buffer
 )
 
 // pack is a group of classes that lie side by side as columns of one buffer.
@@ -81,7 +81,7 @@ func newStorage(m *ir.Module, tl *timeline, isConst func(*ir.Value) bool, stats 
 	s.eachNode(func(n *ir.Node, t int) {
 		for _, r := range n.Results {
 			if s.isConst(r) {
-				s.of(r).region = table
+				s.of(r).region = constantTable
 			}
 		}
 	})

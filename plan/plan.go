@@ -25,6 +25,10 @@ type Plan struct {
 	State    []*State
 	Arenas   []Arena
 	Programs []*Program
+
+	// Tables finds a buffer of the program "tables" by how it is made, so
+	// that programs added later share it. It is not part of the text form.
+	Tables map[string]*Buffer
 }
 
 // Dim is a symbol of shapes. A fixed dimension always has its size; another

@@ -7,6 +7,7 @@ package golang
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -62,6 +63,13 @@ func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
 		files = append(files, codegen.File{Name: name, Data: b.Bytes()})
 		return nil
 	}
+	if in.Plan.Program("tables") != nil {
+		f, err := g.tables()
+		if err := add("tables.go", f, err); err != nil {
+			return nil, err
+		}
+		g.endFile()
+	}
 	if in.Plan.Program("micro_step") != nil {
 		f, err := g.train()
 		if err := add("train.go", f, err); err != nil {
@@ -75,6 +83,7 @@ func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
 			return nil, err
 		}
 	}
+	g.endFile()
 	f, err := g.model()
 	if err := add("model.go", f, err); err != nil {
 		return nil, err
@@ -106,8 +115,8 @@ type packField struct {
 	weights []*plan.Weight
 }
 
+// endFile forgets what the file has declared; the names stay the package's.
 func (g *generator) endFile() {
-	g.shapeVars, g.numberVars = map[string]string{}, map[string]string{}
 	g.shapeOrder, g.numOrder, g.valueVars = nil, nil, nil
 }
 
@@ -126,21 +135,34 @@ func (g *generator) cpu() string      { return g.in.Runtime + "/runtime/cpu" }
 func (g *generator) modelPkg() string { return g.in.Runtime + "/runtime/model" }
 func (g *generator) kv() string       { return g.in.Runtime + "/runtime/kv" }
 
-// body turns printed lines into statements.
-func body(lines []string) []jen.Code {
+// qualified finds names of other packages in printed lines.
+var qualified = regexp.MustCompile(`\b(cpu|model|kv|fmt|math)\.([A-Z]\w*)`)
+
+// body turns printed lines into statements. Names of other packages become
+// references that bring their import with them.
+func (g *generator) body(lines []string) []jen.Code {
+	paths := map[string]string{"cpu": g.cpu(), "model": g.modelPkg(), "kv": g.kv(), "fmt": "fmt", "math": "math"}
 	var out []jen.Code
 	for _, l := range lines {
 		if strings.HasPrefix(l, "//") {
 			out = append(out, jen.Comment(l))
 			continue
 		}
-		out = append(out, jen.Id(l))
+		s, at := &jen.Statement{}, 0
+		for _, m := range qualified.FindAllStringSubmatchIndex(l, -1) {
+			if m[0] > at {
+				s.Id(l[at:m[0]])
+			}
+			s.Qual(paths[l[m[2]:m[3]]], l[m[4]:m[5]])
+			at = m[1]
+		}
+		if at < len(l) {
+			s.Id(l[at:])
+		}
+		out = append(out, s)
 	}
 	return out
 }
-
-// use keeps an import alive that only raw lines refer to.
-func use(f *jen.File, path, name string) { f.Var().Id("_").Op("=").Qual(path, name) }
 
 // shapeVar is the package's variable that holds a list of numbers.
 func (g *generator) shapeVar(list string) string {

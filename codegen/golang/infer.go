@@ -34,6 +34,10 @@ func (g *generator) infer() (*jen.File, error) {
 		"t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)",
 		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.infer")/4),
 	}
+	if g.readsTables(dec) {
+		fields = append(fields, jen.Id("tables").Op("*").Id("tables"))
+		lines = append(lines, "t.tables = newTables(t.dev)")
+	}
 	var copies []string
 	for i, s := range p.State {
 		if i == 0 {
@@ -61,7 +65,7 @@ func (g *generator) infer() (*jen.File, error) {
 	lines = append(lines, "}", "return t, nil")
 	f.Comment("NewDecoder allocates all that inference needs.")
 	f.Func().Id("NewDecoder").Params(jen.Id("o").Qual(g.modelPkg(), "Options")).
-		Params(jen.Qual(g.modelPkg(), "Decoder"), jen.Error()).Block(body(lines)...)
+		Params(jen.Qual(g.modelPkg(), "Decoder"), jen.Error()).Block(g.body(lines)...)
 	f.Line()
 
 	recv := func() *jen.Statement { return f.Func().Params(jen.Id("t").Op("*").Id("decoder")) }
@@ -81,7 +85,7 @@ func (g *generator) infer() (*jen.File, error) {
 	step = append(step, "}", "t.decode(tokens, pos, seqs, t.cache.Table(), want)",
 		"copy(logits[:rows*Vocab], t."+"scratch"+result[len("b"):]+")", "return nil")
 	f.Comment("Step feeds tokens of sequences and writes the logits of the rows in want.")
-	recv().Id("Step").Params(jen.List(jen.Id("tokens"), jen.Id("seqs"), jen.Id("want")).Index().Int32(), jen.Id("logits").Index().Float32()).Error().Block(body(step)...)
+	recv().Id("Step").Params(jen.List(jen.Id("tokens"), jen.Id("seqs"), jen.Id("want")).Index().Int32(), jen.Id("logits").Index().Float32()).Error().Block(g.body(step)...)
 	f.Line()
 	var params []jen.Code
 	for _, b := range dec.p.prog.Inputs {
@@ -92,7 +96,7 @@ func (g *generator) infer() (*jen.File, error) {
 		pre[0] = "n := len(tokens)"
 	}
 	f.Comment("decode computes the logits of the rows of tokens that want names.")
-	recv().Id("decode").Params(params...).Block(body(append(pre, dec.main...))...)
+	recv().Id("decode").Params(params...).Block(g.body(append(pre, dec.main...))...)
 	f.Line()
 	g.layerMethods(f, dec, "decoder")
 	f.Comment("Params is the flat arena of the weights.")
@@ -110,7 +114,6 @@ func (g *generator) infer() (*jen.File, error) {
 	f.Comment("Close ends the workers.")
 	recv().Id("Close").Params().Block(jen.Id("t.dev.Close()"))
 	f.Line()
-	use(f, "fmt", "Errorf")
 	g.declareVars(f)
 	return f, nil
 }

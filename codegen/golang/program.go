@@ -158,7 +158,7 @@ func (g *generator) layerMethods(f *jen.File, r *printed, receiver string) {
 		}
 		f.Comment(m.doc)
 		f.Func().Params(jen.Id("t").Op("*").Id(receiver)).Id(m.name).Params(params...).
-			Block(body(append(r.p.prelude(m.uses), m.lines...))...)
+			Block(g.body(append(r.p.prelude(m.uses), m.lines...))...)
 		f.Line()
 	}
 }

@@ -24,10 +24,7 @@ func (g *generator) train() (*jen.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables, err := g.tables()
-	if err != nil {
-		return nil, err
-	}
+	tables := g.readsTables(step) || g.readsTables(eval)
 	sizes := p.Sizes()
 	f.Comment("One micro-batch.")
 	f.Const().Defs(
@@ -51,8 +48,8 @@ func (g *generator) train() (*jen.File, error) {
 	if len(saved) > 0 {
 		fields = append(fields, jen.Id("saved").Index(jen.Id("Layers").Op("+").Lit(1)).Id("saved").Comment("the last holds x alone: what the layers return"))
 	}
-	if tables != nil {
-		fields = append(fields, jen.Id("tables").Id("tables"))
+	if tables {
+		fields = append(fields, jen.Id("tables").Op("*").Id("tables"))
 	}
 	f.Type().Id("trainer").Struct(fields...)
 	f.Line()
@@ -68,38 +65,12 @@ func (g *generator) train() (*jen.File, error) {
 	}
 	stepLines := g.scratchType(f, step, "stepScratch", "stepScratch is what lives within one micro-batch. Buffers whose lives do not\n// meet share memory.")
 	evalLines := g.scratchType(f, eval, "evalScratch", "evalScratch is the same for Eval.")
-	if tables != nil {
-		g.tablesType(f)
-	}
 	g.newTrainer(f, step, stepLines, evalLines, tables)
 	g.trainerMethods(f, step, eval, update)
-	if tables != nil {
-		f.Comment("fillTables computes once what depends on constants alone.")
-		f.Func().Params(jen.Id("t").Op("*").Id("trainer")).Id("fillTables").Params().Block(body(append(tables.p.prelude(tables.mainU), tables.main...))...)
-		f.Line()
-	}
 	g.traceVar(f, step, "stepTrace")
 	g.decayRanges(f)
 	g.declareVars(f)
 	return f, nil
-}
-
-func (g *generator) tables() (*printed, error) {
-	q := g.in.Plan.Program("tables")
-	if q == nil {
-		return nil, nil
-	}
-	return g.print(q, "", nil)
-}
-
-func (g *generator) tablesType(f *jen.File) {
-	var fs []jen.Code
-	for _, b := range g.in.Plan.Program("tables").Buffers {
-		fs = append(fs, jen.Id(g.tableNames.get(b, b.Name)).Index().Float32().Comment(shape(b.Dims)))
-	}
-	f.Comment("tables are computed once: they depend on constants alone.")
-	f.Type().Id("tables").Struct(fs...)
-	f.Line()
 }
 
 // savedFields lists the stored buffers in the order of their block.
@@ -114,7 +85,7 @@ func (g *generator) savedFields() []*plan.Buffer {
 	return out
 }
 
-func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines []string, tables *printed) {
+func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines []string, tables bool) {
 	p := g.in.Plan
 	lines := []string{
 		"t := &trainer{dev: cpu.New(o.Workers)}",
@@ -147,17 +118,13 @@ func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines 
 	lines = append(lines, "}", "t.eval = evalScratch{")
 	lines = append(lines, evalLines...)
 	lines = append(lines, "}")
-	if tables != nil {
-		lines = append(lines, fmt.Sprintf("tab := make([]float32, %d)", p.Arena("tables")/4), "t.tables = tables{")
-		for _, b := range tables.p.prog.Buffers {
-			lines = append(lines, fmt.Sprintf("%s: tab[%d:][:%d],", g.tableNames.get(b, b.Name), b.Offset/4, b.Bytes/4))
-		}
-		lines = append(lines, "}", "t.fillTables()")
+	if tables {
+		lines = append(lines, "t.tables = newTables(t.dev)")
 	}
 	lines = append(lines, "return t, nil")
 	f.Comment("NewTrainer allocates all that training needs.")
 	f.Func().Id("NewTrainer").Params(jen.Id("o").Qual(g.modelPkg(), "Options")).
-		Params(jen.Qual(g.modelPkg(), "Trainer"), jen.Error()).Block(body(lines)...)
+		Params(jen.Qual(g.modelPkg(), "Trainer"), jen.Error()).Block(g.body(lines)...)
 	f.Line()
 }
 
@@ -174,25 +141,25 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	lines = append(lines, result(step))
 	f.Comment("MicroStep runs forward and backward over one micro-batch and returns its mean")
 	f.Comment("loss in nats per token. The first of a step overwrites the gradients.")
-	recv().Id("MicroStep").Params(ids.Clone(), jen.Id("first").Bool()).Float32().Block(body(lines)...)
+	recv().Id("MicroStep").Params(ids.Clone(), jen.Id("first").Bool()).Float32().Block(g.body(lines)...)
 	f.Line()
 	g.layerMethods(f, step, "trainer")
 
 	lines = append(eval.p.prelude(eval.mainU), eval.main...)
 	f.Comment("Eval returns the mean loss of one micro-batch in nats per token.")
-	recv().Id("Eval").Params(ids.Clone()).Float32().Block(body(append(lines, result(eval)))...)
+	recv().Id("Eval").Params(ids.Clone()).Float32().Block(g.body(append(lines, result(eval)))...)
 	f.Line()
 	g.layerMethods(f, eval, "trainer")
 
 	lines = append(update.p.prelude(map[string]bool{"d": true}), update.main...)
 	f.Comment("Update applies one AdamW step and returns the global norm of the gradients")
 	f.Comment("before clipping.")
-	recv().Id("Update").Params(jen.Id("h").Qual(g.modelPkg(), "Hyper")).Float64().Block(body(append(lines, "return norm"))...)
+	recv().Id("Update").Params(jen.Id("h").Qual(g.modelPkg(), "Hyper")).Float64().Block(g.body(append(lines, "return norm"))...)
 	f.Line()
 
 	f.Comment("Diagnose runs MicroStep once more and names the first node with a result that")
 	f.Comment("is not finite.")
-	recv().Id("Diagnose").Params(ids.Clone()).String().Block(body([]string{
+	recv().Id("Diagnose").Params(ids.Clone()).String().Block(g.body([]string{
 		"found := \"\"",
 		"t.dev.Watch(func(launch int, kernel string, finite bool) {",
 		"if !finite && found == \"\" {",

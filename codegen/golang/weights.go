@@ -149,7 +149,7 @@ func (g *generator) weightTypes(f *jen.File) {
 		lines = append(lines, "}", "}")
 	}
 	f.Comment("bind points the views into an arena of arenaSize numbers.")
-	f.Func().Params(jen.Id("w").Op("*").Id("weights")).Id("bind").Params(jen.Id("arena").Index().Float32()).Block(body(lines)...)
+	f.Func().Params(jen.Id("w").Op("*").Id("weights")).Id("bind").Params(jen.Id("arena").Index().Float32()).Block(g.body(lines)...)
 	f.Line()
 }
 
@@ -215,7 +215,7 @@ func (g *generator) decayByLayer(f *jen.File) {
 		}
 	}
 	f.Comment("decayRanges cuts the arena by whether weight decay applies.")
-	f.Var().Id("decayRanges").Op("=").Func().Params().Index().Id("decayRange").Block(body([]string{
+	f.Var().Id("decayRanges").Op("=").Func().Params().Index().Id("decayRange").Block(g.body([]string{
 		"rs := topDecay",
 		"for l := range Layers {",
 		"for _, r := range layerDecay {",

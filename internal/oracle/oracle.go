@@ -1,0 +1,108 @@
+// Package oracle computes in float64, with the interpreter and on the graph of
+// primitive ops that no fusion has touched, what generated code must give.
+package oracle
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/ir/build"
+	"github.com/llamac/llamac/ir/interp"
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/model/modeltest"
+	"github.com/llamac/llamac/specs"
+)
+
+// Seeds of the weights and of the tokens and targets of the comparison.
+const (
+	WeightSeed = 1
+	TokenSeed  = 2
+	TargetSeed = 3
+)
+
+// Result is what one micro-batch must give.
+type Result struct {
+	Loss   float64
+	Grads  map[string][]float64 // by full name: "layers.1.attention.wq"
+	Logits []float64            // [B, T, vocab]
+}
+
+// Run computes the loss, the gradients and the logits of B sequences of the
+// spec's context length.
+func Run(s *specs.Spec, batch int) (*Result, error) {
+	m, err := build.Train(s)
+	if err != nil {
+		return nil, err
+	}
+	u := &passes.Unit{Module: m, Stats: passes.Stats{}}
+	if err := passes.Differentiate.Run(u); err != nil {
+		return nil, err
+	}
+	T := s.Model.Context
+	tokens := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, TokenSeed), batch, T)
+	targets := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, TargetSeed), batch, T)
+	mach := interp.NewMachine(map[string]int64{"B": int64(batch), "T": int64(T), "N": int64(T)})
+	mach.First = true
+	fill(mach, m)
+	out, err := mach.Run(m, "micro_step", tokens, targets)
+	if err != nil {
+		return nil, fmt.Errorf("oracle: %w", err)
+	}
+	r := &Result{Loss: out[0].F[0], Grads: map[string][]float64{}}
+	for name, rows := range mach.Grads {
+		w := m.Weight(name)
+		for l, t := range rows {
+			r.Grads[fullName(w, l)] = t.F
+		}
+	}
+	mi, err := build.Infer(s)
+	if err != nil {
+		return nil, err
+	}
+	out, err = mach.Run(mi, "logits", tokens)
+	if err != nil {
+		return nil, fmt.Errorf("oracle: %w", err)
+	}
+	r.Logits = out[0].F
+	return r, nil
+}
+
+func fullName(w *ir.Weight, l int) string {
+	if w.Stack == "" {
+		return w.Name
+	}
+	return fmt.Sprintf("%s.%d.%s", w.Stack, l, w.Name)
+}
+
+// fill gives the machine the weights of modeltest.Fill.
+func fill(mach *interp.Machine, m *ir.Module) {
+	for _, w := range m.Weights {
+		var shape []int
+		for _, d := range w.Type.Dims {
+			shape = append(shape, int(d.N))
+		}
+		for l := range max(1, w.Layers) {
+			x := make([]float32, w.Type.Elems())
+			modeltest.Weight(x, fullName(w, l), shape, WeightSeed)
+			mach.Weights[w.Name] = append(mach.Weights[w.Name], interp.FromF32(x, shape...))
+		}
+	}
+}
+
+// Arena lays the gradients out as the plan's base table says.
+func (r *Result) Arena(p *plan.Plan) []float32 {
+	a := make([]float32, p.Arena("weights")/4)
+	for _, w := range p.Weights {
+		for l := range max(1, w.Layers) {
+			name := w.Name
+			if w.Layers > 0 {
+				name = fmt.Sprintf("%s.%d.%s", build.Stack, l, w.Name)
+			}
+			for i, x := range r.Grads[name] {
+				a[w.At(l)+int64(i)] = float32(x)
+			}
+		}
+	}
+	return a
+}

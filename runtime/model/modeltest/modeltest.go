@@ -1,0 +1,93 @@
+// Package modeltest makes the weights and tokens with which generated code and
+// the interpreter are compared: both sides compute them from a seed, so that
+// only results need be stored.
+package modeltest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// Fill sets every weight to numbers of a size at which no term of a gradient
+// vanishes: norms near 1, matrices uniform with a standard deviation of
+// 1/sqrt(inputs). Element i of a weight depends on seed, name and i alone.
+func Fill(params []float32, weights []model.Weight, seed uint64) {
+	for _, w := range weights {
+		Weight(params[w.Offset:][:w.Len()], w.Name, w.Shape, seed)
+	}
+}
+
+// Weight fills one tensor of the given shape.
+func Weight(dst []float32, name string, shape []int, seed uint64) {
+	h := seed
+	for _, c := range []byte(name) {
+		h = mix(h ^ uint64(c))
+	}
+	for i := range dst {
+		u := float64(mix(h+uint64(i)+1)>>11)/(1<<52) - 1 // [-1, 1)
+		if len(shape) == 1 {
+			dst[i] = float32(1 + 0.25*u)
+		} else {
+			dst[i] = float32(u * math.Sqrt(3/float64(shape[len(shape)-1])))
+		}
+	}
+}
+
+// Tokens are n ids below vocab.
+func Tokens(n, vocab int, seed uint64) []int32 {
+	ids := make([]int32, n)
+	for i := range ids {
+		ids[i] = int32(mix(seed*0x9e3779b97f4a7c15+uint64(i)) % uint64(vocab))
+	}
+	return ids
+}
+
+// mix is the finaliser of splitmix64 (Steele et al. 2014).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// ReadF32 reads a file of little-endian float32.
+func ReadF32(path string) ([]float32, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(b)%4 != 0 {
+		return nil, fmt.Errorf("%s: %d bytes are no whole number of float32", path, len(b))
+	}
+	x := make([]float32, len(b)/4)
+	for i := range x {
+		x[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return x, nil
+}
+
+// EncodeF32 is the contents of a file that ReadF32 reads.
+func EncodeF32(x []float32) []byte {
+	b := make([]byte, 0, 4*len(x))
+	for _, v := range x {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
+}
+
+// MaxDiff is the largest difference of two vectors and the largest magnitude
+// of the second.
+func MaxDiff(got, want []float32) (diff, scale float64) {
+	for i := range want {
+		diff = max(diff, math.Abs(float64(got[i])-float64(want[i])))
+		if math.IsNaN(float64(got[i])) {
+			return math.Inf(1), 1
+		}
+		scale = max(scale, math.Abs(float64(want[i])))
+	}
+	return diff, scale
+}
