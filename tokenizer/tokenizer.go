@@ -1,0 +1,86 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// A Tokenizer maps text to ids and back. It is safe for concurrent use.
+type Tokenizer interface {
+	// Vocab is the number of ids: ids are 0 ≤ id < Vocab.
+	Vocab() int
+	// BOS and EOS are the ids that begin and end a document, -1 when absent.
+	BOS() int32
+	EOS() int32
+	// Encode appends the ids of text to dst. It adds neither BOS nor EOS.
+	// Any bytes are valid input.
+	Encode(dst []int32, text []byte) []int32
+	// Decode appends the text of ids to dst. Ids outside the vocabulary
+	// and control pieces such as BOS have no text.
+	Decode(dst []byte, ids []int32) []byte
+	// Piece is the vocabulary's own spelling of an id ("▁the", "<0x0A>"), ""
+	// when id is out of range.
+	Piece(id int32) string
+	// Hash identifies the vocabulary and all rules that ids depend on: sha256,
+	// in hex. Two files of different formats with the same contents have
+	// the same hash.
+	Hash() string
+}
+
+// maxFile bounds the tokenizer files that are read whole. A GGUF file may be
+// larger: only its header is read.
+const maxFile = 256 << 20
+
+// Open reads a tokenizer file. The format is recognised by content, never by
+// name.
+func Open(path string) (Tokenizer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// A byte more than allowed tells a file that is too large from one that
+	// just fits.
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		if !bytes.HasPrefix(data, []byte(ggufMagic)) {
+			return nil, fmt.Errorf("%s: larger than %d bytes: not a tokenizer", path, maxFile)
+		}
+		data = data[:maxFile] // the tokenizer's keys lie in front of the tensors
+	}
+	return Parse(path, data)
+}
+
+// errFormat is what Parse reports for a file that is none of the formats.
+var errFormat = errors.New("not a tokenizer: neither SentencePiece model, llama2.c tokenizer.bin, GGUF nor tokenizer.json")
+
+// Parse reads a tokenizer from memory. name stands for the file in errors.
+func Parse(name string, data []byte) (Tokenizer, error) {
+	switch {
+	case len(data) == 0:
+		return nil, fmt.Errorf("%s: empty file", name)
+	case looksLikeBin(data):
+		return ParseBin(name, data)
+	}
+	return nil, fmt.Errorf("%s: %w", name, errFormat)
+}
+
+const ggufMagic = "GGUF"
+
+// looksLikeBin recognises tokenizer.bin: a maximum length that is small, then
+// a first piece whose length is within it.
+func looksLikeBin(data []byte) bool {
+	if len(data) < 13 {
+		return false
+	}
+	longest := binary.LittleEndian.Uint32(data)
+	n := binary.LittleEndian.Uint32(data[8:])
+	return longest > 0 && longest <= maxPiece && n > 0 && n <= maxPiece && int(n) <= len(data)-12
+}
