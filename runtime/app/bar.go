@@ -25,7 +25,7 @@ func (s *screen) bar() string {
 	}
 	add(field{"lr ", sci(p.LR), "", "lr " + sci(p.LR), 1})
 	add(field{"grad ", three(p.GradNorm), "", "g " + three(p.GradNorm), 2})
-	add(field{"", rate(p.TokensPerS), " tok/s", rate(p.TokensPerS) + "/s", 6})
+	add(field{"", rate(p.pace), " tok/s", rate(p.pace) + "/s", 6})
 	if p.MFU > 0 {
 		add(field{"MFU ", percent(p.MFU), "", percent(p.MFU), 3})
 	}
@@ -34,7 +34,7 @@ func (s *screen) bar() string {
 		add(field{"", s.what, "", s.what, 8})
 	}
 
-	room := max(s.width()-1, 20)
+	room := max(s.width()-3, 20) // room for the "^C" that a terminal echoes, which must not wrap
 	const gap, longBar, shortBar = 2, 16, 6
 	length := func(short bool) int {
 		n := 1

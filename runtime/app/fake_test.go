@@ -2,6 +2,7 @@ package app
 
 import (
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -42,15 +43,21 @@ func fakeInfo() model.Info {
 		Memory: model.Memory{Weights: 1 << 18, Grads: 1 << 18, Moments: 1 << 19, TrainActivations: 1 << 16,
 			DecodeActivations: 1 << 12, KVCache: 1 << 12, KVBlock: 8, KVBlocks: 12, Prefill: 4, MaxSequences: 4},
 	}
-	info.NewTrainer = func(o model.Options) (model.Trainer, error) { return newFakeTrainer(info), nil }
+	bindFake(&info)
+	return info
+}
+
+// bindFake gives an info the fake programs, bound to its present sizes.
+func bindFake(info *model.Info) {
+	bound := *info
+	info.NewTrainer = func(model.Options) (model.Trainer, error) { return newFakeTrainer(bound), nil }
 	info.NewDecoder = func(o model.Options) (model.Decoder, error) {
-		d := &fakeDecoder{info: info, params: o.Params}
+		d := &fakeDecoder{info: bound, params: o.Params}
 		if d.params == nil {
 			d.params = make([]float32, fakeArena)
 		}
 		return d, nil
 	}
-	return info
 }
 
 const fakeArena = 4*fakeGap + fakeVocab*(fakeVocab+2)
@@ -343,14 +350,18 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	info := fakeInfo()
-	delay, _ := time.ParseDuration(os.Getenv(childVariable + "_DELAY"))
-	if n, err := strconv.Atoi(os.Getenv(childVariable + "_STEPS")); err == nil {
-		info.Recipe.Steps, info.Recipe.EvalEvery, info.Recipe.SampleEvery, info.Recipe.SaveEvery = n, n/20, n/4, n/40
-		info.Recipe.SampleTokens, info.Context, info.Memory.KVBlocks = 300, 320, 200
+	if r := os.Getenv(childVariable + "_RECIPE"); r != "" {
+		if err := json.Unmarshal([]byte(r), &info.Recipe); err != nil {
+			panic(err)
+		}
 	}
+	if n, err := strconv.Atoi(os.Getenv(childVariable + "_CONTEXT")); err == nil {
+		info.Context, info.Memory.KVBlocks = n, n
+	}
+	bindFake(&info)
 	info.NewTrainer = func(model.Options) (model.Trainer, error) {
 		t := newFakeTrainer(info)
-		t.delay = delay
+		t.delay, _ = time.ParseDuration(os.Getenv(childVariable + "_DELAY"))
 		return t, nil
 	}
 	e := newEnv(info)
@@ -362,5 +373,7 @@ func TestMain(m *testing.M) {
 // childVariable makes the test binary a generated one. To look at it:
 //
 //	go test -c -o /tmp/bigram ./runtime/app && cd /tmp
-//	LLAMAC_APP_CHILD=1 LLAMAC_APP_CHILD_STEPS=2000 ./bigram train --data x --run /tmp/run
+//	export LLAMAC_APP_CHILD=1 LLAMAC_APP_CHILD_CONTEXT=320 LLAMAC_APP_CHILD_DELAY=5ms LLAMAC_APP_CHILD_RECIPE='{"Steps":
+//	1000, "LR": 0.01, "Warmup": 50, "EvalEvery": 50, "SaveEvery": 25, "SampleEvery": 250, "SampleTokens": 300}'
+//	./bigram train --data x --run /tmp/run
 const childVariable = "LLAMAC_APP_CHILD"

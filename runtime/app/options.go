@@ -117,7 +117,7 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 		if f.given["seed"] && f.seed != old.Seed {
 			return s, usagef("--seed=%d: the run in %s has seed %d, and going on keeps it", f.seed, f.run, old.Seed)
 		}
-		s.Seed, s.Tokenizer = old.Seed, old.Tokenizer
+		s.Seed, s.Tokenizer, s.DataHash = old.Seed, old.Tokenizer, old.DataHash
 	}
 	if s.Data == "" {
 		return s, usagef("--data: train needs a prepared data set (llamac data prepare SPEC writes one)")

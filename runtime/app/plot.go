@@ -20,19 +20,21 @@ const (
 	plotInnerH            float64 = plotHeight - plotTop - plotBottom
 )
 
+// Plain classes and no CSS variables: old viewers show it too.
 const plotStyle = `
-  svg { --bg:#ffffff; --ink:#1f2430; --soft:#69707d; --grid:#e6e8ec; --train:#2f6fdb; --val:#e4572e }
-  @media (prefers-color-scheme: dark) { svg { --bg:#14171c; --ink:#e8eaee; --soft:#98a0ad; --grid:#2a2f38; --train:#6ea3ff; --val:#ff8a5c } }
-  text { font-family: system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size:13px; fill:var(--soft) }
-  .title { font-size:20px; font-weight:600; fill:var(--ink) }
-  .grid { stroke:var(--grid); stroke-width:1 }
-  .axis { stroke:var(--soft); stroke-width:1 }
-  .band { fill:var(--train); opacity:.14 }
-  .raw { fill:none; stroke:var(--train); stroke-width:1; opacity:.35 }
-  .train { fill:none; stroke:var(--train); stroke-width:2.5; stroke-linejoin:round; stroke-linecap:round }
-  .val { fill:none; stroke:var(--val); stroke-width:2; stroke-linejoin:round }
-  .dot { fill:var(--bg); stroke:var(--val); stroke-width:2 }
-  .ntrain { fill:var(--train); font-weight:600 } .nval { fill:var(--val); font-weight:600 }
+  .page { fill:#ffffff } .dot { fill:#ffffff; stroke:#e4572e; stroke-width:2 }
+  text { font-family:system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif; font-size:13px; fill:#69707d }
+  .title { font-size:20px; font-weight:600; fill:#1f2430 }
+  .grid { stroke:#e6e8ec; stroke-width:1 } .axis { stroke:#69707d; stroke-width:1 }
+  .band { fill:#2f6fdb; opacity:.14 } .raw { fill:none; stroke:#2f6fdb; stroke-width:1; opacity:.35 }
+  .train { fill:none; stroke:#2f6fdb; stroke-width:2.5; stroke-linejoin:round; stroke-linecap:round }
+  .val { fill:none; stroke:#e4572e; stroke-width:2; stroke-linejoin:round }
+  .ntrain { fill:#2f6fdb; font-weight:600 } .nval { fill:#e4572e; font-weight:600 }
+  @media (prefers-color-scheme: dark) {
+    .page { fill:#14171c } .dot { fill:#14171c; stroke:#ff8a5c } text { fill:#98a0ad } .title { fill:#e8eaee }
+    .grid { stroke:#2a2f38 } .axis { stroke:#98a0ad } .band { fill:#6ea3ff } .raw, .train { stroke:#6ea3ff } .val { stroke:#ff8a5c }
+    .ntrain { fill:#6ea3ff } .nval { fill:#ff8a5c }
+  }
 `
 
 // plotPoint is a bucket of steps: where it lies, and the mean, least and
@@ -56,14 +58,24 @@ func buckets(h []record, n int) []plotPoint {
 	return out
 }
 
-// smooth is an exponential mean over about a fortieth of the curve. Dividing
-// by the weights' sum keeps its start from leaning to zero.
+// smooth fits a line to the neighbourhood of each point, weighing neighbours by
+// nearness, and takes its value there (local regression, Cleveland 1979): a
+// running mean would lag behind where the loss falls fast.
 func smooth(p []plotPoint) []float64 {
-	decay := 1 - 1/(1+float64(len(p))/40)
-	sum, weight, out := 0.0, 0.0, make([]float64, len(p))
-	for i, q := range p {
-		sum, weight = decay*sum+q.mean, decay*weight+1
-		out[i] = sum / weight
+	reach := 2 + len(p)/30
+	out := make([]float64, len(p))
+	for i := range p {
+		var w0, w1, w2, m0, m1 float64 // sums of weight, weight·d, weight·d², and of the same times the mean
+		for j := max(0, i-reach+1); j < min(len(p), i+reach); j++ {
+			d := float64(j - i)
+			w := 1 - math.Abs(d)/float64(reach)
+			w0, w1, w2 = w0+w, w1+w*d, w2+w*d*d
+			m0, m1 = m0+w*p[j].mean, m1+w*d*p[j].mean
+		}
+		out[i] = m0 / w0
+		if det := w0*w2 - w1*w1; det > 1e-9 {
+			out[i] = (w2*m0 - w1*m1) / det
+		}
 	}
 	return out
 }
@@ -101,7 +113,7 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`,
 		plotWidth, plotHeight, plotWidth, plotHeight, html.EscapeString("loss curve of "+title))
 	p("<style>%s</style>", plotStyle)
-	p(`<rect width="100%%" height="100%%" fill="var(--bg)"/>`)
+	p(`<rect width="100%%" height="100%%" class="page"/>`)
 	p(`<text class="title" x="%d" y="36">%s</text>`, plotLeft, html.EscapeString(title))
 	p(`<text x="%d" y="58">%s</text>`, plotLeft, html.EscapeString(subtitle))
 	axes(p, s, math.Exp(s.y0), math.Exp(s.y1))
@@ -175,6 +187,9 @@ func axes(p func(string, ...any), s scale, least, most float64) {
 	}
 	bottom := plotHeight - plotBottom
 	for _, v := range linearTicks(s.x0, s.x1, 8) {
+		if v != math.Floor(v) {
+			continue // steps are whole
+		}
 		p(`<line class="axis" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`, s.x(v), s.x(v), bottom, bottom+5)
 		p(`<text x="%.1f" y="%d" text-anchor="middle">%s</text>`, s.x(v), bottom+22, thousands(int64(v)))
 	}
@@ -198,7 +213,7 @@ func lossTicks(least, most float64) []float64 {
 				}
 			}
 		}
-		if len(ticks) <= 9 {
+		if len(ticks) <= 9 || len(digits) == 1 {
 			return ticks
 		}
 	}

@@ -29,6 +29,7 @@ type header struct {
 type progress struct {
 	record
 	steps   int
+	pace    float64       // tokens a second, smoothed over the last steps
 	left    time.Duration // until the last step
 	first   float64       // loss of the first step, which curves are drawn against
 	lastVal *record       // newest record with a validation loss, nil if none

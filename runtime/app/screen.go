@@ -76,19 +76,23 @@ func (s *screen) step(p progress) {
 	}
 }
 
-// The table's columns: title and width.
+// The table's columns, and the terminal's width from which on each is shown.
 var columns = []struct {
-	title string
-	width int
-}{{"step", 9}, {"loss", 9}, {"val loss", 9}, {"bits/byte", 10}, {"lr", 9}, {"grad", 7}, {"tok/s", 7}, {"MFU", 6}, {"left", 8}}
+	title       string
+	width, from int
+}{{"step", 9, 0}, {"loss", 9, 0}, {"val loss", 9, 0}, {"bits/byte", 10, 45}, {"lr", 9, 75}, {"grad", 7, 66}, {"tok/s", 7, 52}, {"MFU", 6, 59}, {"left", 8, 39}}
+
+func (s *screen) shows(column int) bool { return !s.tty || s.width() >= columns[column].from }
 
 // row prints a line of the table that stays.
 func (s *screen) row(p progress) {
 	if !s.headed {
 		s.headed = true
 		var head strings.Builder
-		for _, c := range columns {
-			head.WriteString(padLeft(c.title, c.width))
+		for i, c := range columns {
+			if s.shows(i) {
+				head.WriteString(padLeft(c.title, c.width))
+			}
 		}
 		fmt.Fprintln(s.w, s.dim(head.String()))
 	}
@@ -103,10 +107,13 @@ func (s *screen) row(p progress) {
 	if p.MFU > 0 {
 		mfu = percent(p.MFU)
 	}
-	cells := []string{thousands(int64(p.Step)), fmt.Sprintf("%.4f", p.Loss), val, bits, sci(p.LR), three(p.GradNorm), rate(p.TokensPerS), mfu, span(p.left)}
+	cells := []string{thousands(int64(p.Step)), fmt.Sprintf("%.4f", p.Loss), val, bits, sci(p.LR), three(p.GradNorm), rate(p.pace), mfu, span(p.left)}
 	var line strings.Builder
 	used := 0
 	for i, c := range columns {
+		if !s.shows(i) {
+			continue
+		}
 		cell := padLeft(cells[i], c.width)
 		switch c.title {
 		case "step":

@@ -42,7 +42,9 @@ type session struct {
 	haveKnown bool
 	peakFLOPS float64 // of the machine
 	began     time.Time
-	beganAt   int // step
+	beganAt   int     // step
+	seconds   float64 // and
+	paced     float64 // tokens of the last steps, decaying: their ratio is a smooth pace
 	bestVal   float64
 	lastVal   *record
 	drawnAt   time.Time // when loss.svg was drawn
@@ -316,7 +318,9 @@ func (s *session) oneStep(in batches) error {
 	}
 	s.step = n
 	s.noteVal(s.log.last())
-	s.report.step(progress{record: rec, steps: r.Steps, left: s.left(), first: s.log.history[0].Loss, lastVal: s.lastVal, best: best})
+	s.seconds = 0.9*s.seconds + rec.Seconds
+	s.paced = 0.9*s.paced + float64(s.stepTokens())
+	s.report.step(progress{record: rec, steps: r.Steps, pace: s.paced / max(s.seconds, 1e-9), left: s.left(), first: s.log.history[0].Loss, lastVal: s.lastVal, best: best})
 	if s.samples != nil && (due(n, r.SampleEvery) || last) {
 		if err := s.writeSamples(); err != nil {
 			return err
