@@ -219,7 +219,6 @@ func (t *fakeTrainer) Diagnose(tokens, targets []int32) string {
 type fakeDecoder struct {
 	info   model.Info
 	params []float32
-	length [4]int
 	ids    [4][]int32
 }
 
