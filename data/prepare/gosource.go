@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,15 +17,17 @@ func keepGoSource(name string) bool {
 	return strings.HasSuffix(name, ".go") && !inFolder(name, "vendor") && !inFolder(name, "testdata")
 }
 
-// keepGoDocs takes Go files for their comments, and prose wherever it lies.
+// keepGoDocs takes Go files for their comments, and text files. Test data of a
+// package is not for reading, but a tree's own testdata holds whole books:
+// src/testdata/Isaac.Newton-Opticks.txt.
 func keepGoDocs(name string) bool {
-	if inFolder(name, "vendor") {
-		return false
-	}
 	if strings.HasSuffix(name, ".go") {
 		return keepGoSource(name) && !strings.HasSuffix(name, "_test.go")
 	}
-	return strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".txt")
+	if dir := path.Dir(name); dir != "testdata" && dir != "src/testdata" && inFolder(name, "testdata") {
+		return false
+	}
+	return !inFolder(name, "vendor") && (strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".txt"))
 }
 
 // goSource leaves out generated files.
@@ -97,14 +100,15 @@ func goDocs(_ *Source, d *rawDoc) ([]byte, verdict, error) {
 type prose struct{ b bytes.Buffer }
 
 func (p *prose) add(c *ast.CommentGroup) {
-	text := c.Text()
-	if strings.TrimSpace(text) == "" {
+	text := strings.TrimSpace(c.Text()) // of a comment in /* */, the space after the star too
+	if text == "" {
 		return
 	}
 	if p.b.Len() > 0 {
 		p.b.WriteByte('\n')
 	}
 	p.b.WriteString(text)
+	p.b.WriteByte('\n')
 }
 
 // group adds the comments of a declaration of constants, variables or types.
