@@ -227,6 +227,13 @@ func (r *runner) reuse() (done bool, err error) {
 		// that nobody reads a mixture of old and new.
 		return false, os.Remove(path)
 	}
+	set, err := data.Open(r.dir)
+	if err != nil {
+		return false, fmt.Errorf("the set is damaged, remove it to prepare it again: %w", err)
+	}
+	if err := set.Close(); err != nil {
+		return false, err
+	}
 	old, err := m.Encode()
 	if err != nil {
 		return false, err

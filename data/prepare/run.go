@@ -64,28 +64,27 @@ func (r *runner) units(ctx context.Context) error {
 	r.tokenBytes = tokenBytes(r.cfg.Tokenizer)
 	r.done = map[int]*unitMeta{}
 	var todo []*unit
-	var bytes, total int64
+	var bytes int64
+	state := Progress{Phase: "read"}
 	for _, u := range r.plan.units {
-		mine := u.index%r.cfg.Shard.Count == r.cfg.Shard.Index
-		if mine {
-			total += u.bytes
-		}
-		if m := r.readMeta(u); m != nil {
+		m := r.readMeta(u)
+		if m != nil {
 			r.done[u.index] = m
-			if mine {
-				bytes += u.bytes
-			}
-		} else if mine {
+		}
+		if u.index%r.cfg.Shard.Count != r.cfg.Shard.Index {
+			continue
+		}
+		state.UnitsTotal++
+		state.BytesTotal += u.bytes
+		if m != nil {
+			state.Units++
+			bytes += u.bytes
+		} else {
 			todo = append(todo, u)
 		}
 	}
 	r.progress.bytes.Store(bytes)
-	r.progress.set(func(p *Progress) {
-		p.Phase = "read"
-		p.BytesTotal = total
-		p.Units = len(r.done)
-		p.UnitsTotal = len(todo) + len(r.done)
-	})
+	r.progress.set(func(p *Progress) { *p = state })
 	return r.each(ctx, todo)
 }
 

@@ -277,7 +277,9 @@ func (r *runner) unit(ctx context.Context, u *unit) (m *unitMeta, err error) {
 		if err := out.add(b); err != nil {
 			return nil, err
 		}
-		batches.Put(b)
+		if cap(b.body) <= 8*batchBytes { // not one that grew for a giant
+			batches.Put(b)
+		}
 		<-r.slots
 		r.progress.tick()
 	}
