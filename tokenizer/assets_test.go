@@ -57,7 +57,7 @@ func checkIDs(t *testing.T, tok Tokenizer, text string, want []int32) {
 		for i < len(got) && i < len(want) && got[i] == want[i] {
 			i++
 		}
-		t.Errorf("%.60q: ids differ from number %d on\n got %.120v\nwant %.120v", text, i, got[i:], want[i:])
+		t.Errorf("%.60q: ids differ from number %d on\n got %v\nwant %v", text, i, got[i:min(i+20, len(got))], want[i:min(i+20, len(want))])
 	}
 }
 

@@ -229,8 +229,10 @@ func (t *BPE) scoredRules() error {
 			scores = append(scores, p.Score)
 			t.unused = t.unused || p.Kind == KindUnused
 		case KindUserDefined:
-			user = append(user, trieKey{t.internal(p.Text), id})
 			rawUser = append(rawUser, trieKey{p.Text, id})
+			if !t.cfg.EscapeSpaces || !strings.Contains(p.Text, " ") {
+				user = append(user, trieKey{t.internal(p.Text), id})
+			}
 		default:
 			table = reserved
 		}
@@ -239,7 +241,7 @@ func (t *BPE) scoredRules() error {
 		}
 		table[p.Text] = id
 	}
-	if len(user) > 0 {
+	if len(rawUser) > 0 {
 		t.user, t.rawUser = newTrie(user), newTrie(rawUser)
 	}
 	// Ranks count distinct scores, best first.
@@ -268,9 +270,10 @@ func (t *BPE) scoredRules() error {
 		add(r.text[i], int32(i))
 		t.emitAs(int32(i), p.Text, reserved)
 	}
-	// Characters that are no pieces but parts of some.
-	for i := range t.pieces {
-		for s := r.text[i]; s != ""; {
+	// Characters that are no pieces but parts of some, or spelled like a
+	// reserved piece.
+	addChars := func(s string) {
+		for s != "" {
 			_, n := utf8.DecodeRuneInString(s)
 			if _, ok := symbols[s[:n]]; !ok {
 				c := int32(len(r.text))
@@ -279,6 +282,12 @@ func (t *BPE) scoredRules() error {
 				t.emitAs(c, t.external(s[:n]), reserved)
 			}
 			s = s[n:]
+		}
+	}
+	for i, p := range t.pieces {
+		addChars(r.text[i])
+		if r, n := utf8.DecodeRuneInString(p.Text); reserved[p.Text] == int32(i) && n == len(p.Text) && r != utf8.RuneError {
+			addChars(t.internal(p.Text))
 		}
 	}
 	prefixes := newTrie(keys)

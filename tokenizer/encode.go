@@ -124,9 +124,9 @@ func (t *BPE) encodeWord(st *state, dst []int32, from int, word []byte) []int32 
 	}
 	start := len(dst)
 	dst = t.merge(st, dst, from, word)
-	// Neighbouring unknown characters become one id across words, so the
-	// unknown id is not remembered.
-	if n := len(dst) - start; n > 0 && n <= len(c.ids) && (dst[start] != t.unk) {
+	// Neighbouring unknown characters become one id across words, so what
+	// starts with one or follows one is not remembered.
+	if n := len(dst) - start; n > 0 && n <= len(c.ids) && dst[start] != t.unk && (start == from || dst[start-1] != t.unk) {
 		c.lo, c.hi, c.size, c.n = lo, hi, uint8(len(word)), uint8(n)
 		copy(c.ids[:], dst[start:])
 	}

@@ -188,6 +188,8 @@ func (f *jsonFile) pieces(t *BPE) error {
 		switch {
 		case m.UnkToken != nil && a.Content == *m.UnkToken:
 			kind = KindUnknown
+		case t.pieces[a.ID].Kind == KindByte && t.pieces[a.ID].Text == a.Content:
+			kind = KindByte
 		case a.Special:
 			kind = KindControl
 		}
