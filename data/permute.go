@@ -3,47 +3,41 @@ package data
 import "math/bits"
 
 // permutation is a pseudo-random permutation of 0..n-1 that is computed, not
-// stored: any element in O(1), so that any sequence of any epoch can be found
-// without shuffling a list first.
+// stored: any element in constant time, so that any sequence of any epoch can
+// be found without shuffling a list first.
 //
-// It is a Feistel network on two digits of the number (Black and Rogaway
-// 2002, "Ciphers with arbitrary finite domains"): x = l*b + r with
-// l < a, r < b, where a and b are about the square root of n. Every round adds
-// a hash of one digit to the other, modulo that digit's range. a*b exceeds n by
-// less than b, and a result beyond n goes through again (cycle walking).
+// It is the swap-or-not shuffle (Hoang, Morris and Rogaway 2012). A round draws
+// a number k, which pairs every x with k-x mod n, and swaps each pair or does
+// not, by a random bit of the pair. Each round is its own inverse, so whatever
+// the bits are the whole is a permutation, for any n, without walking out of
+// range and back as a Feistel network over digits must.
 type permutation struct {
-	n, a, b uint64
-	key     uint64
+	n, key uint64
 }
 
-// rounds of the Feistel network. Four already pass for random; the windows of
-// a corpus are cheap to hash, so two more for regular small domains.
-const rounds = 6
+// rounds halve, each, how much of the order is left, and pairs of elements are
+// as good as independent after some twenty (see the test).
+const rounds = 32
 
 func newPermutation(n int64, key uint64) permutation {
-	p := permutation{n: uint64(n), key: key}
-	p.a = isqrt(p.n)
-	if p.a == 0 {
-		p.a = 1
-	}
-	p.b = (p.n + p.a - 1) / p.a
-	return p
+	return permutation{uint64(n), key}
 }
 
 // at returns the place of element i.
 func (p permutation) at(i int64) int64 {
 	x := uint64(i)
-	for {
-		l, r := x/p.b, x%p.b
-		for k := uint64(0); k < rounds; k += 2 {
-			l = (l + scale(mix(p.key^k<<56^r), p.a)) % p.a
-			r = (r + scale(mix(p.key^(k+1)<<56^l), p.b)) % p.b
+	for r := range uint64(rounds) {
+		k := mix(p.key + r<<32)
+		partner := scale(k, p.n) + p.n - x
+		if partner >= p.n {
+			partner -= p.n
 		}
-		x = l*p.b + r
-		if x < p.n {
-			return int64(x)
+		// Both of a pair must see the same bit: that of the larger.
+		if mix(k^max(x, partner))&1 != 0 {
+			x = partner
 		}
 	}
+	return int64(x)
 }
 
 // scale brings a random 64-bit number down to 0..n-1.
@@ -68,19 +62,4 @@ func mixString(key uint64, s string) uint64 {
 		key = mix(key ^ uint64(s[i]))
 	}
 	return key
-}
-
-// isqrt is the integer square root, rounded down.
-func isqrt(n uint64) uint64 {
-	if n == 0 {
-		return 0
-	}
-	x := uint64(1) << ((bits.Len64(n) + 1) / 2)
-	for {
-		y := (x + n/x) / 2
-		if y >= x {
-			return x
-		}
-		x = y
-	}
 }

@@ -5,8 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"math"
+	"slices"
+	"sort"
 	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
 )
 
 // space is how SentencePiece spells a space: U+2581, lower one eighth block.
@@ -15,8 +19,9 @@ const space = "▁"
 // Bounds on untrusted vocabularies. The largest public ones have 262144 pieces,
 // the longest pieces a few hundred bytes (runs of spaces or dashes).
 const (
-	maxPieces = 1 << 22
-	maxPiece  = 1 << 16 // bytes
+	maxPieces     = 1 << 22
+	maxPiece      = 2048     // bytes
+	maxVocabBytes = 64 << 20 // of all pieces together
 )
 
 // Kind says what a piece is for. The numbers are those of SentencePiece's
@@ -70,72 +75,307 @@ type Config struct {
 
 // llamaConfig holds the rules of LLaMA's own tokenizer.model.
 func llamaConfig() Config {
-	return Config{ByteFallback: true, DummyPrefix: true, EscapeSpaces: true, UnknownSurface: " ⁇ "}
+	return Config{ByteFallback: true, DummyPrefix: true, EscapeSpaces: true, UnknownSurface: defaultUnknown}
 }
+
+// defaultUnknown is the text of the unknown piece where a model names none.
+const defaultUnknown = " ⁇ "
 
 // BPE is a byte-pair encoding: a vocabulary with rules. It is immutable and
 // safe for concurrent use.
 type BPE struct {
 	cfg    Config
 	pieces []Piece
-	ids    map[string]int32 // of the pieces that text can become
-	bytes  [256]int32       // id of each byte piece, -1 if absent
+	bytes  [256]int32 // id of each byte piece, -1 if absent
 	unk    int32
 	bos    int32
 	eos    int32
-	hash   string
+
+	bosName, eosName string
+	charsHash        string
+	rules            rules
+
+	// emit gives the id that a symbol stands for where that is not the symbol
+	// itself; nil when there is no such symbol.
+	emit         map[int32]int32
+	user         trie // user-defined pieces; no cells if there are none
+	rawUser      trie // the same as they are spelled in text that is not normalised yet
+	chars        *charsmap
+	unused       bool // there are unused pieces
+	keepUnknowns bool // a run of unknown characters is as many unknown pieces
+	spec         *modelSpec
+	hf           *pipeline
+	hash         string
+	texts        []string // what each id decodes to
+	mu           sync.Mutex
+	idle         []*state
+	byteOf       []int16 // the byte of a byte piece, -1 for other pieces
+	special      []bool  // ids without text
 }
 
-// newBPE checks a vocabulary and builds the tables for it.
-func newBPE(pieces []Piece, cfg Config) (*BPE, error) {
-	if len(pieces) == 0 {
-		return nil, fmt.Errorf("no pieces")
+// An option changes what newBPE builds.
+type option func(*BPE) error
+
+// namedSpecials says how BOS and EOS are spelled.
+func namedSpecials(bos, eos string) option {
+	return func(t *BPE) error {
+		t.bosName, t.eosName = bos, eos
+		return nil
 	}
-	if len(pieces) > maxPieces {
-		return nil, fmt.Errorf("%d pieces, more than %d", len(pieces), maxPieces)
+}
+
+// withCharsmap gives the normaliser a table of replacements, unless it is empty.
+func withCharsmap(data []byte) option {
+	return func(t *BPE) (err error) {
+		if len(data) > 0 {
+			t.charsHash = hashStrings(string(data))
+			t.chars, err = parseCharsmap(data)
+		}
+		return err
 	}
-	t := &BPE{cfg: cfg, pieces: pieces, ids: make(map[string]int32, len(pieces)), unk: -1, bos: -1, eos: -1}
+}
+
+// newBPE checks a SentencePiece vocabulary and builds its tables.
+func newBPE(pieces []Piece, cfg Config, options ...option) (*BPE, error) {
+	t := &BPE{cfg: cfg, pieces: pieces, unk: -1, bos: -1, eos: -1, bosName: "<s>", eosName: "</s>"}
+	for _, o := range options {
+		if err := o(t); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.checkPieces(); err != nil {
+		return nil, err
+	}
+	if t.unk < 0 {
+		return nil, fmt.Errorf("no unknown piece")
+	}
+	if cfg.ByteFallback {
+		for b, id := range t.bytes {
+			if id < 0 {
+				return nil, fmt.Errorf("byte fallback without piece %s", bytePiece(byte(b)))
+			}
+		}
+	}
+	if err := t.scoredRules(); err != nil {
+		return nil, err
+	}
+	t.finish()
+	return t, nil
+}
+
+// checkPieces checks what all families share and finds the special pieces.
+func (t *BPE) checkPieces() error {
+	if len(t.pieces) == 0 {
+		return fmt.Errorf("no pieces")
+	}
+	if len(t.pieces) > maxPieces {
+		return fmt.Errorf("%d pieces, more than %d", len(t.pieces), maxPieces)
+	}
 	for i := range t.bytes {
 		t.bytes[i] = -1
 	}
-	for i, p := range pieces {
+	total := 0
+	for i, p := range t.pieces {
 		id := int32(i)
+		total += len(p.Text)
+		if len(p.Text) > maxPiece || total > maxVocabBytes {
+			return fmt.Errorf("piece %d: pieces are longer than %d bytes or %d together", i, maxPiece, maxVocabBytes)
+		}
+		if p.Score != p.Score {
+			return fmt.Errorf("piece %d: the score of %q is not a number", i, p.Text)
+		}
 		switch p.Kind {
 		case KindUnknown:
 			if t.unk >= 0 {
-				return nil, fmt.Errorf("piece %d: a second unknown piece", i)
+				return fmt.Errorf("piece %d: %q is a second unknown piece, after %d", i, p.Text, t.unk)
 			}
 			t.unk = id
 		case KindControl:
 			switch p.Text {
-			case "<s>":
+			case t.bosName:
 				t.bos = id
-			case "</s>":
+			case t.eosName:
 				t.eos = id
 			}
 		case KindByte:
 			b, ok := byteOfPiece(p.Text)
 			if !ok {
-				return nil, fmt.Errorf("piece %d: byte piece %q is not of the form <0x0A>", i, p.Text)
+				return fmt.Errorf("piece %d: byte piece %q is not of the form <0x0A>", i, p.Text)
 			}
 			t.bytes[b] = id
 		case KindNormal, KindUserDefined, KindUnused:
 			if p.Text == "" {
-				return nil, fmt.Errorf("piece %d is empty", i)
+				return fmt.Errorf("piece %d is empty", i)
 			}
-			if _, dup := t.ids[p.Text]; dup {
-				return nil, fmt.Errorf("piece %d: %q is there already", i, p.Text)
-			}
-			t.ids[p.Text] = id
 		default:
-			return nil, fmt.Errorf("piece %d: unknown kind %d", i, p.Kind)
+			return fmt.Errorf("piece %d: %q has unknown kind %d", i, p.Text, p.Kind)
 		}
 	}
-	if t.unk < 0 {
-		return nil, fmt.Errorf("no unknown piece")
+	return nil
+}
+
+// scoredRules builds the merges as SentencePiece defines them: any two
+// neighbours merge that together spell a piece, best score first.
+func (t *BPE) scoredRules() error {
+	reserved := map[string]int32{} // SentencePiece looks these up before other pieces
+	ids := make(map[string]int32, len(t.pieces))
+	var scores []float32
+	var user, rawUser []trieKey
+	for i, p := range t.pieces {
+		id := int32(i)
+		table := ids
+		switch p.Kind {
+		case KindNormal, KindUnused:
+			scores = append(scores, p.Score)
+			t.unused = t.unused || p.Kind == KindUnused
+		case KindUserDefined:
+			rawUser = append(rawUser, trieKey{p.Text, id})
+			if !t.cfg.EscapeSpaces || !strings.Contains(p.Text, " ") {
+				user = append(user, trieKey{t.internal(p.Text), id})
+			}
+		default:
+			table = reserved
+		}
+		if before, dup := table[p.Text]; dup {
+			return fmt.Errorf("piece %d: %q is piece %d already", i, p.Text, before)
+		}
+		table[p.Text] = id
+	}
+	if len(rawUser) > 0 {
+		t.user, t.rawUser = newTrie(user), newTrie(rawUser)
+	}
+	// Ranks count distinct scores, best first.
+	sort.Slice(scores, func(i, j int) bool { return scores[i] > scores[j] })
+	scores = slices.Compact(scores)
+	rank := func(score float32) int32 {
+		return int32(sort.Search(len(scores), func(i int) bool { return scores[i] <= score }))
+	}
+
+	r := &t.rules
+	r.text = make([]string, len(t.pieces))
+	symbols := make(map[string]int32, len(t.pieces))
+	var keys []trieKey
+	add := func(text string, symbol int32) {
+		symbols[text] = symbol
+		keys = append(keys, trieKey{text, symbol})
+	}
+	for i, p := range t.pieces {
+		if (p.Kind != KindNormal && p.Kind != KindUnused) || !utf8.ValidString(p.Text) {
+			continue
+		}
+		if t.cfg.EscapeSpaces && strings.Contains(p.Text, " ") {
+			continue // normalised text has no plain space: such a piece is never met
+		}
+		r.text[i] = t.internal(p.Text)
+		add(r.text[i], int32(i))
+		t.emitAs(int32(i), p.Text, reserved)
+	}
+	// Characters that are no pieces but parts of some, or spelled like a
+	// reserved piece.
+	addChars := func(s string) {
+		for s != "" {
+			_, n := utf8.DecodeRuneInString(s)
+			if _, ok := symbols[s[:n]]; !ok {
+				c := int32(len(r.text))
+				r.text = append(r.text, s[:n])
+				add(s[:n], c)
+				t.emitAs(c, t.external(s[:n]), reserved)
+			}
+			s = s[n:]
+		}
+	}
+	for i, p := range t.pieces {
+		addChars(r.text[i])
+		if r, n := utf8.DecodeRuneInString(p.Text); reserved[p.Text] == int32(i) && n == len(p.Text) && r != utf8.RuneError {
+			addChars(t.internal(p.Text))
+		}
+	}
+	prefixes := newTrie(keys)
+	r.pairs = newPairTable(2 * len(t.pieces))
+	for i, p := range t.pieces {
+		text := r.text[i]
+		if text == "" {
+			continue
+		}
+		place := rank(p.Score)
+		prefixes.prefixes(text, func(left int32, n int) bool {
+			if n < len(text) {
+				if right, ok := symbols[text[n:]]; ok {
+					r.pairs.set(left, right, place, int32(i))
+				}
+			}
+			return true
+		})
+	}
+	r.build()
+	return nil
+}
+
+// emitAs notes the id that a symbol stands for, if it is not itself one: that
+// of a reserved piece of the same spelling, or the unknown piece.
+func (t *BPE) emitAs(symbol int32, text string, reserved map[string]int32) {
+	id, ok := reserved[text]
+	if !ok {
+		if int(symbol) < len(t.pieces) {
+			return
+		}
+		id = t.unk
+	}
+	if t.emit == nil {
+		t.emit = map[int32]int32{}
+	}
+	t.emit[symbol] = id
+}
+
+// internal is the spelling of a piece that merging works on: a space is one
+// byte there.
+func (t *BPE) internal(piece string) string {
+	if t.cfg.EscapeSpaces {
+		return strings.ReplaceAll(piece, space, " ")
+	}
+	return piece
+}
+
+func (t *BPE) external(text string) string {
+	if t.cfg.EscapeSpaces {
+		return strings.ReplaceAll(text, " ", space)
+	}
+	return text
+}
+
+// finish derives the tables of decoding and the hash.
+func (t *BPE) finish() {
+	t.texts = make([]string, len(t.pieces))
+	t.byteOf = make([]int16, len(t.pieces))
+	t.special = make([]bool, len(t.pieces))
+	for i, p := range t.pieces {
+		t.byteOf[i] = -1
+		switch p.Kind {
+		case KindControl:
+			t.special[i] = true
+		case KindUnknown:
+			t.texts[i] = t.cfg.UnknownSurface
+		case KindByte:
+			b, _ := byteOfPiece(p.Text)
+			t.byteOf[i] = int16(b)
+		default:
+			t.texts[i] = strings.ReplaceAll(p.Text, space, " ")
+			if t.cfg.Family == ByteLevel && p.Kind == KindNormal {
+				t.texts[i] = t.rules.text[i]
+			} else if p.Kind == KindUserDefined && t.hf != nil {
+				t.texts[i] = p.Text
+			}
+		}
 	}
 	t.hash = t.computeHash()
-	return t, nil
+}
+
+// kindName describes the vocabulary in errors.
+func (t *BPE) kindName() string {
+	if t.hf != nil && t.cfg.Family == SentencePiece {
+		return t.cfg.Family.String() + " with listed merges"
+	}
+	return t.cfg.Family.String()
 }
 
 // Vocab is the number of pieces.
@@ -146,6 +386,12 @@ func (t *BPE) BOS() int32 { return t.bos }
 
 // EOS is the id of </s>, -1 when absent.
 func (t *BPE) EOS() int32 { return t.eos }
+
+// Config returns the rules beside the vocabulary.
+func (t *BPE) Config() Config { return t.cfg }
+
+// Entry returns piece id with its score and kind. id must be in range.
+func (t *BPE) Entry(id int32) Piece { return t.pieces[id] }
 
 // Piece is the vocabulary's spelling of an id.
 func (t *BPE) Piece(id int32) string {
@@ -158,20 +404,29 @@ func (t *BPE) Piece(id int32) string {
 // Hash identifies vocabulary and rules.
 func (t *BPE) Hash() string { return t.hash }
 
-// computeHash hashes a canonical form: every length is written before its
-// bytes, so that no two vocabularies share it.
+// computeHash hashes a canonical form of all that ids depend on: merges by
+// their order, not by the numbers that a format happens to store for it.
+// Every text is preceded by its length, so that no two vocabularies share it.
 func (t *BPE) computeHash() string {
-	h := sha256.New()
-	var b []byte
-	b = fmt.Appendf(b, "llamac bpe 1 %+v bos %d eos %d\n", t.cfg, t.bos, t.eos)
+	cfg := t.cfg
+	cfg.UnknownSurface = "" // ids do not depend on it
+	b := fmt.Appendf(nil, "llamac bpe 1 %+v bos %d eos %d %s\n", cfg, t.bos, t.eos, t.charsHash)
+	if p := t.hf; p != nil {
+		b = fmt.Appendf(b, "added %+v raw %v norm %v prefix %d split %v steps %+v whole %d fuse %v\n",
+			p.added, p.raw.token, p.norm.token, p.prefix, p.splitSpaces, p.steps, len(p.whole), !t.keepUnknowns)
+	}
 	for _, p := range t.pieces {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(p.Score))
 		b = append(b, byte(p.Kind))
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Text)))
 		b = append(b, p.Text...)
 	}
-	h.Write(b)
-	return hex.EncodeToString(h.Sum(nil))
+	for _, s := range t.rules.pairs.sorted() {
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.left))
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.right))
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.rank))
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 func hashStrings(s string) string {

@@ -31,8 +31,8 @@ type Tokenizer interface {
 	Hash() string
 }
 
-// maxFile bounds the tokenizer files that are read whole. A GGUF file may be
-// larger: only its header is read.
+// maxFile bounds the tokenizer files that are read whole, in bytes. A GGUF file
+// may be larger: only its key/value pairs are read.
 const maxFile = 256 << 20
 
 // Open reads a tokenizer file. The format is recognised by content, never by
@@ -43,6 +43,16 @@ func Open(path string) (Tokenizer, error) {
 		return nil, err
 	}
 	defer f.Close()
+	var magic [len(ggufMagic)]byte
+	if _, err := io.ReadFull(f, magic[:]); err == nil && string(magic[:]) == ggufMagic {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		return ParseGGUF(path, f)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
 	// A byte more than allowed tells a file that is too large from one that
 	// just fits.
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -50,10 +60,7 @@ func Open(path string) (Tokenizer, error) {
 		return nil, err
 	}
 	if len(data) > maxFile {
-		if !bytes.HasPrefix(data, []byte(ggufMagic)) {
-			return nil, fmt.Errorf("%s: larger than %d bytes: not a tokenizer", path, maxFile)
-		}
-		data = data[:maxFile] // the tokenizer's keys lie in front of the tensors
+		return nil, fmt.Errorf("%s: larger than %d bytes: not a tokenizer", path, maxFile)
 	}
 	return Parse(path, data)
 }
@@ -66,13 +73,17 @@ func Parse(name string, data []byte) (Tokenizer, error) {
 	switch {
 	case len(data) == 0:
 		return nil, fmt.Errorf("%s: empty file", name)
+	case bytes.HasPrefix(data, []byte(ggufMagic)):
+		return ParseGGUF(name, bytes.NewReader(data))
 	case looksLikeBin(data):
 		return ParseBin(name, data)
+	case data[0] == 1<<3|2: // field 1 of a protobuf, length-delimited: the first piece
+		return ParseModel(name, data)
+	case bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n\uFEFF"), []byte("{")):
+		return ParseJSON(name, data)
 	}
 	return nil, fmt.Errorf("%s: %w", name, errFormat)
 }
-
-const ggufMagic = "GGUF"
 
 // looksLikeBin recognises tokenizer.bin: a maximum length that is small, then
 // a first piece whose length is within it.

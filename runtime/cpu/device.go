@@ -41,6 +41,9 @@ func New(workers int) *Device {
 // Close ends the workers.
 func (d *Device) Close() { d.pool.stop() }
 
+// ISA names the instruction set in use: portable, avx2 or avx512.
+func (d *Device) ISA() string { return d.isa.String() }
+
 // Workers is the number of goroutines that run kernels, the caller included.
 func (d *Device) Workers() int { return d.pool.workers }
 
@@ -66,15 +69,35 @@ func (d *Device) launched(kernel string, results ...[]float32) {
 	}
 }
 
-func (d *Device) report(kernel string, results [][]float32) {
+// launchedMatrix is launched for one result of rows × cols elements with
+// distance ld between rows; what lies between the rows is not looked at.
+func (d *Device) launchedMatrix(kernel string, c []float32, rows, cols, ld int) {
+	d.stats.Launches++
+	if d.watch == nil {
+		return
+	}
 	finite := true
-	for _, r := range results {
-		for _, x := range r {
-			if x-x != 0 { // NaN or Inf
-				finite = false
-			}
-		}
+	for r := range rows {
+		finite = finite && allFinite(c[r*ld:r*ld+cols])
 	}
 	d.watch(d.count, kernel, finite)
 	d.count++
+}
+
+func (d *Device) report(kernel string, results [][]float32) {
+	finite := true
+	for _, r := range results {
+		finite = finite && allFinite(r)
+	}
+	d.watch(d.count, kernel, finite)
+	d.count++
+}
+
+func allFinite(x []float32) bool {
+	for _, v := range x {
+		if v-v != 0 { // NaN or Inf
+			return false
+		}
+	}
+	return true
 }

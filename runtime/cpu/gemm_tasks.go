@@ -1,6 +1,13 @@
 package cpu
 
 // gemmTasks are the tasks of matrix products and of the optimiser.
-type gemmTasks struct{}
+type gemmTasks struct {
+	product gemmTask
+	dot     dotTask
+	adamw   adamwTask
+	squares squaresTask
+}
 
-func (t *gemmTasks) init(workers int) {}
+func (t *gemmTasks) init(workers int) {
+	t.product.init(patienceFor(workers))
+}

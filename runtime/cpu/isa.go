@@ -1,5 +1,7 @@
 package cpu
 
+import "os"
+
 // isa is an instruction set that kernels are written for.
 type isa int
 
@@ -11,4 +13,18 @@ const (
 
 func (i isa) String() string { return [...]string{"portable", "avx2", "avx512"}[i] }
 
-func detect() isa { return portable }
+// detect picks the best instruction set of the machine. The environment
+// variable LLAMAC_ISA names a lower one to use instead: portable, avx2 or
+// avx512. One that the machine lacks, or an unknown name, changes nothing.
+//
+// Results differ between instruction sets in their last bits, so a run that
+// must repeat another machine's bits needs the same one.
+func detect() isa {
+	best := supported()
+	for i := portable; i < best; i++ {
+		if os.Getenv("LLAMAC_ISA") == i.String() {
+			return i
+		}
+	}
+	return best
+}

@@ -1,0 +1,222 @@
+package golang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/plan"
+)
+
+// printer prints one program's launches as calls of runtime/cpu.
+type printer struct {
+	g       *generator
+	prog    *plan.Program
+	live    map[string]string // symbol -> Go expression of its size
+	scratch string            // field of the receiver that holds the program's scratch
+	fields  *names            // of scratch buffers
+	out     []string          // lines of the current function
+	uses    map[string]bool   // local variables that the current function needs: w, g, s, next, b, mode, d
+	trace   []traceSection
+	loop    *plan.Loop
+	bodies  []layerFunc
+	outer   []string
+	outerU  map[string]bool
+}
+
+// layerFunc is a method that runs one layer.
+type layerFunc struct {
+	name    string
+	doc     string
+	lines   []string
+	uses    map[string]bool
+	reverse bool
+}
+
+type traceSection struct {
+	loop  *plan.Loop
+	nodes []string
+}
+
+func (p *printer) line(format string, args ...any) {
+	p.out = append(p.out, fmt.Sprintf(format, args...))
+}
+
+// call prints a call of a kernel and notes which node it computes.
+func (p *printer) call(l *plan.Launch, kernel string, args ...string) {
+	p.uses["d"] = true
+	p.line("d.%s(%s)", kernel, strings.Join(args, ", "))
+	p.traced(l.Name)
+}
+
+func (p *printer) traced(name string) {
+	if len(p.trace) == 0 || p.trace[len(p.trace)-1].loop != p.loop {
+		p.trace = append(p.trace, traceSection{loop: p.loop})
+	}
+	t := &p.trace[len(p.trace)-1]
+	t.nodes = append(t.nodes, name)
+}
+
+// Launch prints the IR's line as a comment and the calls that compute it.
+func (p *printer) Launch(l *plan.Launch) error {
+	if !strings.HasPrefix(l.Text, "...") {
+		p.line("// %s", l.Text)
+	}
+	k, ok := kernels[l.Op]
+	if !ok {
+		return fmt.Errorf("target go: no kernel for %s: %s", l.Op, l.Text)
+	}
+	return k(p, l)
+}
+
+// Copy prints the copy of a value that could not stay in its place.
+func (p *printer) Copy(c *plan.Copy) error {
+	n := p.count(c.Src.Type)
+	p.uses["d"] = true
+	p.line("// %s keeps its place from layer to layer", c.Dst.Name)
+	p.line("d.Store(%s, %s, cpu.Overwrite)", p.sliced(c.Dst, n), p.sliced(c.Src, n))
+	p.traced(c.Dst.Name)
+	return nil
+}
+
+// at is the Go expression of the slice that an operand starts at.
+func (p *printer) at(o plan.Operand) string {
+	var s string
+	switch o.Kind {
+	case plan.Absent:
+		return "nil"
+	case plan.InWeights, plan.InGrads:
+		root := "w"
+		if o.Kind == plan.InGrads {
+			root = "g"
+		}
+		if o.Layer == plan.NoLayer {
+			root = "t." + root
+		} else {
+			p.uses[root] = true
+		}
+		return root + "." + p.g.weightField(o)
+	case plan.InState:
+		p.uses["l"] = true
+		return "t." + ident(o.State.Name) + "[l]"
+	case plan.InBuffer:
+		b := o.Buffer
+		switch b.Region {
+		case plan.Input:
+			s = ident(b.Name)
+		case plan.Table:
+			s = "t.tables." + p.g.tableNames.get(b, b.Name)
+		case plan.Scratch:
+			p.uses["b"] = true
+			s = "b." + p.fields.get(b, b.Name)
+		case plan.Saved:
+			field := p.g.savedNames.get(b, b.Name)
+			switch o.Layer {
+			case plan.ThisLayer:
+				p.uses["s"] = true
+				s = "s." + field
+			case plan.NextLayer:
+				p.uses["next"] = true
+				s = "next." + field
+			case plan.FirstOne:
+				s = "t.saved[0]." + field
+			case plan.AfterLast:
+				s = "t.saved[Layers]." + field
+			}
+		}
+	}
+	if o.Col > 0 {
+		s += fmt.Sprintf("[%d:]", o.Col)
+	}
+	return s
+}
+
+// sliced is the operand's slice cut to n elements, where n is an expression.
+func (p *printer) sliced(o plan.Operand, n string) string {
+	s := p.at(o)
+	if o.Kind == plan.InBuffer && o.Buffer.Region != plan.Input && !p.fixed(o.Type) {
+		return s + "[:" + n + "]"
+	}
+	return s
+}
+
+func (p *printer) fixed(t ir.Type) bool {
+	for _, d := range p.g.in.Plan.Dims {
+		for _, x := range t.Dims {
+			if _, has := x.Div(ir.Sym(d.Name)); has && !d.Fixed {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// dim is the Go expression of a size.
+func (p *printer) dim(d ir.Dim) string {
+	if d.IsConst() {
+		return fmt.Sprint(d.N)
+	}
+	var parts []string
+	if d.N != 1 {
+		parts = append(parts, fmt.Sprint(d.N))
+	}
+	for _, s := range strings.Split(d.Sym, "*") {
+		e, ok := p.live[s]
+		if !ok {
+			e = s
+		}
+		parts = append(parts, e)
+	}
+	return strings.Join(parts, "*")
+}
+
+func (p *printer) count(t ir.Type) string { return p.dim(t.Size()) }
+
+// rows is the number of rows of a matrix whose rows have the given width.
+func (p *printer) rows(o plan.Operand, width int64) string {
+	d, ok := o.Type.Size().Div(ir.Const(width))
+	if !ok {
+		panic(fmt.Sprintf("golang: %s of type %s has no rows of %d", o.Name, o.Type, width))
+	}
+	return p.dim(d)
+}
+
+// ld is the distance of an operand's rows, which are width elements wide.
+func ld(o plan.Operand, width int64) string {
+	if o.Ld > 0 {
+		return fmt.Sprint(o.Ld)
+	}
+	return fmt.Sprint(width)
+}
+
+func last(o plan.Operand) int64 { return o.Type.Last().N }
+
+func float(x float64) string {
+	s := fmt.Sprintf("%v", x)
+	switch s {
+	case "+Inf":
+		return "float32(math.Inf(1))"
+	case "-Inf":
+		return "float32(math.Inf(-1))"
+	case "NaN":
+		return "float32(math.NaN())"
+	}
+	return s
+}
+
+// mode is the Go expression of what happens to a result.
+func (p *printer) mode(o plan.Operand) string {
+	switch o.Mode {
+	case plan.OverwriteFirst:
+		p.uses["mode"] = true
+		return "mode"
+	case plan.Accumulate:
+		return "cpu.Accumulate"
+	}
+	return "cpu.Overwrite"
+}
+
+// same reports whether two operands are the same memory.
+func same(a, b plan.Operand) bool {
+	return a.Kind == plan.InBuffer && b.Kind == plan.InBuffer && a.Buffer == b.Buffer && a.Col == b.Col && a.Layer == b.Layer
+}

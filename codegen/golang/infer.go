@@ -1,0 +1,125 @@
+package golang
+
+import (
+	"fmt"
+
+	"github.com/dave/jennifer/jen"
+)
+
+// infer prints infer.go: the decoder over a KV cache.
+func (g *generator) infer() (*jen.File, error) {
+	p := g.in.Plan
+	f := g.file()
+	dec, err := g.print(p.Program("decode"), "scratch", map[string]string{"N": "n", "R": "rows"})
+	if err != nil {
+		return nil, err
+	}
+	sizes := p.Sizes()
+	consts := []jen.Code{
+		jen.Id("maxTokens").Op("=").Lit(int(sizes["N"])).Comment("tokens of one step"),
+		jen.Id("maxRows").Op("=").Lit(int(sizes["R"])).Comment("rows of logits of one step"),
+		jen.Id("sequences").Op("=").Lit(int(sizes["S"])).Comment("sequences decoded together"),
+		jen.Id("maxBlocks").Op("=").Lit(int(sizes["M"])).Comment("cache blocks of a sequence"),
+		jen.Id("kvBlocks").Op("=").Lit(int(sizes["blocks"])).Comment("cache blocks of all sequences"),
+	}
+	fields := []jen.Code{
+		jen.Id("dev").Op("*").Qual(g.cpu(), "Device"),
+		jen.Id("params").Index().Float32(),
+		jen.Id("w").Id("weights"),
+		jen.Id("cache").Op("*").Qual(g.kv(), "Cache"),
+	}
+	lines := []string{
+		"t := &decoder{dev: cpu.New(o.Workers), params: make([]float32, arenaSize)}",
+		"t.w.bind(t.params)",
+		"t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)",
+		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.infer")/4),
+	}
+	var copies []string
+	for i, s := range p.State {
+		if i == 0 {
+			consts = append(consts, jen.Id("kvBlock").Op("=").Lit(int(s.Dims[3].N)).Comment("tokens of a cache block"))
+		}
+		name := ident(s.Name)
+		perBlock := s.Bytes / 4 / sizes["blocks"]
+		fields = append(fields, jen.Id(name).Index(jen.Id("Layers")).Index().Float32().Comment(shape(s.Dims)))
+		lines = append(lines, fmt.Sprintf("for l := range t.%s {", name), fmt.Sprintf("t.%s[l] = make([]float32, kvBlocks*%d)", name, perBlock), "}")
+		copies = append(copies, fmt.Sprintf("for _, x := range t.%s {", name), fmt.Sprintf("copy(x[int(c.To)*%d:][:%d], x[int(c.From)*%d:])", perBlock, perBlock, perBlock), "}")
+	}
+	f.Comment("Capacities.")
+	f.Const().Defs(consts...)
+	f.Line()
+	fields = append(fields, jen.Id("scratch").Id("decodeScratch"))
+	for i, rank := range g.liveFields {
+		fields = append(fields, jen.Id(fmt.Sprintf("dims%d", i)).Index(jen.Lit(rank)).Int())
+	}
+	f.Comment("decoder runs the program of inference over arenas that NewDecoder allocates once.")
+	f.Type().Id("decoder").Struct(fields...)
+	f.Line()
+	scratch := g.scratchType(f, dec, "decodeScratch", "decodeScratch is what lives within one step.")
+	lines = append(lines, "t.scratch = decodeScratch{")
+	lines = append(lines, scratch...)
+	lines = append(lines, "}", "return t, nil")
+	f.Comment("NewDecoder allocates all that inference needs.")
+	f.Func().Id("NewDecoder").Params(jen.Id("o").Qual(g.modelPkg(), "Options")).
+		Params(jen.Qual(g.modelPkg(), "Decoder"), jen.Error()).Block(body(lines)...)
+	f.Line()
+
+	recv := func() *jen.Statement { return f.Func().Params(jen.Id("t").Op("*").Id("decoder")) }
+	result := dec.p.at(dec.p.prog.Results[0])
+	step := []string{
+		"n, rows := len(tokens), len(want)",
+		"if n == 0 || rows > maxRows || len(seqs) != n || len(logits) < rows*Vocab {",
+		"return fmt.Errorf(\"%d tokens with %d sequences, %d rows (at most %d) and room for %d logits\", n, len(seqs), rows, maxRows, len(logits))",
+		"}",
+		"pos, copies, err := t.cache.Append(seqs)",
+		"if err != nil {",
+		"return err",
+		"}",
+		"for _, c := range copies {",
+	}
+	step = append(step, copies...)
+	step = append(step, "}", "t.decode(tokens, pos, seqs, t.cache.Table(), want)",
+		"copy(logits[:rows*Vocab], t."+"scratch"+result[len("b"):]+")", "return nil")
+	f.Comment("Step feeds tokens of sequences and writes the logits of the rows in want.")
+	recv().Id("Step").Params(jen.List(jen.Id("tokens"), jen.Id("seqs"), jen.Id("want")).Index().Int32(), jen.Id("logits").Index().Float32()).Error().Block(body(step)...)
+	f.Line()
+	var params []jen.Code
+	for _, b := range dec.p.prog.Inputs {
+		params = append(params, jen.Id(ident(b.Name)).Index().Int32())
+	}
+	pre := append([]string{"n, rows := len(tokens), len(want)"}, dec.p.prelude(dec.mainU)...)
+	if !hasWordIn(dec, "rows") {
+		pre[0] = "n := len(tokens)"
+	}
+	f.Comment("decode computes the logits of the rows of tokens that want names.")
+	recv().Id("decode").Params(params...).Block(body(append(pre, dec.main...))...)
+	f.Line()
+	g.layerMethods(f, dec, "decoder")
+	f.Comment("Params is the flat arena of the weights.")
+	recv().Id("Params").Params().Index().Float32().Block(jen.Return(jen.Id("t.params")))
+	f.Line()
+	f.Comment("Len is the number of tokens that a sequence holds.")
+	recv().Id("Len").Params(jen.Id("seq").Int()).Int().Block(jen.Return(jen.Id("t.cache.Len(seq)")))
+	f.Line()
+	f.Comment("Reset empties a sequence.")
+	recv().Id("Reset").Params(jen.Id("seq").Int()).Block(jen.Id("t.cache.Reset(seq)"))
+	f.Line()
+	f.Comment("Fork makes dst a copy of src that shares its cached blocks.")
+	recv().Id("Fork").Params(jen.List(jen.Id("dst"), jen.Id("src")).Int()).Error().Block(jen.Return(jen.Id("t.cache.Fork(dst, src)")))
+	f.Line()
+	f.Comment("Close ends the workers.")
+	recv().Id("Close").Params().Block(jen.Id("t.dev.Close()"))
+	f.Line()
+	use(f, "fmt", "Errorf")
+	g.declareVars(f)
+	return f, nil
+}
+
+func hasWordIn(r *printed, name string) bool {
+	for _, l := range r.main {
+		if hasWord(l, name) {
+			return true
+		}
+	}
+	return false
+}

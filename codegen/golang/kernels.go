@@ -1,0 +1,303 @@
+package golang
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/plan"
+)
+
+// kernels maps each op to what prints its calls.
+var kernels = map[string]func(*printer, *plan.Launch) error{
+	"linear":             linear,
+	"linear_grad_x":      linearGradX,
+	"linear_grad_w":      linearGradW,
+	"rms_norm":           rmsNorm,
+	"rms_norm_grad":      rmsNormGrad,
+	"add_rms_norm":       addRMSNorm,
+	"rope":               rope,
+	"attention":          attention,
+	"attention_grad":     attentionGrad,
+	"kv_write":           kvWrite,
+	"attention_kv":       attentionKV,
+	"swiglu":             swiglu,
+	"swiglu_grad":        swigluGrad,
+	"linear_xent":        linearXent,
+	"linear_xent_grad":   linearXentGrad,
+	"cross_entropy":      crossEntropy,
+	"cross_entropy_grad": crossEntropyGrad,
+	"gather":             gather,
+	"gather_grad":        gatherGrad,
+	"grad_add":           gradAdd,
+	"global_norm":        globalNorm,
+	"adamw":              adamw,
+	"matmul":             matmul,
+}
+
+func linear(p *printer, l *plan.Launch) error {
+	x, w, y := l.Args[0], l.Args[1], l.Results[0]
+	out, in := last(y), last(x)
+	p.call(l, "Linear", p.at(y), ld(y, out), p.at(x), ld(x, in), p.at(w), p.rows(x, in), fmt.Sprint(out), fmt.Sprint(in))
+	return nil
+}
+
+func linearGradX(p *printer, l *plan.Launch) error {
+	dy, w, dx := l.Args[0], l.Args[1], l.Results[0]
+	out, in := last(dy), last(dx)
+	mode := "cpu.Overwrite"
+	if len(l.Args) > 2 && l.Args[2].Kind != plan.Absent {
+		mode = "cpu.Accumulate"
+		if acc := l.Args[2]; !same(acc, dx) {
+			p.call(l, "Store", p.at(dx), p.at(acc), "cpu.Overwrite")
+		}
+	}
+	p.call(l, "LinearGradX", p.at(dx), ld(dx, in), p.at(dy), ld(dy, out), p.at(w), p.rows(dy, out), fmt.Sprint(out), fmt.Sprint(in), mode)
+	return nil
+}
+
+func linearGradW(p *printer, l *plan.Launch) error {
+	dy, x, dw := l.Args[0], l.Args[1], l.Results[0]
+	out, in := last(dy), last(x)
+	p.call(l, "LinearGradW", p.at(dw), p.at(dy), ld(dy, out), p.at(x), ld(x, in), p.rows(x, in), fmt.Sprint(out), fmt.Sprint(in), p.mode(dw))
+	return nil
+}
+
+func rmsNorm(p *printer, l *plan.Launch) error {
+	x, w, y := l.Args[0], l.Args[1], l.Results[0]
+	d := last(x)
+	p.call(l, "RMSNorm", p.at(y), p.at(x), ld(x, d), p.at(w), p.rows(x, d), fmt.Sprint(d), float(l.Attrs["eps"].(float64)))
+	return nil
+}
+
+func rmsNormGrad(p *printer, l *plan.Launch) error {
+	dy, x, w, dx, dw := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	res := "nil"
+	if len(l.Args) > 3 {
+		res = p.at(l.Args[3])
+	}
+	d := last(x)
+	p.call(l, "RMSNormGrad", p.at(dx), p.at(dw), p.at(dy), p.at(x), ld(x, d), p.at(w), res, p.rows(x, d), fmt.Sprint(d),
+		float(l.Attrs["eps"].(float64)), p.mode(dw))
+	return nil
+}
+
+func addRMSNorm(p *printer, l *plan.Launch) error {
+	a, b, w, r, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	d := last(a)
+	p.call(l, "AddRMSNorm", p.at(r), p.at(y), p.at(a), p.at(b), p.at(w), p.rows(a, d), fmt.Sprint(d), float(l.Attrs["eps"].(float64)))
+	return nil
+}
+
+// flag is a boolean attribute that may be left at its default.
+func flag(l *plan.Launch, name string, def bool) bool {
+	if v, ok := l.Attrs[name].(bool); ok {
+		return v
+	}
+	return def
+}
+
+func integer(l *plan.Launch, name string, def int64) int64 {
+	if v, ok := l.Attrs[name].(int64); ok {
+		return v
+	}
+	return def
+}
+
+func rope(p *printer, l *plan.Launch) error {
+	x, cos, sin, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0]
+	if integer(l, "seq_axis", 1) != 1 || x.Type.Rank() != 4 {
+		return fmt.Errorf("target go: rope over axis %d of %s", integer(l, "seq_axis", 1), x.Type)
+	}
+	d := x.Type.Dims
+	width := d[2].N * d[3].N
+	p.call(l, "Rope", p.at(y), ld(y, width), p.at(x), ld(x, width), p.at(cos), p.at(sin), p.rows(x, width), p.dim(d[1]),
+		fmt.Sprint(d[2].N), fmt.Sprint(d[3].N), fmt.Sprint(l.Attrs["layout"] == "half"), fmt.Sprint(flag(l, "inverse", false)))
+	return nil
+}
+
+// heads gives the sizes of attention: batch, T, heads, kvHeads, hd.
+func (p *printer) heads(q, k plan.Operand) []string {
+	d := q.Type.Dims
+	return []string{p.dim(d[0]), p.dim(d[1]), fmt.Sprint(d[2].N), fmt.Sprint(k.Type.Dims[2].N), fmt.Sprint(d[3].N)}
+}
+
+func headWidth(o plan.Operand) int64 { return o.Type.Dims[2].N * o.Type.Dims[3].N }
+
+// strided prints an operand of attention with the distance of its rows.
+func (p *printer) strided(o plan.Operand) []string {
+	return []string{p.at(o), ld(o, headWidth(o))}
+}
+
+func attention(p *printer, l *plan.Launch) error {
+	if len(l.Args) > 3 {
+		return fmt.Errorf("target go: attention with start positions: %s", l.Text)
+	}
+	q, k, v, o, lse := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	if !q.Type.Dims[1].IsConst() && q.Type.Dims[1] != k.Type.Dims[1] {
+		return fmt.Errorf("target go: attention of %s to %s", q.Type, k.Type)
+	}
+	args := []string{p.at(o), p.at(lse)}
+	for _, x := range []plan.Operand{q, k, v} {
+		args = append(args, p.strided(x)...)
+	}
+	args = append(args, p.heads(q, k)...)
+	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(flag(l, "causal", true)), fmt.Sprint(integer(l, "window", 0)))
+	p.call(l, "Attention", args...)
+	return nil
+}
+
+func attentionGrad(p *printer, l *plan.Launch) error {
+	if len(l.Args) > 6 {
+		return fmt.Errorf("target go: attention with start positions: %s", l.Text)
+	}
+	var args []string
+	for _, r := range l.Results {
+		args = append(args, p.strided(r)...)
+	}
+	for _, a := range l.Args[:3] {
+		args = append(args, p.at(a))
+	}
+	for _, a := range l.Args[3:6] {
+		args = append(args, p.strided(a)...)
+	}
+	args = append(args, p.heads(l.Args[3], l.Args[4])...)
+	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(flag(l, "causal", true)), fmt.Sprint(integer(l, "window", 0)))
+	p.call(l, "AttentionGrad", args...)
+	return nil
+}
+
+func kvWrite(p *printer, l *plan.Launch) error {
+	k, v, cache := l.Args[0], l.Args[1], l.Results[0]
+	d := k.Type.Dims
+	args := append([]string{p.at(cache)}, p.strided(k)...)
+	args = append(args, p.strided(v)...)
+	p.call(l, "KVWrite", append(args, p.dim(d[1]), fmt.Sprint(d[2].N), fmt.Sprint(d[3].N), "kvBlock",
+		p.at(l.Args[2]), p.at(l.Args[3]), p.at(l.Args[4]), "maxBlocks")...)
+	return nil
+}
+
+func attentionKV(p *printer, l *plan.Launch) error {
+	q, o, cache := l.Args[0], l.Results[0], l.Args[4]
+	d := q.Type.Dims
+	args := append([]string{p.at(o)}, p.strided(q)...)
+	kvHeads := cache.Type.Dims[2].N
+	p.call(l, "AttentionKV", append(args, p.at(cache), p.dim(d[1]), fmt.Sprint(d[2].N), fmt.Sprint(kvHeads), fmt.Sprint(d[3].N), "kvBlock",
+		p.at(l.Args[1]), p.at(l.Args[2]), p.at(l.Args[3]), "maxBlocks", float(l.Attrs["scale"].(float64)), fmt.Sprint(integer(l, "window", 0)))...)
+	return nil
+}
+
+func swiglu(p *printer, l *plan.Launch) error {
+	g, u, y := l.Args[0], l.Args[1], l.Results[0]
+	f := last(y)
+	p.call(l, "SwiGLU", p.at(y), p.at(g), ld(g, f), p.at(u), ld(u, f), p.rows(y, f), fmt.Sprint(f))
+	return nil
+}
+
+func swigluGrad(p *printer, l *plan.Launch) error {
+	dy, g, u, dg, du := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	f := last(dy)
+	p.call(l, "SwiGLUGrad", p.at(dg), ld(dg, f), p.at(du), ld(du, f), p.at(dy), p.at(g), ld(g, f), p.at(u), ld(u, f), p.rows(dy, f), fmt.Sprint(f))
+	return nil
+}
+
+// scalar prints a kernel that returns the number that its launch computes.
+func (p *printer) scalar(l *plan.Launch, kernel string, args ...string) {
+	p.call(l, kernel, args...)
+	i := len(p.out) - 1
+	p.out[i] = p.at(l.Results[0]) + "[0] = " + p.out[i]
+}
+
+func linearXent(p *printer, l *plan.Launch) error {
+	x, w, t := l.Args[0], l.Args[1], l.Args[2]
+	d := last(x)
+	p.scalar(l, "LinearXent", p.at(x), p.at(w), p.at(t), p.rows(x, d), fmt.Sprint(w.Type.Dims[0].N), fmt.Sprint(d))
+	return nil
+}
+
+func linearXentGrad(p *printer, l *plan.Launch) error {
+	if s := l.Args[0]; s.Kind != plan.Immediate || s.Value != 1 {
+		return fmt.Errorf("target go: %s: the loss's gradient is not 1", l.Text)
+	}
+	x, w, t, dx, dw := l.Args[1], l.Args[2], l.Args[3], l.Results[1], l.Results[2]
+	d := last(x)
+	p.scalar(l, "LinearXentGrad", p.at(dx), p.at(dw), p.at(x), p.at(w), p.at(t), p.rows(x, d), fmt.Sprint(w.Type.Dims[0].N), fmt.Sprint(d), p.mode(dw))
+	return nil
+}
+
+func crossEntropy(p *printer, l *plan.Launch) error {
+	x, t := l.Args[0], l.Args[1]
+	p.scalar(l, "CrossEntropy", p.at(x), p.at(t), p.rows(x, last(x)), fmt.Sprint(last(x)))
+	return nil
+}
+
+func crossEntropyGrad(p *printer, l *plan.Launch) error {
+	d, x, t, dx := l.Args[0], l.Args[1], l.Args[2], l.Results[0]
+	scale := float(d.Value)
+	if d.Kind == plan.InBuffer {
+		scale = p.at(d) + "[0]"
+	}
+	p.call(l, "CrossEntropyGrad", p.at(dx), p.at(x), p.at(t), p.rows(x, last(x)), fmt.Sprint(last(x)), scale)
+	return nil
+}
+
+func gather(p *printer, l *plan.Launch) error {
+	table, ids, y := l.Args[0], l.Args[1], l.Results[0]
+	d := last(table)
+	p.call(l, "Embedding", p.at(y), p.at(table), p.at(ids), p.rows(y, d), fmt.Sprint(d), p.dim(table.Type.Dims[0]))
+	return nil
+}
+
+func gatherGrad(p *printer, l *plan.Launch) error {
+	ids, dy, dw := l.Args[0], l.Args[1], l.Results[0]
+	d := last(dy)
+	p.call(l, "EmbeddingGrad", p.at(dw), p.at(ids), p.at(dy), p.rows(dy, d), fmt.Sprint(d), p.dim(dw.Type.Dims[0]), p.mode(dw))
+	return nil
+}
+
+func gradAdd(p *printer, l *plan.Launch) error {
+	p.call(l, "Store", p.at(l.Results[0]), p.at(l.Args[0]), p.mode(l.Results[0]))
+	return nil
+}
+
+// globalNorm keeps the norm in float64: clipping divides by it.
+func globalNorm(p *printer, l *plan.Launch) error {
+	p.uses["d"] = true
+	p.line("norm := math.Sqrt(d.SumSquares(t.grads)) * h.GradScale")
+	return nil
+}
+
+// adamw updates ranges of the flat arenas that share their weight decay.
+func adamw(p *printer, l *plan.Launch) error {
+	p.uses["d"] = true
+	p.line("step := cpu.AdamWStep{LR: h.LR, Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Step: h.Step, GradScale: h.GradScale * model.ClipFactor(norm, h.Clip)}")
+	p.line("for _, r := range decayRanges {")
+	p.line("step.WeightDecay = 0")
+	p.line("if r.decay {")
+	p.line("step.WeightDecay = h.WeightDecay")
+	p.line("}")
+	p.line("d.AdamW(t.params[r.from:r.to], t.grads[r.from:r.to], t.moment1[r.from:r.to], t.moment2[r.from:r.to], step)")
+	p.line("}")
+	return nil
+}
+
+func matmul(p *printer, l *plan.Launch) error {
+	a, b, y := l.Args[0], l.Args[1], l.Results[0]
+	ta, tb := flag(l, "trans_a", false), flag(l, "trans_b", false)
+	r := a.Type.Rank()
+	yd := y.Type.Dims
+	m, n := yd[len(yd)-2], yd[len(yd)-1]
+	k := a.Type.Dims[r-1]
+	if ta {
+		k = a.Type.Dims[r-2]
+	}
+	batch, ok := y.Type.Size().Div(m.Mul(n))
+	if !ok {
+		return fmt.Errorf("target go: %s", l.Text)
+	}
+	strideB := p.dim(k.Mul(n))
+	if b.Type.Rank() == 2 && r > 2 {
+		strideB = "0"
+	}
+	p.call(l, "MatMulBatch", p.at(y), p.at(a), p.at(b), p.dim(batch), p.dim(m), p.dim(n), p.dim(k),
+		p.dim(m.Mul(k)), strideB, p.dim(m.Mul(n)), fmt.Sprint(ta), fmt.Sprint(tb), "cpu.Overwrite")
+	return nil
+}

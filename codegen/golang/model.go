@@ -1,0 +1,95 @@
+package golang
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/dave/jennifer/jen"
+)
+
+// model prints model.go: what the model is, and its weights.
+func (g *generator) model() (*jen.File, error) {
+	p, s := g.in.Plan, g.in.Spec
+	f := g.file()
+	f.PackageComment(fmt.Sprintf("Package %s is the model of %s. %s", g.in.Package, s.File, s.Doc))
+	m := s.Model
+	f.Comment("Sizes of the model.")
+	f.Const().Defs(
+		jen.Id("Dim").Op("=").Lit(m.Dim).Comment("width of the residual stream [h]"),
+		jen.Id("Layers").Op("=").Lit(m.Layers).Comment("[L]"),
+		jen.Id("Heads").Op("=").Lit(m.Heads).Comment("query heads [a]"),
+		jen.Id("KVHeads").Op("=").Lit(m.KVHeads).Comment("key and value heads"),
+		jen.Id("FFNDim").Op("=").Lit(m.FFNDim).Comment("hidden width of the feed-forward network [f]"),
+		jen.Id("Vocab").Op("=").Lit(m.Vocab).Comment("[V]"),
+		jen.Id("Context").Op("=").Lit(m.Context).Comment("longest sequence [s]"),
+		jen.Line(),
+		jen.Id("arenaSize").Op("=").Lit(int(p.Arena("weights")/4)).Comment("numbers of the weights, padding included"),
+	)
+	f.Line()
+	var compact bytes.Buffer
+	if len(s.JSON) > 0 {
+		if err := json.Compact(&compact, s.JSON); err != nil {
+			return nil, fmt.Errorf("target go: the spec's JSON: %w", err)
+		}
+	}
+	r, o := s.Train, s.Optim
+	decay := s.Schedule.Decay
+	if decay == 0 {
+		decay = r.Steps
+	}
+	lines := func(pairs ...any) []jen.Code {
+		var out []jen.Code
+		for i := 0; i < len(pairs); i += 2 {
+			v := fmt.Sprintf("%v", pairs[i+1])
+			if str, ok := pairs[i+1].(string); ok {
+				v = fmt.Sprintf("%q", str)
+			}
+			out = append(out, jen.Line().Id(fmt.Sprintf("%s: %s", pairs[i], v)))
+		}
+		return append(out, jen.Line())
+	}
+	recipe := jen.Qual(g.modelPkg(), "Recipe").Values(lines(
+		"MicroBatch", r.MicroBatch, "Accum", r.Accum, "Steps", r.Steps, "Seed", r.Seed,
+		"LR", o.LR, "Beta1", o.Beta1, "Beta2", o.Beta2, "Eps", o.Eps, "WeightDecay", o.WeightDecay, "Clip", o.Clip,
+		"Warmup", s.Schedule.Warmup, "DecaySteps", decay, "MinRatio", s.Schedule.MinRatio,
+		"EvalEvery", r.Eval.Every, "EvalBatches", r.Eval.Batches, "SaveEvery", r.SaveEvery,
+		"SampleEvery", r.Sample.Every, "SampleCount", r.Sample.Count, "SampleTokens", r.Sample.Tokens,
+		"SamplePrompt", r.Sample.Prompt, "Temperature", r.Sample.Temperature, "TopP", r.Sample.TopP,
+		"BOS", s.Tokenizer.BOS, "EOS", s.Tokenizer.EOS)...)
+	mem := memory(p)
+	memory := jen.Qual(g.modelPkg(), "Memory").Values(lines(mem...)...)
+	fields := []jen.Code{
+		jen.Line().Id("Name").Op(":").Lit(s.Name),
+		jen.Line().Id("SpecFile").Op(":").Lit(s.File),
+		jen.Line().Id("SpecHash").Op(":").Lit(s.Hash),
+		jen.Line().Id("SpecJSON").Op(":").Id("specJSON"),
+		jen.Line().Id("Version").Op(":").Lit(g.in.Version),
+		jen.Line().Id(fmt.Sprintf("Dim: Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: %d, FFNDim: FFNDim, Vocab: Vocab, Context: Context", m.HeadDim)),
+		jen.Line().Id("Params").Op(":").Lit(int(p.Params())),
+		jen.Line().Id("FLOPsPerToken").Op(":").Lit(int(p.ModelFLOPsPerToken())),
+		jen.Line().Id("Weights").Op(":").Qual(g.modelPkg(), "Layout").Call(jen.Id("baseTable")),
+		jen.Line().Id("Recipe").Op(":").Add(recipe),
+		jen.Line().Id("Memory").Op(":").Add(memory),
+	}
+	if p.Program("micro_step") != nil {
+		fields = append(fields, jen.Line().Id("NewTrainer").Op(":").Id("NewTrainer"))
+	}
+	if p.Program("decode") != nil {
+		fields = append(fields, jen.Line().Id("NewDecoder").Op(":").Id("NewDecoder"))
+	}
+	f.Comment("Info describes the model to the commands of runtime/app.")
+	f.Var().Id("Info").Op("=").Qual(g.modelPkg(), "Info").Values(append(fields, jen.Line())...)
+	f.Line()
+	var rows []jen.Code
+	for _, w := range p.Weights {
+		rows = append(rows, weightRow(w))
+	}
+	f.Comment("baseTable says where each weight lies: layer l's at Offset + l·Stride.")
+	f.Var().Id("baseTable").Op("=").Index().Qual(g.modelPkg(), "Row").Values(append(rows, jen.Line())...)
+	f.Line()
+	g.weightTypes(f)
+	f.Comment("specJSON is the evaluated spec.")
+	f.Const().Id("specJSON").Op("=").Lit(compact.String())
+	return f, nil
+}

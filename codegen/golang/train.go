@@ -1,0 +1,222 @@
+package golang
+
+import (
+	"fmt"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/llamac/llamac/plan"
+)
+
+// train prints train.go: the trainer, its buffers and its programs.
+func (g *generator) train() (*jen.File, error) {
+	p := g.in.Plan
+	f := g.file()
+	step, err := g.print(p.Program("micro_step"), "step", nil)
+	if err != nil {
+		return nil, err
+	}
+	eval, err := g.print(p.Program("eval"), "eval", nil)
+	if err != nil {
+		return nil, err
+	}
+	update, err := g.print(p.Program("update"), "update", nil)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := g.tables()
+	if err != nil {
+		return nil, err
+	}
+	sizes := p.Sizes()
+	f.Comment("One micro-batch.")
+	f.Const().Defs(
+		jen.Id("B").Op("=").Lit(int(sizes["B"])).Comment("sequences"),
+		jen.Id("T").Op("=").Lit(int(sizes["T"])).Comment("tokens of a sequence"),
+	)
+	f.Line()
+	f.Comment("trainer runs the programs of training over arenas that NewTrainer allocates")
+	f.Comment("once; see plan.txt for where each buffer lies.")
+	fields := []jen.Code{
+		jen.Id("dev").Op("*").Qual(g.cpu(), "Device"),
+		jen.Line(),
+		jen.List(jen.Id("params"), jen.Id("grads"), jen.Id("moment1"), jen.Id("moment2")).Index().Float32(),
+		jen.Id("w").Id("weights").Comment("of params"),
+		jen.Id("g").Id("weights").Comment("of grads"),
+		jen.Line(),
+		jen.Id("step").Id("stepScratch"),
+		jen.Id("eval").Id("evalScratch"),
+	}
+	saved := g.savedFields()
+	if len(saved) > 0 {
+		fields = append(fields, jen.Id("saved").Index(jen.Id("Layers").Op("+").Lit(1)).Id("saved").Comment("the last holds x alone: what the layers return"))
+	}
+	if tables != nil {
+		fields = append(fields, jen.Id("tables").Id("tables"))
+	}
+	f.Type().Id("trainer").Struct(fields...)
+	f.Line()
+
+	if len(saved) > 0 {
+		var fs []jen.Code
+		for _, b := range saved {
+			fs = append(fs, jen.Id(g.savedNames.get(b, b.Name)).Index().Float32().Comment(shape(b.Dims)))
+		}
+		f.Comment("saved is what the backward of one layer finds stored.")
+		f.Type().Id("saved").Struct(fs...)
+		f.Line()
+	}
+	stepLines := g.scratchType(f, step, "stepScratch", "stepScratch is what lives within one micro-batch. Buffers whose lives do not\n// meet share memory.")
+	evalLines := g.scratchType(f, eval, "evalScratch", "evalScratch is the same for Eval.")
+	if tables != nil {
+		g.tablesType(f)
+	}
+	g.newTrainer(f, step, stepLines, evalLines, tables)
+	g.trainerMethods(f, step, eval, update)
+	if tables != nil {
+		f.Comment("fillTables computes once what depends on constants alone.")
+		f.Func().Params(jen.Id("t").Op("*").Id("trainer")).Id("fillTables").Params().Block(body(append(tables.p.prelude(tables.mainU), tables.main...))...)
+		f.Line()
+	}
+	g.traceVar(f, step, "stepTrace")
+	g.decayRanges(f)
+	g.declareVars(f)
+	return f, nil
+}
+
+func (g *generator) tables() (*printed, error) {
+	q := g.in.Plan.Program("tables")
+	if q == nil {
+		return nil, nil
+	}
+	return g.print(q, "", nil)
+}
+
+func (g *generator) tablesType(f *jen.File) {
+	var fs []jen.Code
+	for _, b := range g.in.Plan.Program("tables").Buffers {
+		fs = append(fs, jen.Id(g.tableNames.get(b, b.Name)).Index().Float32().Comment(shape(b.Dims)))
+	}
+	f.Comment("tables are computed once: they depend on constants alone.")
+	f.Type().Id("tables").Struct(fs...)
+	f.Line()
+}
+
+// savedFields lists the stored buffers in the order of their block.
+func (g *generator) savedFields() []*plan.Buffer {
+	var out []*plan.Buffer
+	for _, b := range g.in.Plan.Program("micro_step").Buffers {
+		if b.Region == plan.Saved {
+			out = append(out, b)
+		}
+	}
+	sortBy(out, func(a, b *plan.Buffer) bool { return a.Offset < b.Offset })
+	return out
+}
+
+func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines []string, tables *printed) {
+	p := g.in.Plan
+	lines := []string{
+		"t := &trainer{dev: cpu.New(o.Workers)}",
+		"t.params, t.grads = make([]float32, arenaSize), make([]float32, arenaSize)",
+		"t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)",
+		"t.w.bind(t.params)",
+		"t.g.bind(t.grads)",
+		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.train")/4),
+	}
+	if saved := g.savedFields(); len(saved) > 0 {
+		q := step.p.prog
+		lines = append(lines,
+			"for l := range Layers {",
+			fmt.Sprintf("a := act[l*%d:]", q.SavedPerLayer/4),
+			"t.saved[l] = saved{")
+		for _, b := range saved {
+			at := fmt.Sprintf("a[%d:]", b.Offset/4)
+			if b.Offset == 0 {
+				at = "a"
+			}
+			lines = append(lines, fmt.Sprintf("%s: %s[:%d],", g.savedNames.get(b, b.Name), at, b.Bytes/4))
+		}
+		lines = append(lines, "}", "}")
+		if first := saved[0]; first.Offset == 0 {
+			lines = append(lines, fmt.Sprintf("t.saved[Layers].%s = act[Layers*%d:][:%d]", g.savedNames.get(first, first.Name), q.SavedPerLayer/4, first.Bytes/4))
+		}
+	}
+	lines = append(lines, "t.step = stepScratch{")
+	lines = append(lines, stepLines...)
+	lines = append(lines, "}", "t.eval = evalScratch{")
+	lines = append(lines, evalLines...)
+	lines = append(lines, "}")
+	if tables != nil {
+		lines = append(lines, fmt.Sprintf("tab := make([]float32, %d)", p.Arena("tables")/4), "t.tables = tables{")
+		for _, b := range tables.p.prog.Buffers {
+			lines = append(lines, fmt.Sprintf("%s: tab[%d:][:%d],", g.tableNames.get(b, b.Name), b.Offset/4, b.Bytes/4))
+		}
+		lines = append(lines, "}", "t.fillTables()")
+	}
+	lines = append(lines, "return t, nil")
+	f.Comment("NewTrainer allocates all that training needs.")
+	f.Func().Id("NewTrainer").Params(jen.Id("o").Qual(g.modelPkg(), "Options")).
+		Params(jen.Qual(g.modelPkg(), "Trainer"), jen.Error()).Block(body(lines)...)
+	f.Line()
+}
+
+func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
+	recv := func() *jen.Statement { return f.Func().Params(jen.Id("t").Op("*").Id("trainer")) }
+	ids := jen.List(jen.Id("tokens"), jen.Id("targets")).Index().Int32()
+	result := func(r *printed) string { return "return " + r.p.at(r.p.prog.Results[0]) + "[0]" }
+
+	lines := step.p.prelude(step.mainU)
+	if step.mainU["mode"] {
+		lines = append(lines, "mode := cpu.Accumulate", "if first {", "mode = cpu.Overwrite", "}")
+	}
+	lines = append(lines, step.main...)
+	lines = append(lines, result(step))
+	f.Comment("MicroStep runs forward and backward over one micro-batch and returns its mean")
+	f.Comment("loss in nats per token. The first of a step overwrites the gradients.")
+	recv().Id("MicroStep").Params(ids.Clone(), jen.Id("first").Bool()).Float32().Block(body(lines)...)
+	f.Line()
+	g.layerMethods(f, step, "trainer")
+
+	lines = append(eval.p.prelude(eval.mainU), eval.main...)
+	f.Comment("Eval returns the mean loss of one micro-batch in nats per token.")
+	recv().Id("Eval").Params(ids.Clone()).Float32().Block(body(append(lines, result(eval)))...)
+	f.Line()
+	g.layerMethods(f, eval, "trainer")
+
+	lines = append(update.p.prelude(map[string]bool{"d": true}), update.main...)
+	f.Comment("Update applies one AdamW step and returns the global norm of the gradients")
+	f.Comment("before clipping.")
+	recv().Id("Update").Params(jen.Id("h").Qual(g.modelPkg(), "Hyper")).Float64().Block(body(append(lines, "return norm"))...)
+	f.Line()
+
+	f.Comment("Diagnose runs MicroStep once more and names the first node with a result that")
+	f.Comment("is not finite.")
+	recv().Id("Diagnose").Params(ids.Clone()).String().Block(body([]string{
+		"found := \"\"",
+		"t.dev.Watch(func(launch int, kernel string, finite bool) {",
+		"if !finite && found == \"\" {",
+		"found = stepTrace.Name(launch)",
+		"}",
+		"})",
+		"t.MicroStep(tokens, targets, true)",
+		"t.dev.Watch(nil)",
+		"return found",
+	})...)
+	f.Line()
+	f.Comment("Params is the flat arena of the weights.")
+	recv().Id("Params").Params().Index().Float32().Block(jen.Return(jen.Id("t.params")))
+	f.Line()
+	f.Comment("Grads is the flat arena of the gradients.")
+	recv().Id("Grads").Params().Index().Float32().Block(jen.Return(jen.Id("t.grads")))
+	f.Line()
+	f.Comment("Moments are the flat arenas of AdamW's first and second moments.")
+	recv().Id("Moments").Params().Params(jen.List(jen.Id("m"), jen.Id("v")).Index().Float32()).Block(jen.Return(jen.Id("t.moment1"), jen.Id("t.moment2")))
+	f.Line()
+	f.Comment("Counters reports what the kernels did since the last call.")
+	recv().Id("Counters").Params().Map(jen.String()).Int64().Block(jen.Return(jen.Id("t.dev.Counters()")))
+	f.Line()
+	f.Comment("Close ends the workers.")
+	recv().Id("Close").Params().Block(jen.Id("t.dev.Close()"))
+	f.Line()
+}

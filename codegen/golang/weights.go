@@ -1,0 +1,270 @@
+package golang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/llamac/llamac/plan"
+)
+
+// nameWeights finds the views over weights that the programs read: a field for
+// each weight, or for a pack the field of the pack.
+func (g *generator) nameWeights() {
+	seen := map[string]bool{}
+	see := func(o plan.Operand) {
+		if o.Kind != plan.InWeights && o.Kind != plan.InGrads || len(o.Weight) < 2 || seen[o.Name] {
+			return
+		}
+		seen[o.Name] = true
+		g.packs = append(g.packs, packField{o.Name, o.Weight})
+	}
+	for _, q := range g.in.Plan.Programs {
+		q.Walk(func(it plan.Item) {
+			if l, ok := it.(*plan.Launch); ok {
+				for _, o := range l.Args {
+					see(o)
+				}
+				for _, o := range l.Results {
+					see(o)
+				}
+			}
+		})
+	}
+}
+
+// scope is where a weight's field stands: in weights or in layer.
+func (g *generator) scope(w *plan.Weight) *names {
+	if w.Layers > 0 {
+		return g.layerNames
+	}
+	return g.weightNames
+}
+
+// weightField is the field that an operand reads.
+func (g *generator) weightField(o plan.Operand) string {
+	return g.scope(o.Weight[0]).get(o.Name, o.Name)
+}
+
+// view is one field: its name, where it starts and how long it is.
+type view struct {
+	field, comment string
+	first          *plan.Weight
+	elems          int64
+}
+
+// views lists the fields of weights (layers false) or of one layer.
+func (g *generator) views(layers bool) []view {
+	var out []view
+	packed := map[*plan.Weight]bool{}
+	for _, p := range g.packs {
+		if (p.weights[0].Layers > 0) != layers {
+			continue
+		}
+		var n, rows int64
+		var parts []string
+		for _, w := range p.weights {
+			packed[w] = true
+			n += w.Elems()
+			rows += w.Dims[0]
+			parts = append(parts, w.Name[strings.LastIndexByte(w.Name, '.')+1:])
+		}
+		out = append(out, view{g.scope(p.weights[0]).get(p.name, p.name),
+			fmt.Sprintf("[%d, %d] rows of %s", rows, p.weights[0].Dims[1], strings.Join(parts, ", ")), p.weights[0], n})
+	}
+	used := g.usedAlone()
+	for _, w := range g.in.Plan.Weights {
+		if (w.Layers > 0) == layers && (!packed[w] || used[w.Name]) {
+			out = append(out, view{g.scope(w).get(w.Name, w.Name), strings.ReplaceAll(fmt.Sprint(w.Dims), " ", ", "), w, w.Elems()})
+		}
+	}
+	return out
+}
+
+// usedAlone is the set of weights that some launch reads by themselves.
+func (g *generator) usedAlone() map[string]bool {
+	used := map[string]bool{}
+	for _, q := range g.in.Plan.Programs {
+		q.Walk(func(it plan.Item) {
+			if l, ok := it.(*plan.Launch); ok {
+				for _, o := range append(append([]plan.Operand(nil), l.Args...), l.Results...) {
+					if len(o.Weight) == 1 {
+						used[o.Name] = true
+					}
+				}
+			}
+		})
+	}
+	return used
+}
+
+// weightTypes prints the types weights and layer and the function that points
+// them into a flat arena.
+func (g *generator) weightTypes(f *jen.File) {
+	layers := g.in.Plan.Layers()
+	fields := func(vs []view) []jen.Code {
+		var out []jen.Code
+		for _, v := range vs {
+			out = append(out, jen.Id(v.field).Index().Float32().Comment(v.comment))
+		}
+		return out
+	}
+	top, inner := g.views(false), g.views(true)
+	fs := fields(top)
+	if layers > 0 {
+		fs = append(fs, jen.Id("layers").Index(jen.Id("Layers")).Id("layer"))
+	}
+	f.Comment("weights are views of a flat arena: of the parameters, or of their gradients,")
+	f.Comment("which have the same layout. Layers lie in reverse order, as the backward")
+	f.Comment("finishes their gradients.")
+	f.Type().Id("weights").Struct(fs...)
+	f.Line()
+	if layers > 0 {
+		f.Comment("layer is the weights of one layer.")
+		f.Type().Id("layer").Struct(fields(inner)...)
+		f.Line()
+	}
+	var lines []string
+	for _, v := range top {
+		lines = append(lines, fmt.Sprintf("w.%s = arena[%d:][:%d]", v.field, v.first.Offset, v.elems))
+	}
+	if layers > 0 {
+		stride := -inner[0].first.Stride
+		base := int64(1) << 62
+		for _, v := range inner {
+			base = min(base, v.first.At(v.first.Layers-1))
+		}
+		lines = append(lines, "for l := range w.layers {",
+			fmt.Sprintf("a := arena[%d+(Layers-1-l)*%d:]", base, stride),
+			"w.layers[l] = layer{")
+		for _, v := range inner {
+			at := v.first.At(v.first.Layers-1) - base
+			if at == 0 {
+				lines = append(lines, fmt.Sprintf("%s: a[:%d],", v.field, v.elems))
+			} else {
+				lines = append(lines, fmt.Sprintf("%s: a[%d:][:%d],", v.field, at, v.elems))
+			}
+		}
+		lines = append(lines, "}", "}")
+	}
+	f.Comment("bind points the views into an arena of arenaSize numbers.")
+	f.Func().Params(jen.Id("w").Op("*").Id("weights")).Id("bind").Params(jen.Id("arena").Index().Float32()).Block(body(lines)...)
+	f.Line()
+}
+
+// decayRanges prints the ranges of the arena by whether weight decay applies.
+func (g *generator) decayRanges(f *jen.File) {
+	type span struct {
+		from, to int64
+		decay    bool
+	}
+	var spans []span
+	for l := g.in.Plan.Layers() - 1; l >= -1; l-- {
+		for _, w := range g.in.Plan.Weights {
+			switch {
+			case w.Layers > 0 && l >= 0:
+				spans = append(spans, span{w.At(l), w.At(l) + w.Elems(), w.Decay})
+			case w.Layers == 0 && l < 0:
+				spans = append(spans, span{w.Offset, w.Offset + w.Elems(), w.Decay})
+			}
+		}
+	}
+	sortBy(spans, func(a, b span) bool { return a.from < b.from })
+	var merged []span
+	for _, s := range spans {
+		if k := len(merged) - 1; k >= 0 && merged[k].decay == s.decay {
+			merged[k].to = s.to // the gap is padding, where gradients stay 0
+			continue
+		}
+		merged = append(merged, s)
+	}
+	layers := g.in.Plan.Layers()
+	if len(merged) <= 12 || layers == 0 {
+		var rows []jen.Code
+		for _, s := range merged {
+			rows = append(rows, jen.Line().Values(jen.Id(fmt.Sprintf("%d, %d, %v", s.from, s.to, s.decay))))
+		}
+		rows = append(rows, jen.Line())
+		f.Comment("decayRanges cuts the arena by whether weight decay applies.")
+		f.Var().Id("decayRanges").Op("=").Index().Id("decayRange").Values(rows...)
+	} else {
+		g.decayByLayer(f)
+	}
+	f.Line()
+	f.Type().Id("decayRange").Struct(jen.List(jen.Id("from"), jen.Id("to")).Int(), jen.Id("decay").Bool())
+	f.Line()
+}
+
+// decayByLayer prints the ranges of a deep model as those of one layer.
+func (g *generator) decayByLayer(f *jen.File) {
+	var top, inner []jen.Code
+	var base int64 = 1 << 62
+	var stride int64
+	for _, w := range g.in.Plan.Weights {
+		if w.Layers > 0 {
+			base, stride = min(base, w.At(w.Layers-1)), -w.Stride
+		}
+	}
+	for _, w := range g.in.Plan.Weights {
+		if w.Layers > 0 {
+			at := w.At(w.Layers-1) - base
+			inner = append(inner, jen.Line().Values(jen.Id(fmt.Sprintf("%d, %d, %v", at, at+w.Elems(), w.Decay))))
+		} else {
+			top = append(top, jen.Line().Values(jen.Id(fmt.Sprintf("%d, %d, %v", w.Offset, w.Offset+w.Elems(), w.Decay))))
+		}
+	}
+	f.Comment("decayRanges cuts the arena by whether weight decay applies.")
+	f.Var().Id("decayRanges").Op("=").Func().Params().Index().Id("decayRange").Block(body([]string{
+		"rs := topDecay",
+		"for l := range Layers {",
+		"for _, r := range layerDecay {",
+		fmt.Sprintf("at := %d + l*%d", base, stride),
+		"rs = append(rs, decayRange{at + r.from, at + r.to, r.decay})",
+		"}",
+		"}",
+		"return rs",
+	})...).Call()
+	f.Line()
+	f.Var().Defs(
+		jen.Id("topDecay").Op("=").Index().Id("decayRange").Values(append(top, jen.Line())...),
+		jen.Id("layerDecay").Op("=").Index().Id("decayRange").Values(append(inner, jen.Line())...),
+	)
+}
+
+func sortBy[T any](xs []T, less func(a, b T) bool) {
+	for i := 1; i < len(xs); i++ {
+		for j := i; j > 0 && less(xs[j], xs[j-1]); j-- {
+			xs[j], xs[j-1] = xs[j-1], xs[j]
+		}
+	}
+}
+
+// weightRow prints a weight's line of the base table.
+func weightRow(w *plan.Weight) jen.Code {
+	name := w.Name
+	if w.Layers > 0 {
+		name = "layers.N." + name
+	}
+	var dims []string
+	for _, d := range w.Dims {
+		dims = append(dims, fmt.Sprint(d))
+	}
+	s := fmt.Sprintf("Name: %q, Shape: []int{%s}, Offset: %d, Init: model.Init{Kind: %q, Std: %v}", name, strings.Join(dims, ", "), w.Offset, w.Of.Init.Kind, w.Of.Init.Std)
+	if w.Decay {
+		s += ", Decay: true"
+	}
+	for _, k := range [][2]string{{"hf", "HF"}, {"gguf", "GGUF"}, {"meta", "Meta"}} {
+		if n := w.Of.Names[k[0]]; n != "" {
+			s += fmt.Sprintf(", %s: %q", k[1], n)
+		}
+	}
+	if w.Of.Rope != "" {
+		s += fmt.Sprintf(", Rope: %q, RopeHeads: %d", w.Of.Rope, w.Of.Heads)
+	}
+	row := "{Weight: model.Weight{" + s + "}"
+	if w.Layers > 0 {
+		row += fmt.Sprintf(", Layers: Layers, Stride: %d", w.Stride)
+	}
+	return jen.Line().Id(row + "}")
+}

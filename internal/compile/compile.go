@@ -1,0 +1,141 @@
+// Package compile runs the compiler from a spec to a plan and to a target's
+// files. The commands of cmd/llamac and the tests call it.
+package compile
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llamac/llamac/codegen"
+	"github.com/llamac/llamac/codegen/golang"
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/ir/build"
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/specs"
+)
+
+// Version of the compiler, written into what it generates.
+const Version = "v0.1.0"
+
+// Module is the import path of llamac's own packages.
+const Module = "github.com/llamac/llamac"
+
+// Options are the choices of one compilation.
+type Options struct {
+	Modes      []string // "train", "infer"; nil for both
+	Targets    []string // "go"; nil for it
+	Disable    []string
+	StopAfter  string
+	Checkpoint string // overrides the spec's policy
+	MicroBatch int    // overrides the spec's
+	Package    string // name of the generated package; empty for the spec's
+	Runtime    string // import path prefix of the runtime; empty for llamac's own module
+	Shuffle    uint64
+	Observe    func(mode string, r passes.Report)
+}
+
+// Result is what a compilation made.
+type Result struct {
+	Train, Infer *ir.Module
+	Plan         *plan.Plan // nil when stopped before it
+	Files        []codegen.File
+}
+
+// Targets lists all targets.
+func Targets() []codegen.Target { return []codegen.Target{golang.Target{}} }
+
+// cacheBlock is the number of tokens of a KV cache block, and the capacities
+// of a decoder's step.
+const (
+	cacheBlock   = 16
+	maxPrefill   = 256
+	maxRows      = 64
+	maxSequences = 8
+)
+
+// Spec compiles a spec to a plan, and to files if targets are asked for.
+func Spec(s *specs.Spec, o Options) (*Result, error) {
+	r := &Result{}
+	modes := o.Modes
+	if modes == nil {
+		modes = []string{"train", "infer"}
+	}
+	var pl *plan.Plan
+	for _, mode := range modes {
+		u, pipeline, err := unit(s, o, mode)
+		if err != nil {
+			return nil, err
+		}
+		u.Plan = pl
+		u.Config.Observe = func(rep passes.Report) {
+			if o.Observe != nil {
+				o.Observe(mode, rep)
+			}
+		}
+		if err := passes.Run(u, pipeline); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
+		}
+		if mode == "train" {
+			r.Train = u.Module
+		} else {
+			r.Infer = u.Module
+		}
+		pl = u.Plan
+	}
+	r.Plan = pl
+	if o.StopAfter != "" {
+		return r, nil
+	}
+	in := codegen.Input{Spec: s, Plan: pl, Package: o.Package, Runtime: o.Runtime, Version: Version}
+	if in.Package == "" {
+		in.Package = s.Name
+	}
+	if in.Runtime == "" {
+		in.Runtime = Module
+	}
+	for _, t := range Targets() {
+		if o.Targets != nil && !slices.Contains(o.Targets, t.Name()) {
+			continue
+		}
+		files, err := t.Generate(in)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.File, err)
+		}
+		r.Files = append(r.Files, files...)
+	}
+	r.Files = append(r.Files, codegen.File{Name: "plan.txt", Data: []byte(pl.String())})
+	return r, nil
+}
+
+func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, error) {
+	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
+	if o.Checkpoint != "" {
+		c.Checkpoint = o.Checkpoint
+	}
+	switch mode {
+	case "train":
+		m, err := build.Train(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		batch := s.Train.MicroBatch
+		if o.MicroBatch > 0 {
+			batch = o.MicroBatch
+		}
+		c.Dims = map[string]int64{"B": int64(batch), "T": int64(s.Model.Context)}
+		return &passes.Unit{Module: m, Config: c}, passes.Train, nil
+	case "infer":
+		m, err := build.Infer(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		perSequence := int64((s.Model.Context + cacheBlock - 1) / cacheBlock)
+		c.Dims = map[string]int64{
+			"N": int64(min(maxPrefill, s.Model.Context)), "R": maxRows, "S": maxSequences, "M": perSequence,
+			"blocks": perSequence * maxSequences, "block": cacheBlock,
+		}
+		return &passes.Unit{Module: m, Config: c}, passes.Infer, nil
+	}
+	return nil, nil, fmt.Errorf("no mode %q: train or infer", mode)
+}

@@ -1,0 +1,245 @@
+// Package build turns a specification into a module of primitive ops: one
+// function per kind of node, symbolic dimensions, every weight declared once.
+// It knows what a kind of node means and nothing of any particular model: the
+// order of nodes is the spec's.
+package build
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/specs"
+)
+
+// Stack is the name of the stack that a spec's repeat makes.
+const Stack = "layers"
+
+// Train builds the module whose function @loss(%tokens, %targets) gives the
+// mean cross-entropy of the spec's network in nats, over B sequences of T
+// tokens.
+func Train(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "T").module("loss") }
+
+// Infer builds the module whose function @logits(%tokens) gives the network's
+// result, over B sequences of N tokens.
+func Infer(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "N").module("logits") }
+
+// builder builds one function of the module at a time.
+type builder struct {
+	spec *specs.Spec
+	m    *ir.Module
+	errs *diag.List
+	time ir.Dim // the dimension that positions run along
+
+	b      *ir.Builder
+	values map[string]*ir.Value
+	layer  *layerScope // set while a layer's function is built
+	main   *builder    // the function that runs the stack, from a layer
+	node   *specs.Node
+}
+
+// layerScope collects what a layer reads from outside: its invariants.
+type layerScope struct {
+	layers     int
+	invariants []*ir.Value // in the main function, in the order of parameters
+	params     map[string]*ir.Value
+}
+
+func newBuilder(s *specs.Spec, time string) *builder {
+	return &builder{
+		spec: s,
+		time: ir.Sym(time),
+		errs: &diag.List{},
+		m: &ir.Module{Name: s.Name, Dims: []ir.DimDecl{
+			{Name: "B", Min: 1, Max: 1 << 20},
+			{Name: time, Min: 1, Max: int64(s.Model.Context)},
+		}},
+	}
+}
+
+func (c *builder) module(entry string) (*ir.Module, error) {
+	f := &ir.Func{Name: entry, Role: ir.RoleMain}
+	c.m.Funcs = append(c.m.Funcs, f)
+	c.begin(f)
+	tokens := c.b.Param("tokens", ir.TensorOf(ir.I32, ir.Sym("B"), c.time))
+	c.values["tokens"] = tokens
+	out := c.nodes(c.spec.Model.Network)
+	if out != nil {
+		want := ir.TensorOf(ir.F32, ir.Sym("B"), c.time, ir.Const(int64(c.spec.Model.Vocab)))
+		if !out.Type.Equal(want) {
+			c.errorf(c.node, "the network ends in %s, want logits of type %s", out.Type, want)
+		}
+		if entry == "loss" {
+			targets := c.b.Param("targets", tokens.Type)
+			if n, err := c.b.TryOp("cross_entropy", "loss", nil, out, targets); err != nil {
+				c.errorf(c.node, "%v", err)
+			} else {
+				out = n.Result()
+			}
+		}
+		f.Results = []*ir.Value{out}
+	}
+	c.b.Flush()
+	if err := c.errs.Err(); err != nil {
+		return nil, err
+	}
+	if err := ir.Verify(c.m); err != nil {
+		panic(fmt.Sprintf("ir/build: %s: %v", c.spec.File, err))
+	}
+	return c.m, nil
+}
+
+func (c *builder) begin(f *ir.Func) {
+	c.b = ir.NewBuilder(f)
+	c.values = map[string]*ir.Value{}
+}
+
+// nodes builds a list of nodes and gives the last one's value, or nil if a
+// node was wrong; later nodes that do not depend on it are still checked.
+func (c *builder) nodes(list []specs.Node) *ir.Value {
+	var out *ir.Value
+	for i := range list {
+		c.node = &list[i]
+		in := make([]*ir.Value, len(c.node.Inputs))
+		missing := false
+		for j, name := range c.node.Inputs {
+			in[j] = c.values[name]
+			missing = missing || in[j] == nil
+		}
+		if out = nil; missing {
+			continue // reported where the input was built
+		}
+		v, err := c.kind(c.node, in)
+		if err != nil {
+			c.errorf(c.node, "%s %q: %v", c.node.Kind, c.node.Name, err)
+			continue
+		}
+		c.values[c.node.Name] = v
+		out = v
+	}
+	return out
+}
+
+func (c *builder) errorf(n *specs.Node, format string, args ...any) {
+	pos := diag.Pos{File: c.spec.File}
+	if n != nil && c.spec.Pos != nil {
+		pos = c.spec.Pos(n.Path)
+	}
+	c.errs.Add(pos, format, args...)
+}
+
+// op appends a node of the IR or fails the spec's node with its message.
+func (c *builder) op(name, as string, attrs ir.Attrs, operands ...*ir.Value) *ir.Value {
+	n, err := c.b.TryOp(name, as, attrs, operands...)
+	if err != nil {
+		panic(illTyped{err})
+	}
+	return n.Results[0]
+}
+
+// illTyped unwinds from op to kind.
+type illTyped struct{ error }
+
+func (c *builder) scalar(as string, x float64) *ir.Value { return c.b.Scalar(as, ir.F32, x) }
+
+// weight declares a weight at its first use and checks later ones against it.
+func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *ir.Value {
+	t := ir.Type{DType: ir.F32}
+	for _, d := range dims {
+		t.Dims = append(t.Dims, ir.Const(int64(d)))
+	}
+	w := c.m.Weight(name)
+	switch {
+	case w == nil:
+		w = &ir.Weight{Name: name, Type: t, Layout: ir.RowMajor, Init: init, Decay: len(dims) > 1, Shard: shard}
+		key := name
+		if c.layer != nil {
+			w.Layers, w.Stack = c.layer.layers, Stack
+			key = Stack + ".N." + name
+		}
+		names := c.spec.Names
+		for format, table := range map[string]map[string]string{"hf": names.HF, "gguf": names.GGUF, "meta": names.Meta} {
+			if n := table[key]; n != "" {
+				if w.Names == nil {
+					w.Names = map[string]string{}
+				}
+				w.Names[format] = n
+			}
+		}
+		c.m.Weights = append(c.m.Weights, w)
+	case !w.Type.Equal(t):
+		panic(illTyped{fmt.Errorf("weight %q has shape %s here and %s before", name, t, w.Type)})
+	case (w.Stack != "") != (c.layer != nil):
+		panic(illTyped{fmt.Errorf("weight %q is used inside and outside of the layers", name)})
+	}
+	return c.b.F.WeightValue(w)
+}
+
+// repeat builds the layer's function and the node that runs the stack.
+func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
+	f := &ir.Func{Name: "layer", Role: ir.RoleLayer}
+	c.m.Funcs = append(c.m.Funcs, f)
+	l := &builder{spec: c.spec, m: c.m, errs: c.errs, time: c.time, main: c,
+		layer: &layerScope{layers: n.Layers, params: map[string]*ir.Value{}}}
+	l.begin(f)
+	l.values["x"] = l.b.Param("x", x.Type)
+	c.m.Stacks = append(c.m.Stacks, &ir.Stack{Name: Stack, Segments: []ir.Segment{{From: 0, To: n.Layers, Forward: f}}})
+	before := len(*c.errs)
+	out := l.nodes(n.Body)
+	l.b.Flush()
+	switch {
+	case out == nil:
+		if len(*c.errs) == before {
+			panic(illTyped{fmt.Errorf("empty body")})
+		}
+		return x // reported already; go on with the rest of the network
+	case !out.Type.Equal(x.Type):
+		panic(illTyped{fmt.Errorf("a layer turns %s into %s", x.Type, out.Type)})
+	}
+	f.Results = []*ir.Value{out}
+	operands := append([]*ir.Value{x}, l.layer.invariants...)
+	return c.op("stack", n.Name, ir.Attrs{"name": Stack}, operands...)
+}
+
+// invariant gives a value of the main function, made once by make_, to the
+// function being built: itself in main, a parameter in a layer.
+func (c *builder) invariant(key string, make_ func(main *builder) *ir.Value) *ir.Value {
+	if c.layer == nil {
+		if v := c.values[key]; v != nil {
+			return v
+		}
+		v := make_(c)
+		c.values[key] = v
+		return v
+	}
+	if p := c.layer.params[key]; p != nil {
+		return p
+	}
+	v := c.main.invariant(key, make_)
+	p := c.b.Param(v.Name, v.Type)
+	c.layer.params[key] = p
+	c.layer.invariants = append(c.layer.invariants, v)
+	return p
+}
+
+// markRope records that the rows of the projection behind x are rotated in
+// pairs, so that weights can be converted between layouts.
+func (c *builder) markRope(x *ir.Value) {
+	heads := 0
+	for x != nil && x.Def != nil {
+		n := x.Def
+		switch n.Op.Name {
+		case "transpose":
+			if slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
+				heads = int(n.In(0).Dims[2].N)
+			}
+		case "linear":
+			if w := n.Operands[1].Weight; heads > 0 {
+				w.Rope, w.Heads = c.spec.Model.Rope.Layout, heads
+			}
+			return
+		}
+		x = n.Operands[0]
+	}
+}

@@ -1,0 +1,135 @@
+package interp
+
+import (
+	"fmt"
+	"math"
+)
+
+var elementwiseKernels = map[string]kernel{
+	"neg":        unary(func(x float64) float64 { return -x }),
+	"exp":        unary(math.Exp),
+	"log":        unary(math.Log),
+	"sqrt":       unary(math.Sqrt),
+	"rsqrt":      unary(func(x float64) float64 { return 1 / math.Sqrt(x) }),
+	"reciprocal": unary(func(x float64) float64 { return 1 / x }),
+	"square":     unary(func(x float64) float64 { return x * x }),
+	"abs":        unary(math.Abs),
+	"sign": unary(func(x float64) float64 {
+		switch {
+		case x > 0:
+			return 1
+		case x < 0:
+			return -1
+		}
+		return x // a zero, or not a number
+	}),
+	"step": unary(func(x float64) float64 {
+		if x > 0 {
+			return 1
+		}
+		return 0
+	}),
+	"relu":    unary(func(x float64) float64 { return math.Max(x, 0) }),
+	"sigmoid": unary(sigmoid),
+	"silu":    unary(func(x float64) float64 { return x * sigmoid(x) }),
+	"tanh":    unary(math.Tanh),
+	"erf":     unary(math.Erf),
+	"sin":     unary(math.Sin),
+	"cos":     unary(math.Cos),
+
+	"add": binary(func(a, b float64) float64 { return a + b }, func(a, b int64) (int64, error) { return a + b, nil }),
+	"sub": binary(func(a, b float64) float64 { return a - b }, func(a, b int64) (int64, error) { return a - b, nil }),
+	"mul": binary(func(a, b float64) float64 { return a * b }, func(a, b int64) (int64, error) { return a * b, nil }),
+	"div": binary(func(a, b float64) float64 { return a / b }, func(a, b int64) (int64, error) {
+		if b == 0 {
+			return 0, fmt.Errorf("integer division by zero")
+		}
+		return a / b, nil // truncates
+	}),
+	"pow": binary(math.Pow, func(a, b int64) (int64, error) {
+		if b < 0 {
+			return 0, fmt.Errorf("integer power %d", b)
+		}
+		y := int64(1)
+		for range b {
+			y *= a
+		}
+		return y, nil
+	}),
+	"max": binary(math.Max, func(a, b int64) (int64, error) { return max(a, b), nil }),
+	"min": binary(math.Min, func(a, b int64) (int64, error) { return min(a, b), nil }),
+
+	"less":          compare(func(sign int) bool { return sign < 0 }),
+	"less_equal":    compare(func(sign int) bool { return sign <= 0 }),
+	"greater":       compare(func(sign int) bool { return sign > 0 }),
+	"greater_equal": compare(func(sign int) bool { return sign >= 0 }),
+	"equal":         compare(func(sign int) bool { return sign == 0 }),
+
+	"where": pure(func(c *call) {
+		y := c.out[0]
+		at := c.aligned()
+		for i := range y.Len() {
+			if c.in[0].B[at[0][i]] {
+				y.copyFrom(i, c.in[1], at[1][i])
+			} else {
+				y.copyFrom(i, c.in[2], at[2][i])
+			}
+		}
+	}),
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// aligned gives for each operand the element that each element of the result
+// reads.
+func (c *call) aligned() [][]int {
+	at := make([][]int, len(c.in))
+	for i, x := range c.in {
+		at[i] = broadcast(x.Dims, c.out[0].Dims)
+	}
+	return at
+}
+
+func unary(f func(float64) float64) kernel {
+	return pure(func(c *call) {
+		for i, x := range c.in[0].F {
+			c.out[0].F[i] = f(x)
+		}
+	})
+}
+
+func binary(f func(a, b float64) float64, g func(a, b int64) (int64, error)) kernel {
+	return func(c *call) error {
+		a, b, y := c.in[0], c.in[1], c.out[0]
+		at := c.aligned()
+		for i := range y.F {
+			y.F[i] = f(a.F[at[0][i]], b.F[at[1][i]])
+		}
+		for i := range y.I {
+			var err error
+			if y.I[i], err = g(a.I[at[0][i]], b.I[at[1][i]]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// compare makes a comparison from the sign of a - b. Nothing holds of a NaN.
+func compare(holds func(sign int) bool) kernel {
+	return pure(func(c *call) {
+		a, b := c.in[0], c.in[1]
+		at := c.aligned()
+		for i := range c.out[0].B {
+			j, k := at[0][i], at[1][i]
+			switch {
+			case a.I != nil && a.I[j] == b.I[k], a.I == nil && a.number(j) == b.number(k):
+				c.out[0].B[i] = holds(0)
+			case a.I != nil && a.I[j] < b.I[k], a.I == nil && a.number(j) < b.number(k):
+				c.out[0].B[i] = holds(-1)
+			case a.I != nil || a.number(j) > b.number(k):
+				c.out[0].B[i] = holds(1)
+			}
+		}
+	})
+}

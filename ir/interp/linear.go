@@ -1,0 +1,71 @@
+package interp
+
+var linearKernels = map[string]kernel{
+	"matmul": pure(func(c *call) {
+		a, b, y := c.in[0], c.in[1], c.out[0]
+		ta, tb := c.n.Flag("trans_a"), c.n.Flag("trans_b")
+		m, p := y.Dims[len(y.Dims)-2], y.last()
+		inner := a.last()
+		if ta {
+			inner = a.Dims[len(a.Dims)-2]
+		}
+		for batch := range size(y.Dims[:len(y.Dims)-2]) {
+			am := a.F[batch*m*inner:]
+			bm := b.F
+			if len(b.Dims) > 2 {
+				bm = b.F[batch*inner*p:]
+			}
+			for i := range m {
+				for j := range p {
+					s := 0.0
+					for k := range inner {
+						ai, bi := i*inner+k, k*p+j
+						if ta {
+							ai = k*m + i
+						}
+						if tb {
+							bi = j*inner + k
+						}
+						s += am[ai] * bm[bi]
+					}
+					y.F[(batch*m+i)*p+j] = s
+				}
+			}
+		}
+	}),
+	"linear":        pure(func(c *call) { linear(c.out[0], c.in[0], c.in[1]) }),
+	"linear_grad_w": pure(func(c *call) { linearGradW(c.out[0], c.in[0], c.in[1]) }),
+	"linear_grad_x": pure(func(c *call) {
+		if c.has(2) {
+			copy(c.out[0].F, c.in[2].F)
+		}
+		linearGradX(c.out[0], c.in[0], c.in[1])
+	}),
+}
+
+// linear: y[r, o] = Σ_i x[r, i] w[o, i].
+func linear(y, x, w *Tensor) {
+	for r := range x.rows() {
+		for o := range w.Dims[0] {
+			y.row(r)[o] = dot(x.row(r), w.row(o))
+		}
+	}
+}
+
+// linearGradX adds Σ_o dy[r, o] w[o, i] to dx[r, i].
+func linearGradX(dx, dy, w *Tensor) {
+	for r := range dy.rows() {
+		for o, d := range dy.row(r) {
+			axpy(dx.row(r), d, w.row(o))
+		}
+	}
+}
+
+// linearGradW adds Σ_r dy[r, o] x[r, i] to dw[o, i].
+func linearGradW(dw, dy, x *Tensor) {
+	for r := range dy.rows() {
+		for o, d := range dy.row(r) {
+			axpy(dw.row(o), d, x.row(r))
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package interp
+
+var packKernels = map[string]kernel{
+	"linear_pack": pure(func(c *call) {
+		for i, w := range c.in[1:] {
+			linear(c.out[i], c.in[0], w)
+		}
+	}),
+	"linear_pack_grad_x": pure(func(c *call) {
+		if c.has(0) {
+			copy(c.out[0].F, c.in[0].F)
+		}
+		k := (len(c.in) - 1) / 2
+		for i := range k {
+			linearGradX(c.out[0], c.in[1+i], c.in[1+k+i])
+		}
+	}),
+	"linear_pack_grad_w": pure(func(c *call) {
+		for i, dy := range c.in[1:] {
+			linearGradW(c.out[i], dy, c.in[0])
+		}
+	}),
+}

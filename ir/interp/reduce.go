@@ -1,0 +1,68 @@
+package interp
+
+import (
+	"math"
+	"slices"
+)
+
+var reduceKernels = map[string]kernel{
+	"reduce_sum":  reduce(0, func(a, x float64) float64 { return a + x }, func(a, n float64) float64 { return a }),
+	"reduce_mean": reduce(0, func(a, x float64) float64 { return a + x }, func(a, n float64) float64 { return a / n }),
+	"reduce_max":  reduce(math.Inf(-1), math.Max, func(a, n float64) float64 { return a }),
+	"softmax": pure(func(c *call) {
+		for r := range c.in[0].rows() {
+			softmax(c.out[0].row(r), c.in[0].row(r))
+		}
+	}),
+	"softmax_grad": pure(func(c *call) {
+		for r := range c.in[0].rows() {
+			dy, y, dx := c.in[0].row(r), c.in[1].row(r), c.out[0].row(r)
+			s := dot(dy, y)
+			for i := range dx {
+				dx[i] = y[i] * (dy[i] - s)
+			}
+		}
+	}),
+}
+
+// reduce folds the elements that share a result's index, starting from start;
+// finish receives the fold and the number of elements.
+func reduce(start float64, fold, finish func(a, x float64) float64) kernel {
+	return pure(func(c *call) {
+		x, y, axes := c.in[0], c.out[0], c.n.Ints("axes")
+		for i := range y.F {
+			y.F[i] = start
+		}
+		n := 1
+		for _, a := range axes {
+			n *= x.Dims[a]
+		}
+		for i, v := range x.F {
+			to := 0
+			for a, j := range unravel(i, x.Dims) {
+				if !slices.Contains(axes, int64(a)) {
+					to = to*x.Dims[a] + j
+				}
+			}
+			y.F[to] = fold(y.F[to], v)
+		}
+		for i := range y.F {
+			y.F[i] = finish(y.F[i], float64(n))
+		}
+	})
+}
+
+// softmax writes exp(x) over its sum to p and returns the log of the sum. The
+// largest element is taken off first, which changes nothing but overflow.
+func softmax(p, x []float64) (logSum float64) {
+	top := slices.Max(x)
+	sum := 0.0
+	for i := range x {
+		p[i] = math.Exp(x[i] - top)
+		sum += p[i]
+	}
+	for i := range p {
+		p[i] /= sum
+	}
+	return math.Log(sum) + top
+}

@@ -1,0 +1,286 @@
+package ir
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Module is one model: its dimensions, weights, state and functions.
+type Module struct {
+	Name    string
+	Dims    []DimDecl
+	Weights []*Weight
+	State   []*State
+	Stacks  []*Stack
+	Funcs   []*Func
+}
+
+// DimDecl declares a symbol of shapes with its bounds, both included.
+type DimDecl struct {
+	Name     string
+	Min, Max int64
+}
+
+// Layout is how a weight's elements lie in memory.
+type Layout string
+
+// RowMajor is the layout of files; targets may pack weights into others.
+const RowMajor Layout = "row_major"
+
+// Weight is a trained tensor. A weight with Layers > 0 stands for that many
+// tensors, one a layer; inside a layer's function it is the current layer's.
+type Weight struct {
+	Name   string // without the layer's number: "attention.wq"
+	Type   Type   // of one layer
+	Layers int
+	Stack  string // the stack whose layers they are
+	Layout Layout
+	Init   Init
+	Decay  bool   // subject to weight decay
+	Shard  string // "", "column" (first axis split) or "row" (second axis split)
+	Rope   string // "interleaved" or "half" when rows are rotated in pairs, else empty
+	Heads  int    // heads whose rows a rope layout permutes
+	Names  map[string]string
+}
+
+// Init says how a weight starts: kind "normal", "ones" or "zeros".
+type Init struct {
+	Kind string
+	Std  float64
+}
+
+// Count is the number of elements over all layers.
+func (w *Weight) Count() int64 { return w.Type.Elems() * int64(max(1, w.Layers)) }
+
+// State is memory that outlives one run of a program and is not a weight: the
+// KV cache, for example. Layers as in Weight.
+type State struct {
+	Name   string
+	Type   Type
+	Layers int
+	Stack  string
+}
+
+// Stack is a repeated part of the model: segments of layers in order, each
+// with the function that computes one of its layers.
+type Stack struct {
+	Name     string
+	Segments []Segment
+}
+
+// Segment is a range of a stack's layers [From, To) that share functions.
+type Segment struct {
+	From, To int
+	Forward  *Func
+	Backward *Func // nil before differentiation
+}
+
+// Layers is the number of layers of the stack.
+func (s *Stack) Layers() int {
+	if len(s.Segments) == 0 {
+		return 0
+	}
+	return s.Segments[len(s.Segments)-1].To
+}
+
+// Role says what a function is for.
+type Role string
+
+const (
+	RoleMain     Role = "main"     // entry point
+	RoleLayer    Role = "layer"    // one layer of a stack
+	RoleBackward Role = "backward" // its gradient
+)
+
+// Func is a straight-line program over tensors.
+type Func struct {
+	Name   string
+	Role   Role
+	Params []*Value
+	// Saved lists, in a layer's function, the values that its backward finds
+	// stored, and in a backward function the parameters that receive them,
+	// under the same names.
+	Saved   []*Value
+	Nodes   []*Node
+	Results []*Value
+
+	globals map[any]*Value // interned operands for weights and state
+}
+
+// Value is an operand: the result of a node, a parameter, a weight or state.
+type Value struct {
+	Name   string
+	Type   Type
+	Def    *Node // nil for parameters, weights and state
+	Index  int   // which result of Def
+	Weight *Weight
+	State  *State
+}
+
+func (v *Value) String() string {
+	switch {
+	case v.Weight != nil:
+		return "$" + v.Weight.Name
+	case v.State != nil:
+		return "!" + v.State.Name
+	}
+	return "%" + v.Name
+}
+
+// Local reports whether the value belongs to one function, as results and
+// parameters do.
+func (v *Value) Local() bool { return v.Weight == nil && v.State == nil }
+
+// Node is one operation applied to operands.
+type Node struct {
+	Op       *Op
+	Operands []*Value // nil for an absent optional operand
+	Results  []*Value
+	Attrs    Attrs
+}
+
+// Result is the node's only result; it panics if there are several.
+func (n *Node) Result() *Value {
+	if len(n.Results) != 1 {
+		panic(fmt.Sprintf("ir: %s has %d results", n.Op.Name, len(n.Results)))
+	}
+	return n.Results[0]
+}
+
+// In is the type of operand i.
+func (n *Node) In(i int) Type { return n.Operands[i].Type }
+
+// Has reports whether optional operand i is present.
+func (n *Node) Has(i int) bool { return i < len(n.Operands) && n.Operands[i] != nil }
+
+// Func finds a function by name, or nil.
+func (m *Module) Func(name string) *Func {
+	for _, f := range m.Funcs {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Weight finds a weight by name, or nil.
+func (m *Module) Weight(name string) *Weight {
+	for _, w := range m.Weights {
+		if w.Name == name {
+			return w
+		}
+	}
+	return nil
+}
+
+// StateNamed finds state by name, or nil.
+func (m *Module) StateNamed(name string) *State {
+	for _, s := range m.State {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Stack finds a stack by name, or nil.
+func (m *Module) Stack(name string) *Stack {
+	for _, s := range m.Stacks {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Params is the number of trained numbers, each tied weight counted once.
+func (m *Module) Params() int64 {
+	var n int64
+	for _, w := range m.Weights {
+		n += w.Count()
+	}
+	return n
+}
+
+// WeightValue is the operand that stands for w in f.
+func (f *Func) WeightValue(w *Weight) *Value {
+	return f.global(w, func() *Value { return &Value{Type: w.Type, Weight: w} })
+}
+
+// StateValue is the operand that stands for s in f.
+func (f *Func) StateValue(s *State) *Value {
+	return f.global(s, func() *Value { return &Value{Type: s.Type, State: s} })
+}
+
+func (f *Func) global(key any, make_ func() *Value) *Value {
+	if v, ok := f.globals[key]; ok {
+		return v
+	}
+	if f.globals == nil {
+		f.globals = map[any]*Value{}
+	}
+	v := make_()
+	f.globals[key] = v
+	return v
+}
+
+// Uses maps each value to the nodes that read it, once per operand, in program
+// order.
+func (f *Func) Uses() map[*Value][]*Node {
+	uses := map[*Value][]*Node{}
+	for _, n := range f.Nodes {
+		for _, v := range n.Operands {
+			if v != nil {
+				uses[v] = append(uses[v], n)
+			}
+		}
+	}
+	return uses
+}
+
+// IsResult reports whether v is returned or saved by f.
+func (f *Func) IsResult(v *Value) bool {
+	return slices.Contains(f.Results, v) || (f.Role == RoleLayer && slices.Contains(f.Saved, v))
+}
+
+// Replace makes every reader of old in f read new instead.
+func (f *Func) Replace(old, new *Value) {
+	for _, n := range f.Nodes {
+		for i, v := range n.Operands {
+			if v == old {
+				n.Operands[i] = new
+			}
+		}
+	}
+	for i, v := range f.Results {
+		if v == old {
+			f.Results[i] = new
+		}
+	}
+	if f.Role == RoleLayer {
+		for i, v := range f.Saved {
+			if v == old {
+				f.Saved[i] = new
+			}
+		}
+	}
+}
+
+// Names is the set of value names in use.
+func (f *Func) Names() map[string]bool {
+	names := map[string]bool{}
+	for _, p := range f.Params {
+		names[p.Name] = true
+	}
+	if f.Role == RoleBackward {
+		for _, p := range f.Saved {
+			names[p.Name] = true
+		}
+	}
+	for _, n := range f.Nodes {
+		for _, r := range n.Results {
+			names[r.Name] = true
+		}
+	}
+	return names
+}

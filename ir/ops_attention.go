@@ -1,0 +1,141 @@
+package ir
+
+import "math"
+
+// Attention as one op, its gradient and its form over a KV cache.
+func attentionOps() []*Op {
+	attrs := []AttrSpec{
+		{"causal", BoolAttr, true, "query t sees keys 0..t"},
+		{"scale", FloatAttr, nil, "factor of the scores"},
+		{"window", IntAttr, int64(0), "keys a query sees at most, 0 for all"},
+	}
+	return []*Op{
+		{
+			Name: "attention",
+			Doc: "softmax(scale · %q %kᵀ, masked) %v without storing the scores (Rabe and Staats 2021; Dao 2023). " +
+				"%q is [B, T, heads, d], %k and %v [B, T, kv_heads, d]; %lse [B, heads, T] is the log of the softmax's denominator. " +
+				"%start [B], if given, is the first key a row may see.",
+			Operands: []string{"q", "k", "v", "start?"}, Results: []string{"o", "lse"}, Group: Fused, Attrs: attrs, Expensive: true,
+			Infer: func(n *Node) ([]Type, error) {
+				q, k := n.In(0), n.In(1)
+				c := check(n).float(0).rank(0, 4).rank(1, 4).same(1, 2)
+				if c.err != nil {
+					return nil, c.err
+				}
+				_, whole := q.Dims[2].Div(k.Dims[2])
+				c.that(q.Dims[0] == k.Dims[0] && q.Dims[3] == k.Dims[3] && whole, "q has type %s and k %s", q, k).
+					that(!n.Flag("causal") || q.Dims[1] == k.Dims[1], "causal, but q has type %s and k %s", q, k).
+					that(!n.Has(3) || n.In(3).Equal(TensorOf(I32, q.Dims[0])), "start is not %s", TensorOf(I32, q.Dims[0]))
+				return c.types(q, TensorOf(F32, q.Dims[0], q.Dims[2], q.Dims[1]))
+			},
+			FLOPs: func(n *Node) int64 { return 2 * attentionProduct(n, 0, 1) },
+			Grad: func(g *Grads, n *Node) {
+				q, k, v := n.Operands[0], n.Operands[1], n.Operands[2]
+				a := Attrs{"causal": n.Flag("causal"), "scale": n.Float("scale"), "window": int64(n.Int("window"))}
+				var start *Value
+				if n.Has(3) {
+					start = n.Operands[3]
+				}
+				r := g.Node("attention_grad", gradName(q)+","+gradName(k)+","+gradName(v), a,
+					g.Of(n.Results[0]), n.Results[0], n.Results[1], q, k, v, start)
+				g.Add(q, r.Results[0])
+				g.Add(k, r.Results[1])
+				g.Add(v, r.Results[2])
+			},
+			Expand: expandAttention,
+		},
+		{
+			Name: "attention_grad", Doc: "Gradients of attention: the probabilities come back as exp(scores - %lse).",
+			Operands: []string{"do", "o", "lse", "q", "k", "v", "start?"}, Results: []string{"dq", "dk", "dv"},
+			Group: Gradient, Attrs: attrs, Expensive: true, NoGrad: "second derivatives are not taken",
+			Infer: func(n *Node) ([]Type, error) {
+				return check(n).same(0, 1).same(0, 3).same(4, 5).types(n.In(3), n.In(4), n.In(5))
+			},
+			FLOPs: func(n *Node) int64 { return 5 * attentionProduct(n, 3, 4) },
+		},
+		{
+			Name: "attention_kv",
+			Doc: "Writes %k and %v of each token to the cache, then attends to positions 0..%pos of the token's sequence. " +
+				"%q is [1, T, heads, d]; %pos and %seq are [T]; %table [sequences, blocks] names the cache blocks of a sequence; " +
+				"!kv is [blocks, 2, kv_heads, block, d].",
+			Operands: []string{"q", "k", "v", "pos", "seq", "table", "kv"}, Results: []string{"o"},
+			Group: Inference, Attrs: attrs[1:], Effect: WritesState, NoGrad: "inference only",
+			Infer: func(n *Node) ([]Type, error) {
+				q, k, kv := n.In(0), n.In(1), n.In(6)
+				c := check(n).rank(0, 4).rank(1, 4).same(1, 2).integer(3).integer(4).rank(5, 2).rank(6, 5)
+				if c.err != nil {
+					return nil, c.err
+				}
+				return c.that(kv.Dims[1].Is(2) && kv.Dims[2] == k.Dims[2] && kv.Dims[4] == k.Dims[3], "k has type %s and the cache %s", k, kv).
+					that(n.Operands[6].State != nil, "kv is not state").types(q)
+			},
+		},
+	}
+}
+
+// attentionProduct is the FLOPs of one of attention's matrix products: half
+// the square when causal, as the papers count.
+func attentionProduct(n *Node, q, k int) int64 {
+	f := 2 * n.In(q).Elems() * n.In(k).Dims[1].N
+	if n.Flag("causal") {
+		f /= 2
+	}
+	return f
+}
+
+// expandAttention spells attention with matrix products, a mask and softmax.
+func expandAttention(b *Builder, n *Node) []*Value {
+	q, k, v := n.Operands[0], n.Operands[1], n.Operands[2]
+	name := n.Results[0].Name
+	perm := Attrs{"perm": []int64{0, 2, 1, 3}}
+	t := q.Type
+	heads, kvHeads := t.Dims[2], k.Type.Dims[2]
+	qh := b.Op("transpose", name+".qh", perm, q)
+	byHead := func(x *Value, as string) *Value {
+		h := b.Op("transpose", name+as, perm, x) // [B, kv, S, d]
+		group, _ := heads.Div(kvHeads)
+		if group.Is(1) {
+			return h
+		}
+		d := h.Type.Dims
+		h = b.Reshape(name+as, h, d[0], d[1], Const(1), d[2], d[3])
+		h = b.Op("broadcast", name+as, Attrs{"dims": []Dim{d[0], d[1], group, d[2], d[3]}}, h)
+		return b.Reshape(name+as, h, d[0], heads, d[2], d[3])
+	}
+	kh, vh := byHead(k, ".kh"), byHead(v, ".vh")
+	s := b.Op("matmul", name+".s", Attrs{"trans_b": true}, qh, kh)
+	s = b.Op("mul", name+".scaled", nil, s, b.Scalar(name+".scale", t.DType, n.Float("scale")))
+	s = maskScores(b, n, name, s)
+	last := Attrs{"axes": []int64{3}, "keep": true}
+	top := b.Op("reduce_max", name+".top", last, s)
+	e := b.Op("exp", name+".e", nil, b.Op("sub", name+".shift", nil, s, top))
+	sum := b.Op("reduce_sum", name+".sum", last, e)
+	p := b.Op("div", name+".p", nil, e, sum)
+	lse := b.Op("add", name+".lse4", nil, b.Op("log", name+".logsum", nil, sum), top)
+	lse = b.Reshape(n.Results[1].Name, lse, t.Dims[0], heads, t.Dims[1])
+	if lse.Type.DType != F32 {
+		lse = b.Op("cast", n.Results[1].Name, Attrs{"dtype": "f32"}, lse)
+	}
+	return []*Value{b.Op("transpose", name, perm, b.Op("matmul", name+".oh", nil, p, vh)), lse}
+}
+
+// maskScores sets the scores s [B, heads, T, S] that the mask hides to minus
+// infinity.
+func maskScores(b *Builder, n *Node, name string, s *Value) *Value {
+	rows, cols := s.Type.Dims[2], s.Type.Dims[3]
+	row := b.Op("iota", name+".row", Attrs{"dims": []Dim{rows, Const(1)}, "axis": int64(0)})
+	col := b.Op("iota", name+".col", Attrs{"dims": []Dim{Const(1), cols}, "axis": int64(1)})
+	hide := b.Scalar(name+".hidden", s.Type.DType, math.Inf(-1))
+	if n.Flag("causal") {
+		s = b.Op("where", name+".masked", nil, b.Op("less_equal", name+".seen", nil, col, row), s, hide)
+	}
+	if w := n.Int("window"); w > 0 {
+		first := b.Op("sub", name+".first", nil, row, b.Scalar(name+".window", I32, float64(w)))
+		s = b.Op("where", name+".masked", nil, b.Op("greater", name+".near", nil, col, first), s, hide)
+	}
+	if n.Has(3) {
+		start := b.Reshape(name+".start", n.Operands[3], n.In(3).Dims[0], Const(1), Const(1), Const(1))
+		s = b.Op("where", name+".masked", nil, b.Op("greater_equal", name+".from", nil, col, start), s, hide)
+	}
+	return s
+}

@@ -1,0 +1,184 @@
+package ir
+
+import "slices"
+
+// Ops that fusions find in primitive graphs, and their gradients.
+func fusedOps() []*Op {
+	eps := []AttrSpec{{"eps", FloatAttr, nil, "added to the mean square"}}
+	layout := []AttrSpec{
+		{"layout", StringAttr, nil, `"interleaved": pairs (2i, 2i+1); "half": pairs (i, i+d/2)`},
+		{"seq_axis", IntAttr, int64(1), "axis of x that positions run along"},
+		{"inverse", BoolAttr, false, "rotate by the negative angle"},
+	}
+	return []*Op{
+		{
+			Name: "rms_norm", Doc: "%x / sqrt(mean(%x²) + eps) · %w along the last axis (Zhang and Sennrich 2019).",
+			Operands: []string{"x", "w"}, Results: []string{"y"}, Group: Fused, Attrs: eps,
+			Infer: func(n *Node) ([]Type, error) { return normTypes(n, 0, 1) },
+			FLOPs: func(n *Node) int64 { return 4 * n.In(0).Elems() },
+			Grad: func(g *Grads, n *Node) {
+				x, w := n.Operands[0], n.Operands[1]
+				r := g.Node("rms_norm_grad", gradName(x)+","+gradName(w), Attrs{"eps": n.Float("eps")}, g.Of(n.Result()), x, w, g.Take(x))
+				g.Add(x, r.Results[0])
+				g.Add(w, r.Results[1])
+			},
+			Expand: func(b *Builder, n *Node) []*Value {
+				return []*Value{expandRMSNorm(b, n.Result().Name, n.Operands[0], n.Operands[1], n.Float("eps"))}
+			},
+		},
+		{
+			Name: "rms_norm_grad", Doc: "Gradients of rms_norm, with %res added to that of %x; the norm is computed again from %x.",
+			Operands: []string{"dy", "x", "w", "res?"}, Results: []string{"dx", "dw"}, Group: Gradient, Attrs: eps,
+			NoGrad: "second derivatives are not taken", InPlace: map[int]int{0: 3},
+			Infer: func(n *Node) ([]Type, error) {
+				return check(n).same(0, 1).rank(2, 1).that(!n.Has(3) || n.In(3).Equal(n.In(1)), "res does not have the type of x").
+					types(n.In(1), n.In(2))
+			},
+			FLOPs: func(n *Node) int64 { return 10 * n.In(0).Elems() },
+		},
+		{
+			Name: "add_rms_norm", Doc: "%r = %a + %b and %y = rms_norm(%r, %w): a residual connection and the norm behind it.",
+			Operands: []string{"a", "b", "w"}, Results: []string{"r", "y"}, Group: Fused, Attrs: eps,
+			InPlace: map[int]int{0: 0},
+			Infer: func(n *Node) ([]Type, error) {
+				c := check(n).same(0, 1)
+				if c.err != nil {
+					return nil, c.err
+				}
+				t, err := normTypes(n, 0, 2)
+				if err != nil {
+					return nil, err
+				}
+				return []Type{t[0], t[0]}, nil
+			},
+			FLOPs: func(n *Node) int64 { return 5 * n.In(0).Elems() },
+			Grad: func(g *Grads, n *Node) {
+				a, b, w := n.Operands[0], n.Operands[1], n.Operands[2]
+				r, y := n.Results[0], n.Results[1]
+				d := g.Of(r)
+				if dy := g.Of(y); dy != nil {
+					k := g.Node("rms_norm_grad", gradName(r)+","+gradName(w), Attrs{"eps": n.Float("eps")}, dy, r, w, d)
+					g.Add(w, k.Results[1])
+					d = k.Results[0]
+				}
+				g.Add(a, d)
+				g.Add(b, d)
+			},
+			Expand: func(b *Builder, n *Node) []*Value {
+				r := b.Op("add", n.Results[0].Name, nil, n.Operands[0], n.Operands[1])
+				return []*Value{r, b.Op("rms_norm", n.Results[1].Name, Attrs{"eps": n.Float("eps")}, r, n.Operands[2])}
+			},
+			Rederive: func(b *Builder, n *Node, i int, stored func(*Value) *Value) *Value {
+				r := stored(n.Results[0])
+				if i != 1 || r == nil {
+					return nil
+				}
+				return b.Op("rms_norm", n.Results[1].Name, Attrs{"eps": n.Float("eps")}, r, n.Operands[2])
+			},
+		},
+		{
+			Name: "rope", Doc: "Pairs of the last axis of %x rotated by the angles of %cos and %sin [positions, d/2] (Su et al. 2021).",
+			Operands: []string{"x", "cos", "sin"}, Results: []string{"y"}, Group: Fused, Attrs: layout,
+			InPlace: map[int]int{0: 0},
+			Infer: func(n *Node) ([]Type, error) {
+				x, cos := n.In(0), n.In(1)
+				c := check(n).rank(1, 2).same(1, 2)
+				if c.err != nil {
+					return nil, c.err
+				}
+				a := n.Int("seq_axis")
+				c.that(a >= 0 && a < x.Rank()-1, "seq_axis %d of %s", a, x).
+					that(n.Str("layout") == "interleaved" || n.Str("layout") == "half", "layout %q", n.Str("layout"))
+				if c.err != nil {
+					return nil, c.err
+				}
+				half, ok := x.Last().Div(Const(2))
+				return c.that(ok && cos.Dims[1] == half && cos.Dims[0] == x.Dims[a], "x has type %s and cos %s", x, cos).types(x)
+			},
+			FLOPs: func(n *Node) int64 { return 3 * n.In(0).Elems() },
+			Grad: func(g *Grads, n *Node) {
+				x := n.Operands[0]
+				g.Add(x, g.Op("rope", gradName(x), Attrs{"layout": n.Str("layout"), "seq_axis": int64(n.Int("seq_axis")),
+					"inverse": !n.Flag("inverse")}, g.Of(n.Result()), n.Operands[1], n.Operands[2]))
+			},
+			Expand: expandRope,
+		},
+		{
+			Name: "swiglu", Doc: "silu(%g) · %u (Shazeer 2020).", Operands: []string{"g", "u"}, Results: []string{"y"}, Group: Fused,
+			Infer: func(n *Node) ([]Type, error) { return check(n).float(0).same(0, 1).types(n.In(0)) },
+			FLOPs: func(n *Node) int64 { return 5 * n.In(0).Elems() },
+			Grad: func(g *Grads, n *Node) {
+				a, u := n.Operands[0], n.Operands[1]
+				r := g.Node("swiglu_grad", gradName(a)+","+gradName(u), nil, g.Of(n.Result()), a, u)
+				g.Add(a, r.Results[0])
+				g.Add(u, r.Results[1])
+			},
+			Expand: func(b *Builder, n *Node) []*Value {
+				s := b.Op("silu", n.Result().Name+".silu", nil, n.Operands[0])
+				return []*Value{b.Op("mul", n.Result().Name, nil, s, n.Operands[1])}
+			},
+		},
+		{
+			Name: "swiglu_grad", Doc: "Gradients of swiglu; silu is computed again from %g.",
+			Operands: []string{"dy", "g", "u"}, Results: []string{"dg", "du"}, Group: Gradient,
+			NoGrad: "second derivatives are not taken",
+			Infer:  func(n *Node) ([]Type, error) { return check(n).same(0, 1).same(1, 2).types(n.In(1), n.In(2)) },
+			FLOPs:  func(n *Node) int64 { return 10 * n.In(0).Elems() },
+		},
+	}
+}
+
+func normTypes(n *Node, x, w int) ([]Type, error) {
+	c := check(n).float(x).rank(w, 1).that(n.In(x).Rank() >= 1, "x is a scalar")
+	if c.err != nil {
+		return nil, c.err
+	}
+	return c.that(n.In(x).Last() == n.In(w).Dims[0], "x has type %s and w %s", n.In(x), n.In(w)).types(n.In(x))
+}
+
+func expandRMSNorm(b *Builder, name string, x, w *Value, eps float64) *Value {
+	t := x.Type
+	last := Attrs{"axes": []int64{int64(t.Rank() - 1)}, "keep": true}
+	ms := b.Op("reduce_mean", name+".ms", last, b.Op("square", name+".sq", nil, x))
+	r := b.Op("rsqrt", name+".r", nil, b.Op("add", name+".mse", nil, ms, b.Scalar(name+".eps", t.DType, eps)))
+	return b.Op("mul", name, nil, b.Op("mul", name+".hat", nil, x, r), w)
+}
+
+// expandRope spells the rotation with slices, products and a concatenation.
+func expandRope(b *Builder, n *Node) []*Value {
+	x, name := n.Operands[0], n.Result().Name
+	t := x.Type
+	half := t.Last().N / 2
+	axis := n.Int("seq_axis")
+
+	// The tables [T, d/2] as [T, 1, ..., 1, d/2] beside x's axes after T.
+	shape := []Dim{t.Dims[axis]}
+	for range t.Dims[axis+1 : t.Rank()-1] {
+		shape = append(shape, Const(1))
+	}
+	shape = append(shape, Const(half))
+	cos := b.Reshape(name+".cos", n.Operands[1], shape...)
+	sin := b.Reshape(name+".sin", n.Operands[2], shape...)
+	if n.Flag("inverse") {
+		sin = b.Op("neg", name+".nsin", nil, sin)
+	}
+
+	interleaved := n.Str("layout") == "interleaved"
+	part := func(which int64, as string) *Value {
+		a := Attrs{"axis": int64(t.Rank() - 1), "from": which * half, "to": (which + 1) * half}
+		if interleaved {
+			a["from"], a["to"], a["step"] = which, 2*half, int64(2)
+		}
+		return b.Op("slice", name+as, a, x)
+	}
+	first, second := part(0, ".a"), part(1, ".b")
+	mul := func(p, q *Value) *Value { return b.Op("mul", name+".m", nil, p, q) }
+	y0 := b.Op("sub", name+".y0", nil, mul(first, cos), mul(second, sin))
+	y1 := b.Op("add", name+".y1", nil, mul(first, sin), mul(second, cos))
+	if !interleaved {
+		return []*Value{b.Op("concat", name, Attrs{"axis": int64(t.Rank() - 1)}, y0, y1)}
+	}
+	pair := append(slices.Clone(y0.Type.Dims), Const(1))
+	y := b.Op("concat", name+".pairs", Attrs{"axis": int64(t.Rank())}, b.Reshape(name+".y0", y0, pair...), b.Reshape(name+".y1", y1, pair...))
+	return []*Value{b.Reshape(name, y, t.Dims...)}
+}

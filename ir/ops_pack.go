@@ -1,0 +1,117 @@
+package ir
+
+import "slices"
+
+// Linear layers that share their input, packed into one matrix product. The
+// weights lie one behind the other in memory and so do the columns of the
+// results: a plan gives a pack one buffer and its members strided views.
+func packOps() []*Op {
+	return []*Op{
+		{
+			Name: "linear_pack", Doc: "linear(%x, %w[i]) for each weight, as one product.",
+			Operands: []string{"x", "w..."}, Results: []string{"..."}, Group: Fused, Expensive: true,
+			Infer: func(n *Node) ([]Type, error) {
+				x := n.In(0)
+				c := check(n).float(0).that(len(n.Operands) > 1, "no weights")
+				var t []Type
+				for i := 1; i < len(n.Operands) && c.err == nil; i++ {
+					if c.rank(i, 2); c.err == nil {
+						c.that(n.In(i).Dims[1] == x.Last(), "x has type %s and %s %s", x, n.Op.operand(i), n.In(i))
+						t = append(t, Type{x.DType, append(slices.Clone(x.Dims[:x.Rank()-1]), n.In(i).Dims[0])})
+					}
+				}
+				return c.types(t...)
+			},
+			FLOPs: func(n *Node) int64 {
+				var f int64
+				for i := 1; i < len(n.Operands); i++ {
+					f += 2 * n.In(0).Elems() * n.In(i).Dims[0].N
+				}
+				return f
+			},
+			Grad: func(g *Grads, n *Node) {
+				x, ws := n.Operands[0], n.Operands[1:]
+				var d []*Value
+				for i, y := range n.Results {
+					dy := g.Of(y)
+					if dy == nil { // unused member
+						zero := g.Scalar("zero", y.Type.DType, 0)
+						dy = g.Op("broadcast", gradName(y), Attrs{"dims": n.Results[i].Type.Dims}, zero)
+					}
+					d = append(d, dy)
+				}
+				names := ""
+				for i, w := range ws {
+					if i > 0 {
+						names += ","
+					}
+					names += gradName(w)
+				}
+				r := g.Node("linear_pack_grad_w", names, nil, append([]*Value{x}, d...)...)
+				for i, w := range ws {
+					g.Add(w, r.Results[i])
+				}
+				if g.Needs(x) {
+					operands := append([]*Value{g.Take(x)}, d...)
+					g.Add(x, g.Op("linear_pack_grad_x", gradName(x), nil, append(operands, ws...)...))
+				}
+			},
+			Expand: func(b *Builder, n *Node) []*Value {
+				var y []*Value
+				for i, w := range n.Operands[1:] {
+					y = append(y, b.Op("linear", n.Results[i].Name, nil, n.Operands[0], w))
+				}
+				return y
+			},
+		},
+		{
+			Name: "linear_pack_grad_x", Doc: "The sum of %dy[i] times %w[i], plus %acc; operands are %acc, all dy, then all w.",
+			Operands: []string{"acc?", "dy_w..."}, Results: []string{"dx"}, Group: Gradient, Expensive: true,
+			NoGrad: "second derivatives are not taken", InPlace: map[int]int{0: 0},
+			Infer: func(n *Node) ([]Type, error) {
+				k := (len(n.Operands) - 1) / 2
+				c := check(n).that(k > 0 && len(n.Operands) == 1+2*k, "%d operands", len(n.Operands))
+				if c.err != nil {
+					return nil, c.err
+				}
+				w := n.In(1 + k)
+				dy := n.In(1)
+				t := Type{dy.DType, append(slices.Clone(dy.Dims[:dy.Rank()-1]), w.Last())}
+				for i := range k {
+					dy, w := n.In(1+i), n.In(1+k+i)
+					c.that(w.Rank() == 2 && dy.Last() == w.Dims[0] && w.Last() == t.Last(), "dy[%d] has type %s and w[%d] %s", i, dy, i, w)
+				}
+				return c.that(!n.Has(0) || n.In(0).Equal(t), "acc does not have type %s", t).types(t)
+			},
+			FLOPs: func(n *Node) int64 {
+				var f int64
+				k := (len(n.Operands) - 1) / 2
+				for i := range k {
+					f += 2 * n.In(1+i).Elems() * n.In(1+k+i).Last().N
+				}
+				return f
+			},
+		},
+		{
+			Name: "linear_pack_grad_w", Doc: "The transpose of each %dy[i] times %x.",
+			Operands: []string{"x", "dy..."}, Results: []string{"..."}, Group: Gradient, Expensive: true,
+			NoGrad: "second derivatives are not taken",
+			Infer: func(n *Node) ([]Type, error) {
+				var t []Type
+				c := check(n)
+				for i := 1; i < len(n.Operands); i++ {
+					c.that(n.In(i).Rows() == n.In(0).Rows(), "x has type %s and %s %s", n.In(0), n.Op.operand(i), n.In(i))
+					t = append(t, TensorOf(n.In(0).DType, n.In(i).Last(), n.In(0).Last()))
+				}
+				return c.types(t...)
+			},
+			FLOPs: func(n *Node) int64 {
+				var f int64
+				for i := 1; i < len(n.Operands); i++ {
+					f += 2 * n.In(i).Elems() * n.In(0).Last().N
+				}
+				return f
+			},
+		},
+	}
+}

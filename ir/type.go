@@ -1,0 +1,210 @@
+package ir
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// DType is the element type of a tensor. Block types are GGUF's: a row is cut
+// into blocks that share scales.
+type DType uint8
+
+const (
+	Invalid DType = iota
+	F32
+	BF16
+	F16
+	F64
+	I8
+	I32
+	I64
+	Bool
+	Q8_0
+	Q4_0
+	Q4_K
+	Q6_K
+)
+
+var dtypes = [...]struct {
+	name         string
+	block, bytes int // elements and bytes of a block
+}{
+	Invalid: {"invalid", 1, 0},
+	F32:     {"f32", 1, 4}, BF16: {"bf16", 1, 2}, F16: {"f16", 1, 2}, F64: {"f64", 1, 8},
+	I8: {"i8", 1, 1}, I32: {"i32", 1, 4}, I64: {"i64", 1, 8}, Bool: {"bool", 1, 1},
+	Q8_0: {"q8_0", 32, 34}, Q4_0: {"q4_0", 32, 18}, Q4_K: {"q4_k", 256, 144}, Q6_K: {"q6_k", 256, 210},
+}
+
+func (d DType) String() string { return dtypes[d].name }
+
+// Bytes is the size of n elements; n must fill whole blocks.
+func (d DType) Bytes(n int64) int64 {
+	return n / int64(dtypes[d].block) * int64(dtypes[d].bytes)
+}
+
+// Float reports whether elements are real numbers.
+func (d DType) Float() bool {
+	switch d {
+	case F32, BF16, F16, F64, Q8_0, Q4_0, Q4_K, Q6_K:
+		return true
+	}
+	return false
+}
+
+// ParseDType finds a dtype by its name.
+func ParseDType(s string) (DType, bool) {
+	for i, d := range dtypes {
+		if d.name == s && i != int(Invalid) {
+			return DType(i), true
+		}
+	}
+	return Invalid, false
+}
+
+// Dim is one dimension of a shape: a number times a product of symbols, such
+// as 64, B, B*T or 2*T. Dims compare with ==. The zero Dim is the number 0.
+type Dim struct {
+	N   int64  // coefficient
+	Sym string // symbols in alphabetical order joined by "*", empty for a number
+}
+
+// Const makes a dimension of a number.
+func Const(n int64) Dim { return Dim{N: n} }
+
+// Sym makes a dimension of one symbol.
+func Sym(name string) Dim { return Dim{N: 1, Sym: name} }
+
+// IsConst reports whether the dimension is a plain number.
+func (d Dim) IsConst() bool { return d.Sym == "" }
+
+// Is reports whether the dimension is the number n.
+func (d Dim) Is(n int64) bool { return d.Sym == "" && d.N == n }
+
+// Mul is the product of two dimensions.
+func (d Dim) Mul(e Dim) Dim {
+	syms := append(d.symbols(), e.symbols()...)
+	slices.Sort(syms)
+	return Dim{d.N * e.N, strings.Join(syms, "*")}
+}
+
+// Div is the exact quotient of two dimensions, if there is one.
+func (d Dim) Div(e Dim) (Dim, bool) {
+	if e.N == 0 || d.N%e.N != 0 {
+		return Dim{}, false
+	}
+	syms := d.symbols()
+	for _, s := range e.symbols() {
+		i := slices.Index(syms, s)
+		if i < 0 {
+			return Dim{}, false
+		}
+		syms = slices.Delete(syms, i, i+1)
+	}
+	return Dim{d.N / e.N, strings.Join(syms, "*")}, true
+}
+
+func (d Dim) symbols() []string {
+	if d.Sym == "" {
+		return nil
+	}
+	return strings.Split(d.Sym, "*")
+}
+
+// Bind replaces the symbols that have a value.
+func (d Dim) Bind(values map[string]int64) Dim {
+	out := Const(d.N)
+	for _, s := range d.symbols() {
+		if v, ok := values[s]; ok {
+			out.N *= v
+		} else {
+			out = out.Mul(Sym(s))
+		}
+	}
+	return out
+}
+
+func (d Dim) String() string {
+	switch {
+	case d.Sym == "":
+		return strconv.FormatInt(d.N, 10)
+	case d.N == 1:
+		return d.Sym
+	}
+	return fmt.Sprintf("%d*%s", d.N, d.Sym)
+}
+
+// Type is the type of a tensor: element type and shape. A scalar has no dims.
+type Type struct {
+	DType DType
+	Dims  []Dim
+}
+
+// TensorOf makes a type.
+func TensorOf(d DType, dims ...Dim) Type { return Type{d, dims} }
+
+// Rank is the number of dimensions.
+func (t Type) Rank() int { return len(t.Dims) }
+
+// Last is the innermost dimension; a scalar's is 1.
+func (t Type) Last() Dim {
+	if len(t.Dims) == 0 {
+		return Const(1)
+	}
+	return t.Dims[len(t.Dims)-1]
+}
+
+// Rows is the product of all dimensions but the last.
+func (t Type) Rows() Dim {
+	if len(t.Dims) == 0 {
+		return Const(1)
+	}
+	return product(t.Dims[:len(t.Dims)-1])
+}
+
+// Size is the number of elements as a dimension.
+func (t Type) Size() Dim { return product(t.Dims) }
+
+// Elems is the number of elements of a bound type. It panics on symbols.
+func (t Type) Elems() int64 {
+	n := t.Size()
+	if !n.IsConst() {
+		panic("ir: Elems of unbound type " + t.String())
+	}
+	return n.N
+}
+
+// Bytes is the storage of a bound type.
+func (t Type) Bytes() int64 { return t.DType.Bytes(t.Elems()) }
+
+// Equal reports whether two types are the same.
+func (t Type) Equal(u Type) bool { return t.DType == u.DType && slices.Equal(t.Dims, u.Dims) }
+
+// With is the type with another element type.
+func (t Type) With(d DType) Type { return Type{d, t.Dims} }
+
+// Bind replaces symbols that have a value.
+func (t Type) Bind(values map[string]int64) Type {
+	dims := make([]Dim, len(t.Dims))
+	for i, d := range t.Dims {
+		dims[i] = d.Bind(values)
+	}
+	return Type{t.DType, dims}
+}
+
+func (t Type) String() string {
+	s := make([]string, len(t.Dims))
+	for i, d := range t.Dims {
+		s[i] = d.String()
+	}
+	return t.DType.String() + "[" + strings.Join(s, ", ") + "]"
+}
+
+func product(dims []Dim) Dim {
+	p := Const(1)
+	for _, d := range dims {
+		p = p.Mul(d)
+	}
+	return p
+}

@@ -1,0 +1,270 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llamac/llamac/ir"
+)
+
+// PlanCheckpoint decides which of a layer's values the backward finds stored
+// and makes the others again in the backward, just before their first reader
+// (LLaMA, section 2.4: keep what is expensive, "such as the outputs of linear
+// layers").
+//
+//	none         store all that the rules read
+//	keep-linear  store the layer's input, the outputs of linear layers, of
+//	             attention with its logsumexp, and the residual stream
+//	full         store the layer's input
+//
+// A value that is dropped is a function of stored values computed by the same
+// kernels as in the forward, so gradients are bit-identical under every policy.
+var PlanCheckpoint = Pass{
+	Name: "plan_checkpoint", Doc: "Chooses which activations are stored and recomputes the others in the backward.",
+	Run: planCheckpoint, Required: true,
+}
+
+func planCheckpoint(u *Unit) error {
+	for _, s := range u.Module.Stacks {
+		for i := range s.Segments {
+			seg := &s.Segments[i]
+			if seg.Backward == nil {
+				continue
+			}
+			f, bwd := seg.Forward, seg.Backward
+			var keep map[*ir.Value]bool
+			switch u.Config.Checkpoint {
+			case "", "none":
+				keep = map[*ir.Value]bool{}
+				for _, v := range f.Saved {
+					keep[underViews(v)] = true
+				}
+			case "full":
+				keep = map[*ir.Value]bool{f.Params[0]: true}
+			case "keep-linear":
+				keep = keepLinear(f)
+			default:
+				return fmt.Errorf("plan_checkpoint: no policy named %q", u.Config.Checkpoint)
+			}
+			recomputed := recompute(f, bwd, keep)
+			u.Stats["stored."+f.Name] = len(f.Saved)
+			u.Stats["recomputed."+bwd.Name] = recomputed
+		}
+	}
+	return nil
+}
+
+func setOf(vs []*ir.Value) map[*ir.Value]bool {
+	s := map[*ir.Value]bool{}
+	for _, v := range vs {
+		s[v] = true
+	}
+	return s
+}
+
+// underViews is the value whose memory v shows.
+func underViews(v *ir.Value) *ir.Value {
+	for v.Def != nil && v.Def.Op.View {
+		v = v.Def.Operands[0]
+	}
+	return v
+}
+
+// keepLinear gives the values that keep-linear stores. It starts from the
+// expensive values below all that the backward reads, and then moves a stored
+// value one op down where that op is its only reader: the rotated q and k in
+// place of the projections, the residual stream in place of the projection
+// that was added to it. Either way one value is stored, but the one that the
+// backward itself reads need not be made again.
+func keepLinear(f *ir.Func) map[*ir.Value]bool {
+	direct := setOf(f.Saved)
+	keep := map[*ir.Value]bool{}
+	for {
+		needed := below(f, direct, keep)
+		moved := false
+		for _, n := range f.Nodes {
+			for _, u := range n.Results {
+				if !n.Op.Expensive || !needed[u] || direct[u] || keep[u] {
+					continue
+				}
+				if v := onlyReader(f, u, needed); v != nil && !keep[v] {
+					keep[v] = true
+					moved = true
+				}
+			}
+		}
+		if moved {
+			continue
+		}
+		for v := range needed {
+			if stopsRecompute(f, v) {
+				keep[v] = true
+			}
+		}
+		for v := range keep {
+			if !needed[v] {
+				delete(keep, v)
+			}
+		}
+		return keep
+	}
+}
+
+// stopsRecompute reports whether keep-linear never computes v again.
+func stopsRecompute(f *ir.Func, v *ir.Value) bool { return v.Def == nil || v.Def.Op.Expensive }
+
+// below is the set of values that are read when the given values are made
+// again from kept and expensive ones.
+func below(f *ir.Func, values, keep map[*ir.Value]bool) map[*ir.Value]bool {
+	needed := map[*ir.Value]bool{}
+	invariant := setOf(f.Params[1:])
+	var need func(v *ir.Value)
+	need = func(v *ir.Value) {
+		if v == nil || !v.Local() || invariant[v] || needed[v] {
+			return
+		}
+		needed[v] = true
+		if keep[v] || stopsRecompute(f, v) {
+			return
+		}
+		for _, o := range recomputeInputs(v) {
+			need(o)
+		}
+	}
+	for v := range values {
+		need(v)
+	}
+	return needed
+}
+
+// recomputeInputs lists what making v again reads.
+func recomputeInputs(v *ir.Value) []*ir.Value {
+	if n := v.Def; n.Op.Rederive != nil && v.Index > 0 {
+		return n.Results[:1]
+	}
+	return v.Def.Operands
+}
+
+// onlyReader is the one needed cheap value that is computed from u, or nil if
+// there are several or it is larger. Views are looked through.
+func onlyReader(f *ir.Func, u *ir.Value, needed map[*ir.Value]bool) *ir.Value {
+	var found []*ir.Value
+	var visit func(u *ir.Value)
+	visit = func(u *ir.Value) {
+		for _, n := range f.Nodes {
+			if !slices.Contains(n.Operands, u) {
+				continue
+			}
+			for _, r := range n.Results {
+				switch {
+				case !needed[r] || n.Op.Expensive:
+				case n.Op.View:
+					visit(r)
+				case slices.Contains(recomputeInputs(r), u):
+					found = append(found, r)
+				}
+			}
+		}
+	}
+	visit(u)
+	if len(found) != 1 || found[0].Type.Size() != u.Type.Size() {
+		return nil
+	}
+	return found[0]
+}
+
+// recompute makes the values that bwd loads and that are not kept again inside
+// bwd, each just before its first reader, and gives their number.
+func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool) int {
+	forward := map[string]*ir.Value{} // by name: forward values
+	for _, p := range f.Params {
+		forward[p.Name] = p
+	}
+	for _, n := range f.Nodes {
+		for _, r := range n.Results {
+			forward[r.Name] = r
+		}
+	}
+	loads := map[*ir.Value]*ir.Value{} // forward value -> its value in bwd
+	for _, p := range bwd.Params[1:] {
+		loads[forward[p.Name]] = p
+	}
+	old := setOf(bwd.Saved)
+	for _, p := range bwd.Saved {
+		if v := forward[p.Name]; keep[v] {
+			loads[v] = p
+		}
+	}
+	b := ir.NewBuilder(&ir.Func{Role: ir.RoleBackward, Params: bwd.Params, Saved: bwd.Saved, Nodes: bwd.Nodes})
+	used := map[*ir.Value]bool{}
+	count := 0
+	var available func(v *ir.Value) *ir.Value
+	available = func(v *ir.Value) *ir.Value {
+		switch {
+		case v == nil:
+			return nil
+		case v.Weight != nil:
+			return bwd.WeightValue(v.Weight)
+		case loads[v] != nil:
+		case keep[v]:
+			loads[v] = &ir.Value{Name: v.Name, Type: v.Type}
+		case v.Def.Op.Rederive != nil && v.Index > 0:
+			r := v.Def.Op.Rederive(b, withOperands(v.Def, bwd), v.Index, func(s *ir.Value) *ir.Value { return available(s) })
+			loads[v] = r
+			count++
+		default:
+			operands := make([]*ir.Value, len(v.Def.Operands))
+			for i, o := range v.Def.Operands {
+				operands[i] = available(o)
+			}
+			n := b.Node(v.Def.Op.Name, v.Name+".again", v.Def.Attrs, operands...)
+			for i, r := range n.Results {
+				if loads[v.Def.Results[i]] == nil {
+					loads[v.Def.Results[i]] = r
+				}
+			}
+			if !v.Def.Op.View {
+				count++
+			}
+		}
+		used[v] = true
+		return loads[v]
+	}
+	nodes := bwd.Nodes
+	b.Nodes = nil
+	for _, n := range nodes {
+		for i, o := range n.Operands {
+			if o != nil && old[o] {
+				n.Operands[i] = available(forward[o.Name])
+			}
+		}
+		b.Nodes = append(b.Nodes, n)
+	}
+	bwd.Nodes = b.Nodes
+	f.Saved, bwd.Saved = nil, nil
+	save := func(v *ir.Value) {
+		if keep[v] && used[v] {
+			f.Saved = append(f.Saved, v)
+			bwd.Saved = append(bwd.Saved, loads[v])
+		}
+	}
+	save(f.Params[0])
+	for _, n := range f.Nodes {
+		for _, r := range n.Results {
+			save(r)
+		}
+	}
+	return count
+}
+
+// withOperands is a node whose weight operands are those of another function.
+func withOperands(n *ir.Node, f *ir.Func) *ir.Node {
+	k := *n
+	k.Operands = slices.Clone(n.Operands)
+	for i, o := range k.Operands {
+		if o != nil && o.Weight != nil {
+			k.Operands[i] = f.WeightValue(o.Weight)
+		}
+	}
+	return &k
+}

@@ -1,0 +1,143 @@
+// Package passes holds the compiler's passes and the tables that order them.
+//
+// A pass is a row: a name, a line of documentation and a function over a Unit.
+// The verifier runs after every pass. Nothing registers itself: the tables
+// below are the pipelines.
+package passes
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/plan"
+)
+
+// Pass is one row of a pipeline.
+type Pass struct {
+	Name     string
+	Doc      string // one line
+	Run      func(*Unit) error
+	Required bool // cannot be disabled
+}
+
+// Unit is what a pipeline works on.
+type Unit struct {
+	Module *ir.Module
+	Plan   *plan.Plan // filled by schedule; a second pipeline adds its programs
+	Config Config
+	Stats  Stats // of the pass that runs
+}
+
+// Config is a compilation's choices.
+type Config struct {
+	Checkpoint string           // "none", "keep-linear" or "full"
+	Dims       map[string]int64 // sizes of dimensions
+	Disable    []string         // passes to leave out
+	StopAfter  string           // last pass to run; empty for all
+	Shuffle    uint64           // not 0: put nodes in a random legal order before each pass
+	Observe    func(Report)     // called after each pass
+}
+
+// Stats counts what a pass did, by rule.
+type Stats map[string]int
+
+// Report is what one pass did.
+type Report struct {
+	Number int // from 1
+	Pass   Pass
+	Unit   *Unit
+	Stats  Stats
+	Time   time.Duration
+}
+
+// Train is the pipeline of training: from @loss to the programs micro_step,
+// eval and update.
+var Train = []Pass{
+	Canonicalize,
+	FuseRMSNorm,
+	FuseRope,
+	FuseAttention, // after rope: moves head transposes past it
+	FuseSwiGLU,
+	FuseAddRMSNorm, // after rmsnorm, whose result it extends
+	FuseLinearXent,
+	FuseQKV, // after attention, which looks for single projections
+	Cleanup,
+	Differentiate,
+	Precision,
+	Bind,
+	PlanCheckpoint,
+	Schedule,
+	PlanMemory,
+}
+
+// Infer is the pipeline of inference: from @logits to the program decode.
+var Infer = []Pass{
+	Canonicalize,
+	FuseRMSNorm,
+	FuseRope,
+	FuseAttention,
+	FuseSwiGLU,
+	FuseAddRMSNorm,
+	FuseQKV,
+	Cleanup,
+	SpecialiseKV,
+	Precision,
+	Bind,
+	Schedule,
+	PlanMemory,
+}
+
+// Cleanup is Canonicalize once more, under a name of its own, for what the
+// fusions left behind.
+var Cleanup = Pass{Name: "cleanup", Doc: "Canonicalize again, behind the fusions.", Run: Canonicalize.Run}
+
+// Run runs a pipeline over the unit. A failing verifier is a bug of the pass
+// before it and panics with the module's text.
+func Run(u *Unit, pipeline []Pass) error {
+	for _, name := range u.Config.Disable {
+		i := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == name })
+		if i >= 0 && pipeline[i].Required {
+			return fmt.Errorf("pass %s is required and cannot be disabled", name)
+		}
+	}
+	for i, p := range pipeline {
+		if slices.Contains(u.Config.Disable, p.Name) {
+			continue
+		}
+		if u.Config.Shuffle != 0 && u.Plan == nil {
+			for _, f := range u.Module.Funcs {
+				ir.Shuffle(f, u.Config.Shuffle+uint64(i))
+			}
+		}
+		start := time.Now()
+		u.Stats = Stats{}
+		if err := p.Run(u); err != nil {
+			return err
+		}
+		if err := ir.Verify(u.Module); err != nil {
+			panic(fmt.Sprintf("passes: %s broke the module: %v\n%s", p.Name, err, u.Module))
+		}
+		if u.Config.Observe != nil {
+			u.Config.Observe(Report{i + 1, p, u, u.Stats, time.Since(start)})
+		}
+		if p.Name == u.Config.StopAfter {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Names lists all passes of both pipelines, each once, in order.
+func Names() []string {
+	var names []string
+	for _, t := range [][]Pass{Train, Infer} {
+		for _, p := range t {
+			if !slices.Contains(names, p.Name) {
+				names = append(names, p.Name)
+			}
+		}
+	}
+	return names
+}

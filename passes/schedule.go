@@ -1,0 +1,389 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/plan"
+)
+
+// Schedule lowers the module's programs to lists of launches over buffers.
+// Views vanish, packs become one matrix product, the gradient of a weight is
+// written where it is made, and what depends on constants alone moves to the
+// program "tables", which runs once. Buffers get their places in plan_memory.
+var Schedule = Pass{
+	Name: "schedule", Doc: "Lowers programs to launches over buffers.",
+	Run: schedule, Required: true,
+}
+
+func schedule(u *Unit) error {
+	m := u.Module
+	if u.Plan == nil {
+		u.Plan = &plan.Plan{Name: m.Name}
+	}
+	p := u.Plan
+	addDims(p, m)
+	s := &scheduler{u: u, plan: p, tables: &plan.Program{Name: "tables", Doc: "Computes once what depends on constants alone.", Arena: "tables"},
+		tableOf: map[string]*plan.Buffer{}}
+	if old := p.Program("tables"); old != nil {
+		s.tables = old
+		for _, b := range old.Buffers {
+			s.tableOf[b.Name] = b
+		}
+	}
+	fixed := map[string]bool{}
+	for _, d := range p.Dims {
+		fixed[d.Name] = d.Fixed
+	}
+	var groups [][]*ir.Weight
+	for _, f := range m.Funcs {
+		if f.Role != ir.RoleMain {
+			continue
+		}
+		q, err := s.program(f, fixed)
+		if err != nil {
+			return fmt.Errorf("schedule: @%s: %w", f.Name, err)
+		}
+		p.Programs = append(p.Programs, q)
+		groups = append(groups, s.groups...)
+		s.groups = nil
+	}
+	if len(s.tables.Items) > 0 && p.Program("tables") == nil {
+		p.Programs = append([]*plan.Program{s.tables}, p.Programs...)
+	}
+	if err := layOutWeights(p, m, groups); err != nil {
+		return fmt.Errorf("schedule: %w", err)
+	}
+	for _, q := range p.Programs {
+		resolveWeights(p, q)
+	}
+	addState(p, m)
+	return nil
+}
+
+// docs say what each program does; the names are the contract with targets.
+var programDocs = map[string]string{
+	"micro_step": "Forward and backward over one micro-batch.",
+	"eval":       "The loss of one micro-batch.",
+	"update":     "One optimiser step.",
+	"decode":     "Logits for some of a flat list of tokens, with keys and values cached.",
+}
+
+func addDims(p *plan.Plan, m *ir.Module) {
+	for _, d := range m.Dims {
+		if !slices.ContainsFunc(p.Dims, func(e plan.Dim) bool { return e.Name == d.Name }) {
+			p.Dims = append(p.Dims, plan.Dim{Name: d.Name, Size: d.Max, Fixed: d.Min == d.Max})
+		}
+	}
+}
+
+func addState(p *plan.Plan, m *ir.Module) {
+	sizes := Sizes(m)
+	for _, st := range m.State {
+		p.State = append(p.State, &plan.State{Name: st.Name, DType: st.Type.DType, Dims: st.Type.Dims,
+			Layers: st.Layers, Bytes: st.Type.Bind(sizes).Bytes()})
+	}
+}
+
+// scheduler lowers one program after the other.
+type scheduler struct {
+	u       *Unit
+	plan    *plan.Plan
+	tables  *plan.Program
+	tableOf map[string]*plan.Buffer // by name
+	groups  [][]*ir.Weight          // packs of weights that programs need
+
+	prog    *plan.Program
+	st      *storage
+	isConst func(*ir.Value) bool
+	sizes   map[string]int64
+	buffers map[any]*plan.Buffer // of a *class or *pack
+	names   map[string]bool
+	written map[*ir.Weight]bool // gradients written so far in this program
+	uses    map[*ir.Value][]*ir.Node
+	time    int
+	loop    *layerLoop
+	out     *[]plan.Item
+}
+
+func (s *scheduler) program(f *ir.Func, fixed map[string]bool) (*plan.Program, error) {
+	m := s.u.Module
+	tl, err := newTimeline(m, f)
+	if err != nil {
+		return nil, err
+	}
+	s.isConst = constants(m, fixed)
+	s.st = newStorage(m, tl, s.isConst, s.u.Stats)
+	arena := "act.infer"
+	if m.Func("micro_step") != nil {
+		arena = "act.train"
+	}
+	s.prog = &plan.Program{Name: f.Name, Doc: programDocs[f.Name], Arena: arena}
+	s.sizes = Sizes(m)
+	s.buffers, s.names, s.written = map[any]*plan.Buffer{}, map[string]bool{}, map[*ir.Weight]bool{}
+	s.uses = f.Uses()
+	for _, l := range tl.loops {
+		for v, n := range l.f.Uses() {
+			s.uses[v] = n
+		}
+	}
+	s.out = &s.prog.Items
+	for _, p := range f.Params {
+		b := &plan.Buffer{Name: p.Name, Region: plan.Input, DType: p.Type.DType, Dims: p.Type.Dims, Bytes: p.Type.Bind(s.sizes).Bytes()}
+		s.buffers[s.st.of(p)] = b
+		s.names[b.Name] = true
+		s.prog.Inputs = append(s.prog.Inputs, b)
+	}
+	for _, it := range tl.items {
+		s.time = it.time
+		if it.loop != nil {
+			err = s.lowerLoop(it.loop)
+		} else {
+			err = s.lower(it.node)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	s.time = tl.end
+	for _, r := range f.Results {
+		s.prog.Results = append(s.prog.Results, s.operand(r, plan.Read))
+	}
+	return s.prog, nil
+}
+
+// lowerLoop lowers the layers of one segment, with copies where the carried
+// value could not stay in its place.
+func (s *scheduler) lowerLoop(l *layerLoop) error {
+	x, out := l.f.Params[0], l.f.Results[0]
+	loop := &plan.Loop{Func: l.f.Name, From: l.segment.From, To: l.segment.To, Reverse: l.backward}
+	if from := l.call.Operands[0]; l.first && s.st.of(from) != s.st.of(x) {
+		dst := s.operand(x, plan.Overwrite)
+		if dst.Layer != plan.NoLayer {
+			dst.Layer = plan.FirstOne
+		}
+		s.emit(&plan.Copy{Dst: dst, Src: s.operand(from, plan.Read)})
+	}
+	s.emit(loop)
+	s.touchLoop(l)
+	outer := s.out
+	s.out, s.loop = &loop.Body, l
+	for i, n := range l.f.Nodes {
+		s.time = l.times[i]
+		if err := s.lower(n); err != nil {
+			return fmt.Errorf("@%s: %w", l.f.Name, err)
+		}
+	}
+	s.time = l.end
+	cx, co := s.st.of(x), s.st.of(out)
+	if cx.region == kept && !co.layer || cx.region != kept && cx != co {
+		dst := s.operand(x, plan.Overwrite)
+		if cx.region == kept {
+			dst.Layer = plan.NextLayer
+		}
+		s.emit(&plan.Copy{Dst: dst, Src: s.operand(out, plan.Read)})
+	}
+	s.out, s.loop = outer, nil
+	s.touchLoop(l)
+	return nil
+}
+
+// touchLoop keeps what every layer reads, and what one hands to the next,
+// alive at the loop's beginning and end.
+func (s *scheduler) touchLoop(l *layerLoop) {
+	for _, v := range l.f.Params {
+		if b := s.buffers[s.st.of(v)]; b != nil {
+			s.touch(b)
+		}
+	}
+}
+
+func (s *scheduler) emit(it plan.Item) { *s.out = append(*s.out, it) }
+
+// touch extends the life of a buffer to the present time.
+func (s *scheduler) touch(b *plan.Buffer) *plan.Buffer {
+	b.First, b.Last = min(b.First, s.time), max(b.Last, s.time)
+	return b
+}
+
+// operand is where v lies.
+func (s *scheduler) operand(v *ir.Value, mode plan.Mode) plan.Operand {
+	o := plan.Operand{Name: v.Name, Type: v.Type, Mode: mode}
+	switch {
+	case v.Weight != nil:
+		o.Kind, o.Name, o.Weight = plan.InWeights, v.Weight.Name, []*plan.Weight{{Of: v.Weight}}
+		o.Layer = s.layerOf(v.Weight.Stack)
+		return o
+	case v.State != nil:
+		o.Kind, o.Name, o.State = plan.InState, v.State.Name, &plan.State{Name: v.State.Name}
+		o.Layer = s.layerOf(v.State.Stack)
+		return o
+	case s.isConst(v) && isScalar(v) && v.Def.Op.Name == "const":
+		o.Kind, o.Value = plan.Immediate, v.Def.Floats("values")[0]
+		return o
+	}
+	o.Kind = plan.InBuffer
+	if s.loop != nil && v.Def == nil {
+		// What is the same for all layers may be a constant outside.
+		if i := slices.Index(s.loop.f.Params, v); i > 0 && s.isConst(s.loop.call.Operands[i]) {
+			v = s.loop.call.Operands[i]
+		}
+	}
+	if s.isConst(v) {
+		o.Buffer = s.table(v)
+		return o
+	}
+	c := s.st.of(v)
+	o.Buffer = s.touch(s.buffer(c, v))
+	if p := c.pack; p != nil {
+		for _, w := range p.widths[:c.index] {
+			o.Col += w
+		}
+		o.Ld = sum(p.widths)
+	}
+	if o.Buffer.Region == plan.Saved {
+		switch {
+		case c.layer && s.loop == nil:
+			o.Layer = plan.AfterLast
+		case c.layer:
+			o.Layer = plan.NextLayer
+		case s.loop == nil:
+			o.Layer = plan.FirstOne
+		default:
+			o.Layer = plan.ThisLayer
+		}
+	}
+	return o
+}
+
+func (s *scheduler) layerOf(stack string) plan.Layer {
+	if stack == "" {
+		return plan.NoLayer
+	}
+	return plan.ThisLayer
+}
+
+func isScalar(v *ir.Value) bool { return v.Type.Size().Is(1) }
+
+func sum(xs []int64) int64 {
+	var t int64
+	for _, x := range xs {
+		t += x
+	}
+	return t
+}
+
+// buffer makes or finds the buffer of a class.
+func (s *scheduler) buffer(c *class, v *ir.Value) *plan.Buffer {
+	var key any = c
+	if c.pack != nil {
+		key = c.pack
+	}
+	if c.layer { // the next layer's input lies in the buffer of this layer's
+		for _, l := range s.st.tl.loops {
+			if !l.backward {
+				return s.buffer(s.st.of(l.f.Params[0]), l.f.Params[0])
+			}
+		}
+	}
+	if b := s.buffers[key]; b != nil {
+		return b
+	}
+	b := &plan.Buffer{Region: plan.Scratch, DType: v.Type.DType, First: s.time, Last: s.time}
+	if v.Type.DType == ir.Bool || v.Type.DType == ir.I32 || v.Type.DType == ir.I64 {
+		b.DType = ir.F32 // masks and indices made on the device are held as numbers
+	}
+	if c.region == kept {
+		b.Region = plan.Saved
+	}
+	if p := c.pack; p != nil {
+		var names []string
+		for _, k := range p.members {
+			names = append(names, className(k))
+		}
+		b.Name, b.Dims = joinNames(names), []ir.Dim{p.rows, ir.Const(sum(p.widths))}
+	} else {
+		b.Name, b.Dims = className(c), c.members[0].Type.Dims
+		for _, m := range c.members {
+			if m.Name == b.Name {
+				b.Dims = m.Type.Dims
+			}
+		}
+	}
+	for base, i := b.Name, 2; s.names[b.Name]; i++ {
+		b.Name = fmt.Sprintf("%s.%d", base, i)
+	}
+	s.names[b.Name] = true
+	b.Bytes = ir.Type{DType: b.DType, Dims: b.Dims}.Bind(s.sizes).Bytes()
+	s.buffers[key] = b
+	s.prog.Buffers = append(s.prog.Buffers, b)
+	return b
+}
+
+// className is the shortest name of the class's values: the spec's, where
+// later values derive theirs from it.
+func className(c *class) string {
+	name := ""
+	for _, v := range c.members {
+		if name == "" || len(v.Name) < len(name) || len(v.Name) == len(name) && v.Name < name {
+			name = v.Name
+		}
+	}
+	return name
+}
+
+// joinNames names a pack: attn.q, attn.k, attn.v give attn.qkv.
+func joinNames(names []string) string {
+	prefix := names[0]
+	for _, n := range names[1:] {
+		for !strings.HasPrefix(n, prefix) {
+			prefix = prefix[:len(prefix)-1]
+		}
+	}
+	if i := strings.LastIndexByte(prefix, '.'); i >= 0 {
+		prefix = prefix[:i+1]
+	} else {
+		prefix = ""
+	}
+	short := true
+	var rest []string
+	for _, n := range names {
+		r := n[len(prefix):]
+		short = short && len(r) == 1
+		rest = append(rest, r)
+	}
+	if short {
+		return prefix + strings.Join(rest, "")
+	}
+	return prefix + strings.Join(rest, "_")
+}
+
+// table computes a constant once, in the program "tables".
+func (s *scheduler) table(v *ir.Value) *plan.Buffer {
+	if v.Def.Op.View {
+		return s.table(v.Def.Operands[0])
+	}
+	name := v.Name
+	if b := s.tableOf[name]; b != nil && ir.TensorOf(b.DType, b.Dims...).Size() == v.Type.Size() {
+		return b
+	}
+	for base, i := name, 2; s.tableOf[name] != nil; i++ {
+		name = fmt.Sprintf("%s.%d", base, i)
+	}
+	l := &plan.Launch{Op: v.Def.Op.Name, Name: v.Name, Text: v.Def.String(), Attrs: v.Def.Attrs}
+	for _, o := range v.Def.Operands {
+		l.Args = append(l.Args, s.operand(o, plan.Read))
+	}
+	b := &plan.Buffer{Name: name, Region: plan.Table, DType: ir.F32, Dims: v.Type.Dims}
+	b.Bytes = ir.Type{DType: b.DType, Dims: b.Dims}.Bind(s.sizes).Bytes()
+	if v.Def.Op.Name == "const" {
+		b.Values = v.Def.Floats("values")
+	}
+	l.Results = []plan.Operand{{Kind: plan.InBuffer, Buffer: b, Name: v.Name, Type: v.Type, Mode: plan.Overwrite}}
+	s.tableOf[name] = b
+	s.tables.Buffers = append(s.tables.Buffers, b)
+	s.tables.Items = append(s.tables.Items, l)
+	return b
+}

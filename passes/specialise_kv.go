@@ -1,0 +1,194 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llamac/llamac/ir"
+)
+
+// SpecialiseKV turns @logits over whole sequences into @decode over a flat
+// list of tokens, each with its position and the number of its sequence:
+//
+//	%pos = iota()                    ──▶  parameter %pos [N]
+//	attention(q, k, v)               ──▶  attention_kv(q, k, v, pos, seq, table, !kv)
+//	logits of every token            ──▶  logits of the R rows that %want names
+//
+// The cache is state in blocks [blocks, 2, kv_heads, block, d] with a table of
+// blocks for each sequence, so ragged batches and shared prefixes are the same
+// program (Kwon et al. 2023). N tokens come in one step, of up to S sequences
+// with up to M cache blocks each.
+var SpecialiseKV = Pass{
+	Name: "specialise_kv", Doc: "Turns whole-sequence attention into attention over a block-wise KV cache.",
+	Run: specialiseKV, Required: true,
+}
+
+func specialiseKV(u *Unit) error {
+	m := u.Module
+	f := m.Func("logits")
+	if f == nil {
+		return fmt.Errorf("specialise_kv: the module has no function @logits")
+	}
+	f.Name = "decode"
+	m.Dims = []ir.DimDecl{{Name: "N", Min: 1, Max: u.Config.Dims["N"]}, {Name: "R", Min: 1, Max: u.Config.Dims["R"]}}
+	for _, name := range []string{"S", "M", "blocks"} {
+		n := u.Config.Dims[name]
+		m.Dims = append(m.Dims, ir.DimDecl{Name: name, Min: n, Max: n})
+	}
+	// A flat list of tokens is a batch of one: B becomes 1 everywhere.
+	*m = *ir.Clone(m, map[string]int64{"B": 1})
+	f = m.Func("decode")
+	k := &kvSpecialiser{u: u, block: u.Config.Dims["block"]}
+	b := ir.NewBuilder(f)
+	i32 := func(dims ...ir.Dim) ir.Type { return ir.TensorOf(ir.I32, dims...) }
+	N, R := ir.Sym("N"), ir.Sym("R")
+	k.pos = b.Param("pos", i32(N))
+	k.seq = b.Param("seq", i32(N))
+	k.table = b.Param("table", i32(ir.Sym("S"), ir.Sym("M")))
+	k.want = b.Param("want", i32(R))
+	if err := k.positions(f); err != nil {
+		return err
+	}
+	for _, s := range m.Stacks {
+		for _, seg := range s.Segments {
+			if err := k.layer(s, seg.Forward); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range f.Nodes {
+		if n.Op.Name == "attention" {
+			return fmt.Errorf("specialise_kv: attention outside of the layers has no cache")
+		}
+		if n.Op.Name == "stack" {
+			n.Operands = append(n.Operands, k.pos, k.seq, k.table)
+		}
+	}
+	k.wanted(f)
+	return nil
+}
+
+type kvSpecialiser struct {
+	u                     *Unit
+	block                 int64
+	pos, seq, table, want *ir.Value
+}
+
+// positions replaces the iota that counts positions. Every other use of N as
+// an index would be wrong over flat tokens and is refused.
+func (k *kvSpecialiser) positions(f *ir.Func) error {
+	for _, n := range slices.Clone(f.Nodes) {
+		if n.Op.Name != "iota" {
+			continue
+		}
+		if !n.Result().Type.Equal(k.pos.Type) {
+			return fmt.Errorf("specialise_kv: %s counts along %s, which flat tokens do not have", n.Result(), n.Result().Type)
+		}
+		f.Replace(n.Result(), k.pos)
+		k.u.Stats["positions"]++
+	}
+	eliminateDead(f)
+	return nil
+}
+
+// layer gives a layer's attention its cache.
+func (k *kvSpecialiser) layer(s *ir.Stack, f *ir.Func) error {
+	b := ir.NewBuilder(f)
+	pos, seq, table := b.Param("pos", k.pos.Type), b.Param("seq", k.seq.Type), b.Param("table", k.table.Type)
+	count := 0
+	for i, n := range f.Nodes {
+		switch n.Op.Name {
+		case "iota", "softmax":
+			return fmt.Errorf("specialise_kv: @%s still has %s = %s: attention was not recognised (is fuse_attention disabled?)", f.Name, n.Results[0], n.Op.Name)
+		case "attention":
+			if !n.Flag("causal") {
+				return fmt.Errorf("specialise_kv: %s is not causal", n.Results[0])
+			}
+			kt := n.In(1).Dims
+			name := "kv"
+			if count > 0 {
+				name = fmt.Sprintf("kv.%d", count)
+			}
+			state := k.u.Module.StateNamed(name)
+			if state == nil {
+				state = &ir.State{Name: name, Layers: s.Layers(), Stack: s.Name,
+					Type: ir.TensorOf(ir.F32, ir.Sym("blocks"), ir.Const(2), kt[2], ir.Const(k.block), kt[3])}
+				k.u.Module.State = append(k.u.Module.State, state)
+			}
+			count++
+			o := n.Results[0]
+			kv := &ir.Node{Op: ir.Lookup("attention_kv"), Results: []*ir.Value{o},
+				Operands: []*ir.Value{n.Operands[0], n.Operands[1], n.Operands[2], pos, seq, table, f.StateValue(state)},
+				Attrs:    ir.Attrs{"scale": n.Float("scale"), "window": int64(n.Int("window"))}}
+			o.Def, o.Index = kv, 0
+			f.Nodes[i] = kv
+			k.u.Stats["attention_kv"]++
+		}
+	}
+	return nil
+}
+
+// wanted picks the rows whose logits are asked for behind the layers, so that
+// the vocabulary's projection runs over R rows. The nodes after the stack must
+// work row by row; if one does not, the rows are picked from the logits.
+func (k *kvSpecialiser) wanted(f *ir.Func) {
+	at := -1
+	for i, n := range f.Nodes {
+		if n.Op.Name == "stack" {
+			at = i
+		}
+	}
+	if at < 0 || !k.rowsAfter(f, at) {
+		k.pickRows(f, len(f.Nodes), f.Results[0])
+	}
+}
+
+// rowsAfter picks rows of the result of node i and types the later nodes anew.
+// It reports false and leaves f as it was if one of them cannot follow.
+func (k *kvSpecialiser) rowsAfter(f *ir.Func, i int) bool {
+	old := ir.CloneFunc(f, f.Name)
+	k.pickRows(f, i+1, f.Nodes[i].Result())
+	for _, n := range f.Nodes[i+1:] {
+		types, err := n.Op.Infer(n)
+		if err != nil || n.Op.Effect != ir.Pure {
+			*f = *old
+			return false
+		}
+		for j, t := range types {
+			n.Results[j].Type = t
+		}
+	}
+	if d := f.Results[0].Type.Dims; len(d) != 3 || d[1] != ir.Sym("R") {
+		*f = *old
+		return false
+	}
+	k.u.Stats["rows_before_head"]++
+	return true
+}
+
+// pickRows inserts %x.want = rows of %x at place i and makes later readers and
+// results read it.
+func (k *kvSpecialiser) pickRows(f *ir.Func, i int, x *ir.Value) {
+	want := f.Params[len(f.Params)-1]
+	b := ir.NewBuilder(f)
+	width := x.Type.Last()
+	rows := b.Reshape(x.Name+".rows", x, ir.Sym("N"), width)
+	picked := b.Op("gather", x.Name+".picked", nil, rows, want)
+	picked = b.Reshape(x.Name+".want", picked, ir.Const(1), ir.Sym("R"), width)
+	made := b.Nodes
+	tail := slices.Clone(f.Nodes[i:])
+	f.Nodes = append(slices.Clone(f.Nodes[:i]), made...)
+	for _, n := range tail {
+		for j, v := range n.Operands {
+			if v == x {
+				n.Operands[j] = picked
+			}
+		}
+	}
+	for j, v := range f.Results {
+		if v == x {
+			f.Results[j] = picked
+		}
+	}
+	f.Nodes = append(f.Nodes, tail...)
+}

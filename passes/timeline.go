@@ -1,0 +1,169 @@
+package passes
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/ir"
+)
+
+// timeline is one program as a flat sequence of times: a node of the main
+// function takes one, a loop over layers one for its beginning, one for each
+// node of its body and one for its end. What a loop's body reads from outside
+// is read until the loop's end.
+type timeline struct {
+	main    *ir.Func
+	items   []timed
+	readers map[*ir.Value][]int // times at which a value is read
+	born    map[*ir.Value]int
+	end     int
+	train   bool // the program has a backward: layers store what it reads
+	loops   []*layerLoop
+	ownerOf map[*ir.Value]*layerLoop // nil for values of the main function
+}
+
+// timed is a node of the main function, or a loop.
+type timed struct {
+	time int
+	node *ir.Node
+	loop *layerLoop
+}
+
+// layerLoop is one segment of a stack, run by a stack or stack_grad node.
+type layerLoop struct {
+	call       *ir.Node
+	stack      *ir.Stack
+	segment    *ir.Segment
+	f          *ir.Func
+	backward   bool
+	begin, end int
+	times      []int // of the body's nodes
+	first      bool  // reads the call's operand
+	last       bool  // makes the call's result
+}
+
+func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
+	tl := &timeline{main: f, readers: map[*ir.Value][]int{}, born: map[*ir.Value]int{}, ownerOf: map[*ir.Value]*layerLoop{}}
+	t := 0
+	read := func(v *ir.Value, at int) {
+		if v != nil {
+			tl.readers[v] = append(tl.readers[v], at)
+		}
+	}
+	for _, n := range f.Nodes {
+		if n.Op.Name == "stack_grad" {
+			tl.train = true
+		}
+	}
+	for _, n := range f.Nodes {
+		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
+			for _, v := range n.Operands {
+				read(v, t)
+			}
+			for _, r := range n.Results {
+				tl.born[r] = t
+			}
+			tl.items = append(tl.items, timed{time: t, node: n})
+			t++
+			continue
+		}
+		s := m.Stack(n.Str("name"))
+		if s == nil {
+			return nil, fmt.Errorf("no stack %q", n.Str("name"))
+		}
+		k := len(s.Segments)
+		for i := range k {
+			l := &layerLoop{call: n, stack: s, backward: n.Op.Name == "stack_grad", first: i == 0, last: i == k-1}
+			l.segment = &s.Segments[i]
+			l.f = l.segment.Forward
+			if l.backward {
+				l.segment = &s.Segments[k-1-i]
+				l.f = l.segment.Backward
+			}
+			l.begin = t
+			t++
+			for j, v := range n.Operands {
+				read(v, l.begin)
+				if j > 0 {
+					read(v, l.begin+len(l.f.Nodes)+1)
+				}
+			}
+			for _, p := range l.f.Params {
+				tl.own(p, l)
+				tl.born[p] = l.begin
+			}
+			if l.backward {
+				for _, p := range l.f.Saved {
+					tl.own(p, l)
+				}
+			}
+			for _, b := range l.f.Nodes {
+				for _, v := range b.Operands {
+					read(v, t)
+				}
+				for _, r := range b.Results {
+					tl.born[r] = t
+					tl.own(r, l)
+				}
+				l.times = append(l.times, t)
+				t++
+			}
+			l.end = t
+			t++
+			for _, r := range l.f.Results {
+				read(r, l.end)
+			}
+			tl.loops = append(tl.loops, l)
+			tl.items = append(tl.items, timed{time: l.begin, loop: l})
+		}
+		tl.born[n.Result()] = t - 1
+	}
+	for _, r := range f.Results {
+		read(r, t)
+	}
+	tl.end = t
+	return tl, nil
+}
+
+func (tl *timeline) own(v *ir.Value, l *layerLoop) {
+	if tl.ownerOf[v] == nil {
+		tl.ownerOf[v] = l
+	}
+}
+
+// constant reports whether v is made from constants and indices alone, so
+// that it can be computed once instead of at every run.
+func constants(m *ir.Module, sizes map[string]bool) func(*ir.Value) bool {
+	known := map[*ir.Value]bool{}
+	var is func(v *ir.Value) bool
+	is = func(v *ir.Value) bool {
+		if v == nil {
+			return true
+		}
+		if v.Def == nil {
+			return false
+		}
+		if c, ok := known[v]; ok {
+			return c
+		}
+		n := v.Def
+		c := n.Op.Effect == ir.Pure && n.Op.Group != ir.Control
+		for _, d := range v.Type.Dims {
+			for name, fixed := range sizes {
+				if !fixed && d.Sym != "" && hasSymbol(d, name) {
+					c = false
+				}
+			}
+		}
+		for _, o := range n.Operands {
+			c = c && is(o)
+		}
+		known[v] = c
+		return c
+	}
+	return is
+}
+
+func hasSymbol(d ir.Dim, name string) bool {
+	_, ok := d.Div(ir.Sym(name))
+	return ok
+}

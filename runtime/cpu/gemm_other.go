@@ -1,0 +1,11 @@
+//go:build !amd64
+
+package cpu
+
+func packPanel(_ isa, dst []float32, x *operand, from, rows, width int, k span) {
+	packPortable(dst, x, from, rows, width, k)
+}
+
+func tile(_ isa, c []float32, ldc int, a, b []float32, k, rows, cols int, add bool) {
+	tilePortable(c, ldc, a, b, k, rows, cols, add)
+}

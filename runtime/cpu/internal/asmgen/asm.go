@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// asm collects the text of one assembly file.
+type asm struct {
+	buf    bytes.Buffer
+	prefix string // of labels: they are local to a function
+}
+
+func (a *asm) line(s string) { a.buf.WriteString(s + "\n") }
+
+// f starts a function. args is the size of its arguments in bytes.
+func (a *asm) f(name, signature string, args int) {
+	a.line("")
+	a.line("// func " + name + signature)
+	a.line(fmt.Sprintf("TEXT ·%s(SB), NOSPLIT, $0-%d", name, args))
+}
+
+// op emits one instruction, or several separated by semicolons.
+func (a *asm) op(format string, args ...any) {
+	for _, s := range strings.Split(fmt.Sprintf(format, args...), ";") {
+		a.line("\t" + strings.TrimSpace(s))
+	}
+}
+
+func (a *asm) label(format string, args ...any) {
+	a.line(fmt.Sprintf(format, args...) + ":")
+}
+
+// note emits a comment inside a function.
+func (a *asm) note(format string, args ...any) {
+	a.line("\t// " + fmt.Sprintf(format, args...))
+}
+
+func (a *asm) ret() { a.op("VZEROUPPER; RET") }
+
+// vector is a register width.
+type vector struct {
+	suffix string // of function names
+	reg    string // letter of the registers
+	lanes  int    // float32s a register
+	count  int    // registers
+}
+
+var (
+	v256 = vector{"256", "Y", 8, 16}
+	v512 = vector{"512", "Z", 16, 32}
+)
+
+func (v vector) r(i int) string {
+	if i < 0 || i >= v.count {
+		panic(fmt.Sprintf("asmgen: no register %s%d", v.reg, i))
+	}
+	return fmt.Sprintf("%s%d", v.reg, i)
+}
+
+func (v vector) bytes() int { return 4 * v.lanes }
+
+// zero clears a register.
+func (v vector) zero(a *asm, i int) {
+	if v.lanes == 16 {
+		a.op("VPXORD %[1]s, %[1]s, %[1]s", v.r(i))
+	} else {
+		a.op("VXORPS %[1]s, %[1]s, %[1]s", v.r(i))
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import "fmt"
+
+// Dot products for products with few rows, where time goes into reading w
+// once. Each sum has one accumulator register whatever the number of rows and
+// columns computed together, so a row's result does not depend on how many
+// other rows there are.
+
+func emitDots(a *asm) {
+	emitDot(a, v512, []int{8, 4, 4, 4, 4, 4, 2, 2})
+	emitDot(a, v256, []int{8, 4, 2, 2})
+	a.line("")
+	a.line("// Sliding window of lane masks: n ones are at 4*(8-n).")
+	for i := range 8 {
+		word := "-1"
+		if i >= 4 {
+			word = "0"
+		}
+		a.line(fmt.Sprintf("DATA ·laneMasks+%d(SB)/8, $%s", 8*i, word))
+	}
+	a.line("GLOBL ·laneMasks(SB), RODATA|NOPTR, $64")
+}
+
+// emitDot emits a function for 1..len(groups) rows; with r rows, groups[r-1]
+// columns are computed together, and the columns left over one by one.
+func emitDot(a *asm, v vector, groups []int) {
+	a.f("dotRows"+v.suffix, "(y, x, w unsafe.Pointer, in, ldx, ldw, ldy, rows, outs, add int)", 80)
+	a.op("MOVQ y+0(FP), DI; MOVQ w+16(FP), DX; MOVQ ldw+40(FP), R10; MOVQ ldx+32(FP), R8")
+	if v.lanes == 16 {
+		a.note("K1 selects the lanes of the last, partial step.")
+		a.op("MOVQ in+24(FP), CX; ANDQ $15, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
+	}
+	a.op("SHLQ $2, R10; SHLQ $2, R8; LEAQ (R10)(R10*2), R11; LEAQ (R8)(R8*2), R9")
+	a.op("MOVQ outs+64(FP), SI; MOVQ rows+56(FP), CX")
+	for r := len(groups); r > 1; r-- {
+		a.op("CMPQ CX, $%d; JEQ r%d", r, r)
+	}
+	for i, g := range groups {
+		rows := i + 1
+		a.label("r%d", rows)
+		a.op("CMPQ SI, $%d; JLT r%ds", g, rows)
+		dotGroup(a, v, rows, g, fmt.Sprintf("r%d", rows))
+		a.op("JMP r%d", rows)
+		a.label("r%ds", rows)
+		a.op("TESTQ SI, SI; JEQ done")
+		dotGroup(a, v, rows, 1, fmt.Sprintf("r%ds", rows))
+		a.op("JMP r%ds", rows)
+	}
+	a.label("done")
+	a.ret()
+}
+
+// rowOf addresses row i of four rows at base0 and four at base4, whose
+// distance is in ld and three times it in ld3.
+func rowOf(i int, base0, base4, ld, ld3 string) string {
+	base := base0
+	if i >= 4 {
+		base = base4
+	}
+	return "(" + base + ")" + []string{"", "(" + ld + "*1)", "(" + ld + "*2)", "(" + ld3 + "*1)"}[i%4]
+}
+
+// dotGroup computes rows × outs sums of the columns at DX and DI and steps on.
+func dotGroup(a *asm, v vector, rows, outs int, name string) {
+	const x = 0 // register of a row of x; w follows, then sums
+	w := func(o int) int { return 1 + o }
+	mask, first := v.count-1, 1+outs
+	if rows == 1 {
+		first = 2 // w comes straight from memory
+	}
+	sum := func(r, o int) int { return first + r*outs + o }
+	xRow := func(r int) string { return rowOf(r, "AX", "R13", "R8", "R9") }
+	wRow := func(o int) string { return rowOf(o, "BX", "R12", "R10", "R11") }
+	load := func(from string, to int, partial bool) {
+		switch {
+		case !partial:
+			a.op("VMOVUPS %s, %s", from, v.r(to))
+		case v.lanes == 16:
+			a.op("VMOVUPS.Z %s, K1, %s", from, v.r(to))
+		default:
+			a.op("VMASKMOVPS %s, %s, %s", from, v.r(mask), v.r(to))
+		}
+	}
+	step := func(partial bool) {
+		if rows == 1 {
+			load(xRow(0), x, partial)
+			for o := range outs {
+				if partial {
+					load(wRow(o), w(0), true)
+					a.op("VFMADD231PS %s, %s, %s", v.r(w(0)), v.r(x), v.r(sum(0, o)))
+				} else {
+					a.op("VFMADD231PS %s, %s, %s", wRow(o), v.r(x), v.r(sum(0, o)))
+				}
+			}
+			return
+		}
+		for o := range outs {
+			load(wRow(o), w(o), partial)
+		}
+		for r := range rows {
+			load(xRow(r), x, partial)
+			for o := range outs {
+				a.op("VFMADD231PS %s, %s, %s", v.r(w(o)), v.r(x), v.r(sum(r, o)))
+			}
+		}
+	}
+
+	a.op("MOVQ x+8(FP), AX; MOVQ DX, BX; MOVQ in+24(FP), CX")
+	if rows > 4 {
+		a.op("LEAQ (AX)(R8*4), R13")
+	}
+	if outs > 4 {
+		a.op("LEAQ (BX)(R10*4), R12")
+	}
+	for i := range rows * outs {
+		v.zero(a, first+i)
+	}
+	a.op("SUBQ $%d, CX; JLT %srest", v.lanes, name)
+	a.label("%sloop", name)
+	step(false)
+	for _, p := range []struct {
+		reg  string
+		used bool
+	}{{"AX", true}, {"BX", true}, {"R13", rows > 4}, {"R12", outs > 4}} {
+		if p.used {
+			a.op("ADDQ $%d, %s", v.bytes(), p.reg)
+		}
+	}
+	a.op("SUBQ $%d, CX; JGE %sloop", v.lanes, name)
+	a.label("%srest", name)
+	a.op("ADDQ $%d, CX; JEQ %ssum", v.lanes, name)
+	if v.lanes == 8 {
+		a.op("SHLQ $2, CX; NEGQ CX; MOVQ $·laneMasks+32(SB), R12; VMOVUPS (R12)(CX*1), %s", v.r(mask))
+		if outs > 4 {
+			a.op("LEAQ (BX)(R10*4), R12")
+		}
+	}
+	step(true)
+
+	a.label("%ssum", name)
+	a.op("MOVQ DI, AX; MOVQ ldy+48(FP), BX")
+	for r := range rows {
+		for o := range outs {
+			s := sum(r, o)
+			if v.lanes == 16 {
+				a.op("VEXTRACTF64X4 $1, Z%d, Y0; VADDPS Y0, Y%d, Y0", s, s)
+				a.op("VEXTRACTF128 $1, Y0, X1; VADDPS X1, X0, X0")
+			} else {
+				a.op("VEXTRACTF128 $1, Y%d, X1; VADDPS X1, X%d, X0", s, s)
+			}
+			a.op("VPERMILPS $0x0e, X0, X1; VADDPS X1, X0, X0; VPERMILPS $1, X0, X1; VADDSS X1, X0, X0")
+			a.op("CMPQ add+72(FP), $0; JEQ %sput%d_%d; VADDSS %d(AX), X0, X0", name, r, o, 4*o)
+			a.label("%sput%d_%d", name, r, o)
+			a.op("VMOVSS X0, %d(AX)", 4*o)
+		}
+		if r < rows-1 {
+			a.op("LEAQ (AX)(BX*4), AX")
+		}
+	}
+	a.note("On to the next columns.")
+	a.op("ADDQ $%d, DI; SUBQ $%d, SI", 4*outs, outs)
+	if outs == 8 {
+		a.op("LEAQ (DX)(R10*8), DX")
+	} else if outs == 4 {
+		a.op("LEAQ (DX)(R10*4), DX")
+	} else if outs == 2 {
+		a.op("LEAQ (DX)(R10*2), DX")
+	} else {
+		a.op("ADDQ R10, DX")
+	}
+}

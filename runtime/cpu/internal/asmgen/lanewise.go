@@ -1,0 +1,297 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Functions over contiguous slices of equal length: whole vectors in a loop,
+// and one step with masked loads and stores for what is left over.
+
+// constant is a float32 that kernels use, replicated over 32 bytes of the
+// table ·vecConsts. The values are those of vec.go.
+type constant struct {
+	name  string
+	value float32
+}
+
+var constants = []constant{
+	{"one", 1},
+	{"log2e", 1.44269504088896340736},
+	{"ln2hi", 0.693359375},
+	{"ln2lo", -2.12194440054690581e-4},
+	{"magic", 12582912},
+	{"expMax", 89},
+	{"expMin", -104.5},
+	{"expC2", 0.5},
+	{"expC3", 0.166665763},
+	{"expC4", 0.0416665561},
+	{"expC5", 0.00836317893},
+	{"expC6", 0.0013926184},
+	{"exp2C1", 0.693147182},
+	{"exp2C2", 0.240226507},
+	{"exp2C3", 0.0555035695},
+	{"exp2C4", 0.00961808208},
+	{"exp2C5", 0.00133908866},
+	{"exp2C6", 0.000154531823},
+	{"flush", -126},
+	{"exp2Min", -127},
+	{"sign", float32(math.Copysign(0, -1))},
+	{"lowest", float32(math.Inf(-1))},
+}
+
+func emitConstants(a *asm) {
+	a.line("")
+	for i, c := range constants {
+		b := uint64(math.Float32bits(c.value))
+		for j := range 4 {
+			a.line(fmt.Sprintf("DATA ·vecConsts+%d(SB)/8, $0x%016x", 32*i+8*j, b<<32|b))
+		}
+	}
+	a.line(fmt.Sprintf("GLOBL ·vecConsts(SB), RODATA|NOPTR, $%d", 32*len(constants)))
+}
+
+func constantAt(name string) string {
+	for i, c := range constants {
+		if c.name == name {
+			return fmt.Sprintf("·vecConsts+%d(SB)", 32*i)
+		}
+	}
+	panic("asmgen: no constant " + name)
+}
+
+// code emits instructions for one width and hands out its registers: low ones
+// by number to the body, high ones to constants, which stay in a register with
+// 512 bits and, unless they must not, are memory operands with 256.
+type code struct {
+	*asm
+	v    vector
+	next int // next register from the top
+	held map[string]int
+}
+
+func newCode(a *asm, v vector) *code {
+	return &code{asm: a, v: v, next: v.count - 1, held: map[string]int{}}
+}
+
+func (c *code) r(i int) string { return c.v.r(i) }
+
+// top takes a register from the top.
+func (c *code) top() int {
+	c.next--
+	return c.next + 1
+}
+
+// hold loads constants into registers, ahead of the loop.
+func (c *code) hold(names ...string) {
+	for _, n := range names {
+		c.held[n] = c.top()
+		c.op("VBROADCASTSS %s, %s", constantAt(n), c.r(c.held[n]))
+	}
+}
+
+// wants loads constants into registers where there are many of those.
+func (c *code) wants(names ...string) {
+	if c.v.lanes == 16 {
+		c.hold(names...)
+	}
+}
+
+// k is a constant as an operand.
+func (c *code) k(name string) string {
+	if i, ok := c.held[name]; ok {
+		return c.r(i)
+	}
+	if c.v.lanes == 16 {
+		panic("asmgen: constant is not held: " + name)
+	}
+	return constantAt(name)
+}
+
+// three emits name src2, src1, dst with registers given by number.
+func (c *code) three(name string, src2, src1, dst int) {
+	c.op("%s %s, %s, %s", name, c.r(src2), c.r(src1), c.r(dst))
+}
+
+func (c *code) mul(x, y, to int) { c.three("VMULPS", x, y, to) }
+func (c *code) add(x, y, to int) { c.three("VADDPS", x, y, to) }
+
+// sub computes to = x - y.
+func (c *code) sub(x, y, to int) { c.three("VSUBPS", y, x, to) }
+
+// fma computes to += x·y.
+func (c *code) fma(x, y, to int) { c.three("VFMADD231PS", x, y, to) }
+
+func (c *code) move(from, to int) { c.op("VMOVAPS %s, %s", c.r(from), c.r(to)) }
+
+// lanewise is a function of n elements. Its arguments are pointers, n, floats,
+// and possibly a float result.
+type lanewise struct {
+	name     string
+	pointers string // names, "y x"
+	floats   string
+	result   bool
+	unroll   int // vectors a turn of the main loop; 1 if 0
+	setup    func(e *elements)
+	step     func(e *elements)
+	finish   func(e *elements)
+}
+
+// elements is what the body of a lanewise function works with.
+type elements struct {
+	*code
+	ptr    map[string]string
+	scalar map[string]int // registers of the broadcast floats
+	u      int            // which vector of an unrolled turn
+	masked bool
+	mask   int
+	retOff int
+}
+
+var pointerRegs = []string{"DI", "SI", "R8", "R9", "R10", "R11", "R12", "R13"}
+
+func (l lanewise) emit(a *asm, v vector) {
+	c := newCode(a, v)
+	e := &elements{code: c, ptr: map[string]string{}, scalar: map[string]int{}}
+	ptrs, floats := strings.Fields(l.pointers), strings.Fields(l.floats)
+	sig, off := "(", 0
+	for i, p := range ptrs {
+		e.ptr[p] = pointerRegs[i]
+		if sig += p; i < len(ptrs)-1 {
+			sig += ", "
+		}
+		off += 8
+	}
+	sig += " unsafe.Pointer, n int"
+	nOff := off
+	off += 8
+	for i, f := range floats {
+		sep := ", "
+		sig += sep + f
+		if i == len(floats)-1 {
+			sig += " float32"
+		}
+	}
+	floatOff := off
+	off += 4 * len(floats)
+	sig += ")"
+	if l.result {
+		off = (off + 7) &^ 7
+		e.retOff = off
+		off += 4
+		sig += " float32"
+	}
+	a.f(l.name+v.suffix, sig, off)
+	for i, p := range ptrs {
+		a.op("MOVQ %s+%d(FP), %s", p, 8*i, e.ptr[p])
+	}
+	a.op("MOVQ n+%d(FP), CX", nOff)
+	for i, f := range floats {
+		e.scalar[f] = c.top()
+		a.op("VBROADCASTSS %s+%d(FP), %s", f, floatOff+4*i, c.r(e.scalar[f]))
+	}
+	if v.lanes == 8 {
+		e.mask = c.top()
+	}
+	if l.setup != nil {
+		l.setup(e)
+	}
+	a.op("XORQ DX, DX")
+	if u := max(1, l.unroll); u > 1 {
+		a.op("SUBQ $%d, CX; JLT few", u*v.lanes)
+		a.label("many")
+		for e.u = range u {
+			l.step(e)
+		}
+		a.op("ADDQ $%d, DX; SUBQ $%d, CX; JGE many", u*v.bytes(), u*v.lanes)
+		a.label("few")
+		a.op("ADDQ $%d, CX", u*v.lanes)
+		e.u = 0
+	}
+	a.op("SUBQ $%d, CX; JLT rest", v.lanes)
+	a.label("loop")
+	l.step(e)
+	a.op("ADDQ $%d, DX; SUBQ $%d, CX; JGE loop", v.bytes(), v.lanes)
+	a.label("rest")
+	a.op("ADDQ $%d, CX; JEQ done", v.lanes)
+	if v.lanes == 16 {
+		a.op("MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
+	} else {
+		a.op("NEGQ CX; LEAQ ·laneMasks+32(SB), AX; VMOVUPS (AX)(CX*4), %s", v.r(e.mask))
+	}
+	e.masked = true
+	l.step(e)
+	a.label("done")
+	if l.finish != nil {
+		l.finish(e)
+	}
+	a.ret()
+}
+
+func (e *elements) addr(p string) string {
+	if e.u > 0 {
+		return fmt.Sprintf("%d(%s)(DX*1)", e.u*e.v.bytes(), e.ptr[p])
+	}
+	return fmt.Sprintf("(%s)(DX*1)", e.ptr[p])
+}
+
+// load reads a vector; masked lanes read as 0.
+func (e *elements) load(p string, to int) {
+	switch {
+	case !e.masked:
+		e.op("VMOVUPS %s, %s", e.addr(p), e.r(to))
+	case e.v.lanes == 16:
+		e.op("VMOVUPS.Z %s, K1, %s", e.addr(p), e.r(to))
+	default:
+		e.op("VMASKMOVPS %s, %s, %s", e.addr(p), e.r(e.mask), e.r(to))
+	}
+}
+
+func (e *elements) store(from int, p string) {
+	switch {
+	case !e.masked:
+		e.op("VMOVUPS %s, %s", e.r(from), e.addr(p))
+	case e.v.lanes == 16:
+		e.op("VMOVUPS %s, K1, %s", e.r(from), e.addr(p))
+	default:
+		e.op("VMASKMOVPS %s, %s, %s", e.r(from), e.r(e.mask), e.addr(p))
+	}
+}
+
+// keep makes the masked lanes of a register 0.
+func (e *elements) keep(reg int) {
+	switch {
+	case !e.masked:
+	case e.v.lanes == 16:
+		e.op("VMOVAPS.Z %[1]s, K1, %[1]s", e.r(reg))
+	default:
+		e.op("VANDPS %[1]s, %[2]s, %[2]s", e.r(e.mask), e.r(reg))
+	}
+}
+
+// sums adds the first n registers and the lanes of the sum, and returns it.
+func (e *elements) sums(n int) {
+	for w := n / 2; w > 0; w /= 2 {
+		for i := range w {
+			e.add(i+w, i, i)
+		}
+	}
+	e.fold("VADDPS")
+}
+
+// fold combines the lanes of register 0 and returns the result.
+func (e *elements) fold(name string) {
+	foldLanes(e.asm, e.v, name)
+	e.op("VMOVSS X0, ret+%d(FP)", e.retOff)
+}
+
+// foldLanes combines the lanes of register 0 in its lowest.
+func foldLanes(a *asm, v vector, name string) {
+	if v.lanes == 16 {
+		a.op("VEXTRACTF64X4 $1, Z0, Y1; %s Y1, Y0, Y0", name)
+	}
+	a.op("VEXTRACTF128 $1, Y0, X1; %s X1, X0, X0", name)
+	a.op("VPERMILPS $0x0e, X0, X1; %s X1, X0, X0", name)
+	a.op("VPERMILPS $0x01, X0, X1; %s X1, X0, X0", name)
+}

@@ -1,0 +1,87 @@
+package main
+
+// emitAdamW emits the update of AdamW. Operations and their order are those
+// of the portable twin, without fused multiply-adds, so bits agree.
+func emitAdamW(a *asm) {
+	for _, v := range []vector{v512, v256} {
+		a.f("adamw"+v.suffix, "(p, grad, m, v unsafe.Pointer, n int, c *adamwScalars)", 48)
+		a.op("MOVQ p+0(FP), DI; MOVQ grad+8(FP), SI; MOVQ m+16(FP), R8; MOVQ v+24(FP), R9; MOVQ n+32(FP), CX; MOVQ c+40(FP), AX")
+		const decay, scale, beta1, rest1, beta2, rest2, root, eps, rate = 7, 8, 9, 10, 11, 12, 13, 14, 15
+		for i := range 9 {
+			a.op("VBROADCASTSS %d(AX), %s", 4*i, v.r(decay+i))
+		}
+		a.op("XORQ DX, DX; SUBQ $%d, CX; JLT done", v.lanes)
+		a.label("loop")
+		mul := func(x, y, to int) { a.op("VMULPS %s, %s, %s", v.r(x), v.r(y), v.r(to)) }
+		add := func(x, y, to int) { a.op("VADDPS %s, %s, %s", v.r(x), v.r(y), v.r(to)) }
+		a.op("VMULPS (SI)(DX*1), %s, %s", v.r(scale), v.r(0))
+		a.op("VMULPS (R8)(DX*1), %s, %s", v.r(beta1), v.r(1))
+		mul(rest1, 0, 2)
+		add(2, 1, 1)
+		a.op("VMOVUPS %s, (R8)(DX*1)", v.r(1))
+		a.op("VMULPS (R9)(DX*1), %s, %s", v.r(beta2), v.r(3))
+		mul(0, 0, 0)
+		mul(rest2, 0, 0)
+		add(0, 3, 3)
+		a.op("VMOVUPS %s, (R9)(DX*1)", v.r(3))
+		a.op("VSQRTPS %s, %s", v.r(3), v.r(3))
+		mul(root, 3, 3)
+		add(eps, 3, 3)
+		a.op("VDIVPS %s, %s, %s", v.r(3), v.r(1), v.r(1))
+		mul(rate, 1, 1)
+		a.op("VMULPS (DI)(DX*1), %s, %s", v.r(decay), v.r(4))
+		a.op("VSUBPS %s, %s, %s", v.r(1), v.r(4), v.r(4))
+		a.op("VMOVUPS %s, (DI)(DX*1)", v.r(4))
+		a.op("ADDQ $%d, DX; SUBQ $%d, CX; JGE loop", v.bytes(), v.lanes)
+		a.label("done")
+		a.ret()
+	}
+}
+
+// emitSumSquares emits sums of squares in 16 lanes of float64: the square of
+// a float32 is exact there, so all instruction sets give the same bits.
+func emitSumSquares(a *asm) {
+	for _, v := range []vector{v512, v256} {
+		a.f("sumSquares"+v.suffix, "(x unsafe.Pointer, n int, lanes *[16]float64)", 24)
+		a.op("MOVQ x+0(FP), SI; MOVQ n+8(FP), CX; MOVQ lanes+16(FP), DI")
+		regs := 16 / (v.lanes / 2)
+		for i := range regs {
+			v.zero(a, i)
+		}
+		a.op("SUBQ $16, CX; JLT done")
+		a.label("loop")
+		for i := range regs {
+			a.op("VCVTPS2PD %d(SI), %s", i*v.bytes()/2, v.r(regs+i))
+		}
+		for i := range regs {
+			a.op("VFMADD231PD %[1]s, %[1]s, %[2]s", v.r(regs+i), v.r(i))
+		}
+		a.op("ADDQ $64, SI; SUBQ $16, CX; JGE loop")
+		a.label("done")
+		for i := range regs {
+			a.op("VMOVUPD %s, %d(DI)", v.r(i), i*v.bytes())
+		}
+		a.ret()
+	}
+}
+
+// emitPeaks emits loops of independent fused multiply-adds.
+func emitPeaks(a *asm) {
+	for _, p := range []struct {
+		v    vector
+		sums int
+	}{{v512, 24}, {v256, 12}} {
+		a.f("fmaPeak"+p.v.suffix, "(n int)", 8)
+		a.op("MOVQ n+0(FP), CX")
+		for i := range p.sums + 2 {
+			p.v.zero(a, i)
+		}
+		a.op("PCALIGN $32")
+		a.label("loop")
+		for i := range p.sums {
+			a.op("VFMADD231PS %s, %s, %s", p.v.r(p.sums), p.v.r(p.sums+1), p.v.r(i))
+		}
+		a.op("DECQ CX; JNE loop")
+		a.ret()
+	}
+}

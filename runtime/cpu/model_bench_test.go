@@ -1,0 +1,86 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+)
+
+var benchAttention = []attnCase{
+	{8, 256, 8, 8, 32, true, 0, true},
+	{2, 1024, 8, 8, 64, true, 0, true},
+	{1, 2048, 8, 2, 128, true, 0, true},
+}
+
+// BenchmarkAttention counts the FLOPs of pairs that a causal mask lets see each
+// other: 4·hd forward and 10·hd backward, the recomputed scores included.
+func BenchmarkAttention(b *testing.B) {
+	for l := portable; l <= detect(); l++ {
+		for _, workers := range []int{1, 2} {
+			for _, c := range benchAttention {
+				pairs := float64(c.batch*c.heads) * float64(c.T) * float64(c.T+1) / 2
+				d := New(workers)
+				d.isa = l
+				m := newMem(b, 1)
+				x, g := c.operands(m, 1), c.operands(m, 0)
+				n := c.batch * c.T * c.heads
+				o, lse, do := m.vec(n*c.hd, 0), m.vec(n, 0), m.vec(n*c.hd, 1)
+				name := fmt.Sprintf("%v/workers%d/B%d_T%d_h%d_hd%d", l, workers, c.batch, c.T, c.heads, c.hd)
+				b.Run("forward/"+name, func(b *testing.B) {
+					for b.Loop() {
+						c.forward(d, x, o, lse)
+					}
+					b.ReportMetric(pairs*4*float64(c.hd)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
+				b.Run("backward/"+name, func(b *testing.B) {
+					for b.Loop() {
+						c.backward(d, g, x, do, o, lse)
+					}
+					b.ReportMetric(pairs*10*float64(c.hd)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
+				d.Close()
+			}
+		}
+	}
+}
+
+// BenchmarkRows reports the bytes that a kernel reads and writes, once each.
+func BenchmarkRows(b *testing.B) {
+	for l := portable; l <= detect(); l++ {
+		for _, workers := range []int{1, 2} {
+			d := New(workers)
+			d.isa = l
+			m := newMem(b, 1)
+			const rows, dim, f, vocab = 2048, 256, 768, 4096
+			x, y, z, w, dw := m.vec(rows*dim, 1), m.vec(rows*dim, 1), m.vec(rows*dim, 1), m.vec(dim, 1), m.vec(dim, 1)
+			gu, h, dgu := m.vec(rows*2*f, 1), m.vec(rows*f, 1), m.vec(rows*2*f, 1)
+			cos := m.vec(256*16, 1)
+			logits, ids := m.vec(256*vocab, 1), make([]int32, rows)
+			big, big2 := m.vec(1<<24, 1), m.vec(1<<24, 1)
+			for _, k := range []struct {
+				name  string
+				bytes int
+				run   func()
+			}{
+				{"RMSNorm", 8 * rows * dim, func() { d.RMSNorm(y, x, dim, w, rows, dim, 1e-5) }},
+				{"AddRMSNorm", 16 * rows * dim, func() { d.AddRMSNorm(y, z, x, x, w, rows, dim, 1e-5) }},
+				{"RMSNormGrad", 16 * rows * dim, func() { d.RMSNormGrad(z, dw, y, x, dim, w, y, rows, dim, 1e-5, Overwrite) }},
+				{"SwiGLU", 12 * rows * f, func() { d.SwiGLU(h, gu, 2*f, gu[f:], 2*f, rows, f) }},
+				{"SwiGLUGrad", 20 * rows * f, func() { d.SwiGLUGrad(dgu, 2*f, dgu[f:], 2*f, h, gu, 2*f, gu[f:], 2*f, rows, f) }},
+				{"SwiGLUOfDRAM", 12 << 22, func() { d.SwiGLU(big[:1<<22], big2, 2<<22, big2[1<<22:], 2<<22, 1, 1<<22) }},
+				{"RopePairs", 8 * rows * dim, func() { d.Rope(y, dim, x, dim, cos, cos, rows, 256, 8, 32, false, false) }},
+				{"RopeHalf", 8 * rows * dim, func() { d.Rope(y, dim, x, dim, cos, cos, rows, 256, 8, 32, true, false) }},
+				{"CrossEntropyGrad", 8 * 256 * vocab, func() { d.CrossEntropyGrad(logits, logits, ids, 256, vocab, 1) }},
+				{"Add", 12 << 24, func() { d.Add(big, big, big2) }},
+				{"EmbeddingGrad", 4 * (3*rows*dim + vocab*dim), func() { d.EmbeddingGrad(logits, ids, x, rows, dim, 256, Overwrite) }},
+			} {
+				b.Run(fmt.Sprintf("%s/%v/workers%d", k.name, l, workers), func(b *testing.B) {
+					b.SetBytes(int64(k.bytes))
+					for b.Loop() {
+						k.run()
+					}
+				})
+			}
+			d.Close()
+		}
+	}
+}
