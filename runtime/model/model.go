@@ -29,6 +29,11 @@ type Info struct {
 // Options are the choices left to run time.
 type Options struct {
 	Workers int // goroutines of the kernels; 0 for GOMAXPROCS. Results do not depend on it.
+
+	// Params, if not nil, is a weights arena to use instead of a new one: a
+	// training run's own samples read the trainer's. A decoder may ignore it;
+	// whoever passes it compares with what Params of the decoder returns.
+	Params []float32
 }
 
 // Weight is one tensor of the weights arena, row-major.
@@ -106,7 +111,8 @@ type Trainer interface {
 	// Eval returns the mean loss of one micro-batch, in nats per token.
 	Eval(tokens, targets []int32) float32
 	// Update applies one AdamW step and returns the global gradient norm
-	// after GradScale and before clipping.
+	// after GradScale and before clipping. When that norm is not finite it
+	// changes nothing, so that Diagnose still sees the weights of the failure.
 	Update(Hyper) float64
 	// Params, Grads and Moments are the flat arenas; Weights' offsets apply
 	// to each of them.
@@ -129,9 +135,10 @@ type Decoder interface {
 	Params() []float32
 	// Step feeds tokens of one or more sequences, flat, each with its
 	// sequence's number; the tokens of a sequence go to its next positions in
-	// order. For each row i named in want (indices into tokens) it writes
-	// Vocab logits to logits[i·Vocab:]. len(tokens) ≤ Prefill. Step reports
-	// an error when the cache is full or a sequence passes Context.
+	// order. want names indices into tokens, rising; the logits that follow
+	// token want[j] go to logits[j·Vocab : (j+1)·Vocab]. len(tokens) ≤ Prefill.
+	// Step reports an error when the cache is full or a sequence passes
+	// Context.
 	Step(tokens, seqs, want []int32, logits []float32) error
 	// Len is the number of tokens a sequence holds.
 	Len(seq int) int

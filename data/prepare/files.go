@@ -1,0 +1,173 @@
+package prepare
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/llamac/llamac/data"
+)
+
+// workDir holds the units until the set is complete.
+const workDir = "work"
+
+// tempFile is a file that is being written.
+type tempFile interface {
+	io.Writer
+	io.WriterAt
+	Sync() error
+	Close() error
+	Name() string
+}
+
+func createTemp(path string) (tempFile, error) {
+	return os.CreateTemp(filepath.Dir(path), tempPrefix+filepath.Base(path)+"-*")
+}
+
+const tempPrefix = ".tmp-"
+
+// atomically writes a file that appears at path whole, with its contents on
+// the disk, or not at all.
+func (r *runner) atomically(path string, write func(f tempFile) error) (err error) {
+	f, err := r.cfg.create(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			// The name that failed is one nobody has seen; tell the one
+			// that was to be.
+			err = fmt.Errorf("writing %s: %w", path, err)
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// writeWhole writes a small file atomically.
+func (r *runner) writeWhole(path string, b []byte) error {
+	return r.atomically(path, func(f tempFile) error {
+		_, err := f.Write(b)
+		return err
+	})
+}
+
+// syncDir makes a rename durable where folders can be synced.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// clean removes temporary files of runs that were killed. Those of a run that
+// is alive grow all the time, so ten quiet minutes mean that nobody owns one.
+func clean(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), tempPrefix) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 10*time.Minute {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// shardFile writes one shard to a temporary file and, when it holds documents,
+// puts it in place.
+type shardFile struct {
+	f    tempFile
+	w    *data.Writer
+	path string
+}
+
+func (r *runner) newShard(path string) (*shardFile, error) {
+	f, err := r.cfg.create(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	w, err := data.NewWriter(f, r.header())
+	if err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return &shardFile{f: f, w: w, path: path}, nil
+}
+
+// header is what all shards of the set have in common.
+func (r *runner) header() data.Header {
+	t := r.cfg.Tokenizer
+	h := data.Header{Vocab: t.Vocab(), BOS: -1, EOS: -1, Tokenizer: t.Hash()}
+	if r.cfg.AddBOS {
+		h.BOS = t.BOS()
+	}
+	if r.cfg.AddEOS {
+		h.EOS = t.EOS()
+	}
+	return h
+}
+
+// abandon removes what was written so far.
+func (s *shardFile) abandon() {
+	if s.f != nil {
+		s.f.Close()
+		os.Remove(s.f.Name())
+		s.f = nil
+	}
+}
+
+// finish puts the shard in place, and removes it when it is empty: then the
+// header has no documents.
+func (s *shardFile) finish() (h data.Header, err error) {
+	defer s.abandon()
+	if s.w.Docs() == 0 {
+		os.Remove(s.path) // of an earlier run with other input
+		return data.Header{}, nil
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", s.path, err)
+		}
+	}()
+	if h, err = s.w.Finish(); err != nil {
+		return h, err
+	}
+	if err = s.f.Sync(); err != nil {
+		return h, err
+	}
+	if err = s.f.Close(); err != nil {
+		return h, err
+	}
+	if err = os.Rename(s.f.Name(), s.path); err != nil {
+		return h, err
+	}
+	s.f = nil
+	return h, syncDir(filepath.Dir(s.path))
+}

@@ -1,0 +1,179 @@
+package prepare
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+)
+
+// inputFile is one file of a source.
+type inputFile struct {
+	path  string // to open it
+	name  string // with slashes, relative to the fixed part of its pattern: the same on every machine
+	size  int64
+	mtime time.Time
+}
+
+// hasMeta reports whether a path component is a pattern.
+func hasMeta(s string) bool { return strings.ContainsAny(s, `*?[`) }
+
+// splitPattern cuts a pattern before its first component with a wildcard.
+func splitPattern(pattern string) (fixed string, parts []string) {
+	vol := filepath.VolumeName(pattern)
+	all := strings.Split(filepath.ToSlash(pattern[len(vol):]), "/")
+	for i, c := range all {
+		if hasMeta(c) {
+			fixed = vol + strings.Join(all[:i], "/")
+			if fixed == vol && i > 0 {
+				fixed += "/" // the pattern began with a slash
+			}
+			if fixed == "" {
+				fixed = "."
+			}
+			return filepath.FromSlash(fixed), all[i:]
+		}
+	}
+	return pattern, nil
+}
+
+// matchParts matches a name's components against a pattern's, where ** stands
+// for any number of components.
+func matchParts(pattern, name []string) (bool, error) {
+	for len(pattern) > 0 {
+		if pattern[0] == "**" {
+			for i := 0; i <= len(name); i++ {
+				if ok, err := matchParts(pattern[1:], name[i:]); ok || err != nil {
+					return ok, err
+				}
+			}
+			return false, nil
+		}
+		// Match an empty name too, so that a bad pattern is always an error.
+		first := ""
+		if len(name) > 0 {
+			first = name[0]
+		}
+		ok, err := path.Match(pattern[0], first)
+		if !ok || err != nil || len(name) == 0 {
+			return false, err
+		}
+		pattern, name = pattern[1:], name[1:]
+	}
+	return len(name) == 0, nil
+}
+
+// excluded reports whether a name matches one of a source's Exclude patterns.
+func excluded(patterns []string, name string) (bool, error) {
+	for _, p := range patterns {
+		var ok bool
+		var err error
+		if strings.Contains(p, "/") {
+			ok, err = matchParts(strings.Split(p, "/"), strings.Split(name, "/"))
+		} else {
+			ok, err = path.Match(p, path.Base(name))
+		}
+		if ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// glob calls found for every file below dir that matches the components of a
+// pattern. Names that begin with a dot match only patterns that do, and **
+// does not follow links to folders, which may be circles.
+func glob(dir string, parts []string, found func(path string)) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if parts[0] == "**" {
+		if len(parts) == 1 {
+			parts = []string{"**", "*"}
+		}
+		if err := glob(dir, parts[1:], found); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+				if err := glob(filepath.Join(dir, e.Name()), parts, found); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for _, e := range entries {
+		ok, err := path.Match(parts[0], e.Name())
+		if err != nil {
+			return err
+		}
+		if !ok || strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(parts[0], ".") {
+			continue
+		}
+		p := filepath.Join(dir, e.Name())
+		st, err := os.Stat(p)
+		switch {
+		case err != nil:
+			return err
+		case len(parts) == 1 && st.Mode().IsRegular():
+			found(p)
+		case len(parts) > 1 && st.IsDir():
+			if err := glob(p, parts[1:], found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// walk calls found for every regular file below dir, leaving out files and
+// folders that begin with a dot. dir itself may be a link, as GOROOT/src is on
+// Debian; links below it are not followed.
+func walk(dir string, found func(path string)) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(real, func(p string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if p != real && strings.HasPrefix(e.Name(), ".") {
+			if e.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if e.Type().IsRegular() {
+			rel, err := filepath.Rel(real, p)
+			if err != nil {
+				return err
+			}
+			found(filepath.Join(dir, rel))
+		}
+		return nil
+	})
+}
+
+// sortFiles orders files by name and drops repetitions of a path.
+func sortFiles(files []inputFile) []inputFile {
+	sort.Slice(files, func(i, j int) bool {
+		if files[i].name != files[j].name {
+			return files[i].name < files[j].name
+		}
+		return files[i].path < files[j].path
+	})
+	seen := make(map[string]bool, len(files))
+	out := files[:0]
+	for _, f := range files {
+		if !seen[f.path] {
+			seen[f.path] = true
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package prepare
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// InputError is broken input: a line that is not JSON, a compressed file that
+// ends too early, a document too large to handle.
+type InputError struct {
+	File   string
+	Line   int   // line of the file, 0 when it has none
+	Col    int   // byte of the line, 0 when unknown
+	Offset int64 // byte of the file as stored, -1 when Line says where, or for the file as a whole
+	Err    error
+}
+
+func (e *InputError) Error() string {
+	s := e.File
+	if e.Line > 0 {
+		s += fmt.Sprintf(":%d", e.Line)
+		if e.Col > 0 {
+			s += fmt.Sprintf(":%d", e.Col)
+		}
+	} else if e.Offset >= 0 {
+		s += fmt.Sprintf(": offset %d", e.Offset)
+	}
+	return s + ": " + e.Err.Error()
+}
+
+func (e *InputError) Unwrap() error { return e.Err }
+
+// mostDoc bounds a document and a line: both are held in memory whole.
+const mostDoc = 1 << 30
+
+// input is an open file, decompressed.
+type input struct {
+	file   *inputFile
+	r      *bufio.Reader // the text
+	stored *bufio.Reader // the file as it is
+	raw    *counter
+	close  func()
+	buf    []byte // scratch of readAll and of long lines
+	most   int    // mostDoc; less in tests
+}
+
+// counter counts what was read of a file as stored.
+type counter struct {
+	r    io.Reader
+	n    int64
+	tell func(n int) // progress
+	err  error       // of the file itself, not of what is in it
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	if n > 0 && c.tell != nil {
+		c.tell(n)
+	}
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+// openInput opens a file. Whether it is compressed is told by its first bytes;
+// a name that ends in .gz or .zst must be true.
+func openInput(f *inputFile, tell func(n int)) (*input, error) {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	raw := &counter{r: file, tell: tell}
+	in, err := newInput(f, raw)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	inner := in.close
+	in.close = func() { inner(); file.Close() }
+	return in, nil
+}
+
+func newInput(f *inputFile, raw *counter) (*input, error) {
+	stored := bufio.NewReaderSize(raw, 1<<16)
+	in := &input{file: f, stored: stored, raw: raw, close: func() {}, most: mostDoc}
+	head, _ := stored.Peek(4)
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(stored)
+		if err != nil {
+			return nil, in.fault(err)
+		}
+		in.close = func() { z.Close() }
+		in.r = bufio.NewReaderSize(z, 1<<18)
+	case isZstd(head):
+		// One goroutine: units are what runs side by side.
+		z, err := zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
+		if err != nil {
+			return nil, in.fault(err)
+		}
+		in.close = z.Close
+		in.r = bufio.NewReaderSize(z, 1<<18)
+	case strings.HasSuffix(f.path, ".gz") && len(head) > 0, strings.HasSuffix(f.path, ".zst") && len(head) > 0:
+		return nil, in.fault(fmt.Errorf("starts with bytes % x, which is no compressed data", head))
+	default:
+		in.r = stored
+	}
+	return in, nil
+}
+
+// isZstd knows the magic of a frame and of a skippable frame (RFC 8878).
+func isZstd(b []byte) bool {
+	return bytes.HasPrefix(b, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
+		len(b) == 4 && b[0]&0xf0 == 0x50 && bytes.Equal(b[1:], []byte{0x2a, 0x4d, 0x18})
+}
+
+// fault turns an error of reading into one with a position. Errors of the file
+// system stay what they are: no --skip-bad may hide a failing disk.
+func (in *input) fault(err error) error {
+	if in.raw.err != nil {
+		return fmt.Errorf("%s: %w", in.file.path, in.raw.err)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("compressed data is cut short: %w", err)
+	}
+	return &InputError{File: in.file.path, Offset: in.raw.n - int64(in.stored.Buffered()), Err: err}
+}
+
+// readAll returns the whole text, valid until the next call.
+func (in *input) readAll() ([]byte, error) {
+	buf := bytes.NewBuffer(in.buf[:0])
+	n, err := buf.ReadFrom(io.LimitReader(in.r, int64(in.most)+1))
+	in.buf = buf.Bytes()
+	if err != nil {
+		return nil, in.fault(err)
+	}
+	if n > int64(in.most) {
+		return nil, &InputError{File: in.file.path, Offset: -1, Err: fmt.Errorf("more than %d bytes in one document", in.most)}
+	}
+	return in.buf, nil
+}
+
+// line returns the next line without its newline, valid until the next call,
+// and io.EOF when there is none. A line longer than mostDoc is skipped and
+// reported as errLong.
+func (in *input) line() ([]byte, error) {
+	in.buf = in.buf[:0]
+	long := false
+	for {
+		part, err := in.r.ReadSlice('\n')
+		if len(in.buf)+len(part) > in.most {
+			long = true
+			in.buf = in.buf[:0]
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			in.buf = append(in.buf, part...)
+			continue
+		case err == io.EOF && len(in.buf)+len(part) == 0 && !long:
+			return nil, io.EOF
+		case err != nil && err != io.EOF:
+			return nil, in.fault(err)
+		case long:
+			return nil, errLong
+		case len(in.buf) > 0:
+			in.buf = append(in.buf, part...)
+			part = in.buf
+		}
+		return bytes.TrimSuffix(part, []byte("\n")), nil
+	}
+}
+
+var errLong = errors.New("line is longer than a document may be")

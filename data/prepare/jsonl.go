@@ -1,0 +1,116 @@
+package prepare
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// readLines makes every line that is not blank a document, named by file and
+// line.
+func readLines(in *input, emit emitFunc) error {
+	var off int64
+	for n := 1; ; n++ {
+		line, err := in.line()
+		if err == io.EOF {
+			return nil
+		}
+		d := rawDoc{file: in.file, line: n, off: off}
+		switch {
+		case err == errLong:
+			// Passed on as an empty document, which is no JSON, so that it is
+			// counted or reported in its turn.
+			d.name = in.file.name + ":" + strconv.Itoa(n)
+			err = emit(d)
+		case err != nil:
+			return err
+		default:
+			off += int64(len(line)) + 1
+			if n == 1 {
+				line = bytes.TrimPrefix(line, []byte("\ufeff"))
+			}
+			if len(bytes.TrimSpace(line)) == 0 {
+				continue
+			}
+			d.name = in.file.name + ":" + strconv.Itoa(n)
+			d.body = line
+			err = emit(d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// jsonText takes the text out of one JSON object.
+func jsonText(s *Source, d *rawDoc) ([]byte, verdict, error) {
+	if len(d.body) == 0 {
+		return nil, use, d.bad(0, errLong)
+	}
+	text, col, err := jsonField(d.body, s.Field)
+	if err != nil {
+		return nil, use, d.bad(col, err)
+	}
+	return []byte(text), use, nil
+}
+
+// bad is an error at this document.
+func (d *rawDoc) bad(col int, err error) error {
+	return &InputError{File: d.file.path, Line: d.line, Col: col, Offset: d.off, Err: err}
+}
+
+// jsonField returns the string at a field of an object. A name that the
+// object has as it stands is taken first; otherwise dots lead into nested
+// objects. col is the byte of a syntax error, from 1.
+func jsonField(line []byte, field string) (text string, col int, err error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(line, &object); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return "", int(syntax.Offset), fmt.Errorf("not JSON: %w", err)
+		}
+		return "", 0, fmt.Errorf("not a JSON object but %s", jsonType(line))
+	}
+	value, ok := object[field]
+	if !ok {
+		first, rest, nested := strings.Cut(field, ".")
+		if value, ok = object[first]; nested && ok {
+			text, _, err := jsonField(value, rest)
+			if err != nil {
+				err = fmt.Errorf("field %q: %w", first, err)
+			}
+			return text, 0, err
+		}
+		return "", 0, fmt.Errorf("no field %q", field)
+	}
+	var s *string
+	if err := json.Unmarshal(value, &s); err != nil || s == nil {
+		return "", 0, fmt.Errorf("field %q is %s, want a string", field, jsonType(value))
+	}
+	return *s, 0, nil
+}
+
+// jsonType names the type of a JSON value by its first byte.
+func jsonType(v []byte) string {
+	v = bytes.TrimSpace(v)
+	if len(v) == 0 {
+		return "nothing"
+	}
+	switch v[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "true or false"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}

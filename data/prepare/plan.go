@@ -1,0 +1,218 @@
+package prepare
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// prepareVersion is part of every key: raise it when the same input comes out
+// as other documents or other tokens than before.
+const prepareVersion = "llamac prepare 1"
+
+// plan is the whole work, the same for every job of an array.
+type plan struct {
+	key    string
+	files  [][]inputFile // per source
+	units  []*unit       // in the order of sources and files
+	bytes  int64         // of all input files
+	newest time.Time     // of all input files
+}
+
+// unit is what is read, written and resumed as a whole: consecutive files of
+// one source.
+type unit struct {
+	source int // index in Config.Sources
+	number int // within the source
+	index  int // within the plan
+	name   string
+	files  []inputFile
+	bytes  int64
+	newest time.Time
+}
+
+// Units are sized so that a source has about a thousand of them at most,
+// unless its files are larger still, and small sources still have a few.
+const (
+	leastUnit = 32 << 20
+	mostUnit  = 4 << 30
+	unitsWant = 1024
+)
+
+func newPlan(cfg *Config) (*plan, error) {
+	p := &plan{}
+	sum := sha256.New()
+	t := cfg.Tokenizer
+	fmt.Fprintf(sum, "%s\ntokenizer %q vocab %d bos %d %v eos %d %v\nvalidation %v dedup %v unit %d\n", prepareVersion,
+		t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS, cfg.Validation, cfg.Dedup, cfg.unitBytes)
+	for i, s := range cfg.Sources {
+		files, err := list(cfg, s)
+		if err != nil {
+			return nil, fmt.Errorf("source %q: %w", s.Name, err)
+		}
+		p.files = append(p.files, files)
+		fmt.Fprintf(sum, "source %q kind %q field %q max %d dedup %v files %d\n", s.Name, s.Kind, s.Field, s.MaxBytes, s.Dedup, len(files))
+		for _, f := range files {
+			fmt.Fprintf(sum, "%q %d\n", f.name, f.size)
+		}
+		p.cut(i, s.Name, files, cfg.unitBytes)
+	}
+	p.key = fmt.Sprintf("%x", sum.Sum(nil))
+	return p, nil
+}
+
+// cut groups a source's files into units.
+func (p *plan) cut(source int, name string, files []inputFile, size int64) {
+	var total int64
+	for _, f := range files {
+		total += f.size
+		if f.mtime.After(p.newest) {
+			p.newest = f.mtime
+		}
+	}
+	p.bytes += total
+	if size == 0 {
+		for size = leastUnit; size < mostUnit && size*unitsWant < total; size *= 2 {
+		}
+	}
+	number := 0
+	for len(files) > 0 {
+		u := &unit{source: source, number: number, index: len(p.units), name: fmt.Sprintf("%s-%05d", name, number)}
+		for len(files) > 0 && (len(u.files) == 0 || u.bytes+files[0].size <= size) {
+			f := files[0]
+			u.files = append(u.files, f)
+			u.bytes += f.size
+			if f.mtime.After(u.newest) {
+				u.newest = f.mtime
+			}
+			files = files[1:]
+		}
+		p.units = append(p.units, u)
+		number++
+	}
+}
+
+// list finds a source's files.
+func list(cfg *Config, s Source) ([]inputFile, error) {
+	k := kinds[s.Kind]
+	paths := s.Paths
+	if len(paths) == 0 {
+		paths = k.paths
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("no paths")
+	}
+	var files []inputFile
+	for _, pattern := range paths {
+		found, err := expand(cfg, k, pattern)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("no file matches %q", pattern)
+		}
+		files = append(files, found...)
+	}
+	files = sortFiles(files)
+	kept := files[:0]
+	for _, f := range files {
+		out, err := excluded(s.Exclude, f.name)
+		if err != nil {
+			return nil, fmt.Errorf("exclude: %w", err)
+		}
+		if out {
+			continue
+		}
+		st, err := os.Stat(f.path)
+		if err != nil {
+			return nil, err
+		}
+		f.size, f.mtime = st.Size(), st.ModTime()
+		kept = append(kept, f)
+	}
+	if len(kept) == 0 {
+		return nil, fmt.Errorf("all %d files are excluded", len(files))
+	}
+	return kept, nil
+}
+
+// expand finds the files of one pattern. A name is relative to the pattern's
+// fixed part, or to GOROOT for a pattern in it, so that names, and with them
+// the held-out documents, are the same wherever the files lie.
+func expand(cfg *Config, k *kind, pattern string) ([]inputFile, error) {
+	root := ""
+	if rest, ok := strings.CutPrefix(pattern, "$GOROOT"); ok {
+		goroot, err := findGOROOT(cfg)
+		if err != nil {
+			return nil, err
+		}
+		root, pattern = goroot, filepath.Join(goroot, filepath.FromSlash(rest))
+	} else if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(cfg.Base, filepath.FromSlash(pattern))
+	}
+	return expandAt(k, pattern, root)
+}
+
+func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
+	fixed, parts := splitPattern(pattern)
+	add := func(p string) { files = append(files, inputFile{path: p}) }
+	switch st, serr := os.Stat(fixed); {
+	case serr != nil:
+		err = serr
+	case parts != nil:
+		if root == "" {
+			root = fixed
+		}
+		err = glob(fixed, parts, add)
+	case st.IsDir():
+		if root == "" {
+			root = fixed
+		}
+		err = walk(fixed, add)
+	default:
+		if root == "" {
+			root = filepath.Dir(fixed)
+		}
+		add(fixed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	kept := files[:0]
+	for _, f := range files {
+		rel, err := filepath.Rel(root, f.path)
+		if err != nil {
+			return nil, err
+		}
+		f.name = filepath.ToSlash(rel)
+		if k.keep == nil || k.keep(f.name) {
+			kept = append(kept, f)
+		}
+	}
+	return kept, nil
+}
+
+// findGOROOT asks the configuration, the environment, and the go command.
+func findGOROOT(cfg *Config) (string, error) {
+	dir := cfg.GOROOT
+	if dir == "" {
+		dir = os.Getenv("GOROOT")
+	}
+	if dir == "" {
+		out, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			return "", fmt.Errorf("cannot find $GOROOT: set it, or put the go command on the path: %w", err)
+		}
+		dir = string(bytes.TrimSpace(out))
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", fmt.Errorf("cannot find $GOROOT: %w", err)
+	}
+	return real, nil
+}

@@ -1,0 +1,171 @@
+package prepare
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/llamac/llamac/data"
+)
+
+// runner is one run of a preparation.
+type runner struct {
+	cfg        *Config
+	plan       *plan
+	dir        string
+	progress   *tracker
+	tokenBytes []uint16
+
+	slots chan struct{} // one for each batch in memory
+	jobs  chan *batch   // to the workers
+
+	mu   sync.Mutex
+	done map[int]*unitMeta // by unit.index, of this and earlier runs
+	skip sync.Mutex        // one call of OnSkip at a time
+}
+
+func (r *runner) onSkip(err error) {
+	if r.cfg.OnSkip != nil {
+		r.skip.Lock()
+		defer r.skip.Unlock()
+		r.cfg.OnSkip(err)
+	}
+}
+
+// unitsAtOnce bounds the units that are open at the same time. A few readers
+// keep many tokenizers busy, and each has decompression buffers.
+const unitsAtOnce = 8
+
+// run does this job's units and, when none is missing any more, finishes the
+// set.
+func (r *runner) run(ctx context.Context) error {
+	err := r.units(ctx)
+	if err == nil {
+		err = r.finish(ctx)
+	}
+	if err != nil {
+		// Another job of the array may have finished the set and removed the
+		// work folder while this one was still busy with it.
+		if m, e := data.ReadManifest(r.dir); e == nil && m.Key == r.plan.key {
+			err = nil
+		}
+	}
+	return err
+}
+
+func (r *runner) units(ctx context.Context) error {
+	work := filepath.Join(r.dir, workDir)
+	if err := os.MkdirAll(work, 0o777); err != nil {
+		return err
+	}
+	clean(r.dir)
+	clean(work)
+	r.tokenBytes = tokenBytes(r.cfg.Tokenizer)
+	r.done = map[int]*unitMeta{}
+	var todo []*unit
+	var bytes int64
+	state := Progress{Phase: "read"}
+	for _, u := range r.plan.units {
+		m := r.readMeta(u)
+		if m != nil {
+			r.done[u.index] = m
+		}
+		if u.index%r.cfg.Shard.Count != r.cfg.Shard.Index {
+			continue
+		}
+		state.UnitsTotal++
+		state.BytesTotal += u.bytes
+		if m != nil {
+			state.Units++
+			bytes += u.bytes
+		} else {
+			todo = append(todo, u)
+		}
+	}
+	r.progress.bytes.Store(bytes)
+	r.progress.set(func(p *Progress) { *p = state })
+	return r.each(ctx, todo)
+}
+
+// each does units, several at a time, and stops at the first error.
+func (r *runner) each(ctx context.Context, todo []*unit) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.slots = make(chan struct{}, 2*r.cfg.Workers+unitsAtOnce)
+	r.jobs = make(chan *batch)
+	var workers, open sync.WaitGroup
+	for range r.cfg.Workers {
+		workers.Go(func() {
+			for b := range r.jobs {
+				r.work(b)
+			}
+		})
+	}
+	next := make(chan *unit)
+	var first error
+	for range min(r.cfg.Workers, unitsAtOnce) {
+		open.Go(func() {
+			for u := range next {
+				if err := r.one(ctx, u); err != nil {
+					r.mu.Lock()
+					if first == nil {
+						first = err
+					}
+					r.mu.Unlock()
+					cancel()
+				}
+			}
+		})
+	}
+feed:
+	for _, u := range todo {
+		select {
+		case next <- u:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(next)
+	open.Wait()
+	close(r.jobs)
+	workers.Wait()
+	if first == nil {
+		first = ctx.Err()
+	}
+	return first
+}
+
+// one does a unit, unless the units before it already have all the text that
+// its source may give.
+func (r *runner) one(ctx context.Context, u *unit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	src := &r.cfg.Sources[u.source]
+	if src.MaxBytes == 0 || r.textBefore(u) < src.MaxBytes {
+		r.progress.set(func(p *Progress) { p.Source = src.Name })
+		m, err := r.unit(ctx, u)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.done[u.index] = m
+		r.mu.Unlock()
+	}
+	r.progress.set(func(p *Progress) { p.Units++ })
+	return nil
+}
+
+// textBefore is the text of the units of u's source before u, as far as they
+// are done: what is known to come before u's.
+func (r *runner) textBefore(u *unit) (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := u.index - u.number; i < u.index; i++ {
+		if m := r.done[i]; m != nil {
+			n += m.text()
+		}
+	}
+	return n
+}

@@ -1,0 +1,145 @@
+package prepare
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// readWARC reads a WET file: records of the WARC format (ISO 28500) of which
+// those of type "conversion" hold a page's text. A document is named by its
+// address.
+func readWARC(in *input, emit emitFunc) error {
+	w := warcReader{in: in}
+	for {
+		start := w.off
+		h, err := w.header()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		body, err := w.body(h.length)
+		if err != nil {
+			return err
+		}
+		if h.kind != "conversion" {
+			continue
+		}
+		name := h.uri
+		if name == "" {
+			name = h.id
+		}
+		if name == "" {
+			name = in.file.name + ":" + strconv.FormatInt(start, 10)
+		}
+		if err := emit(rawDoc{file: in.file, name: name, body: body, off: start}); err != nil {
+			return err
+		}
+	}
+}
+
+type warcHeader struct {
+	kind, uri, id string
+	length        int64
+}
+
+type warcReader struct {
+	in   *input
+	off  int64 // in the decompressed file
+	text []byte
+}
+
+// bad is a break in the format. Records have no mark to find the next one by,
+// so the rest of the file is lost with it.
+func (w *warcReader) bad(format string, args ...any) error {
+	err := fmt.Errorf("at byte %d of the decompressed file: %w", w.off, fmt.Errorf(format, args...))
+	return &InputError{File: w.in.file.path, Offset: -1, Err: err}
+}
+
+// mostHeader bounds a header line; real ones have some hundred bytes.
+const mostHeader = 1 << 16
+
+func (w *warcReader) line() ([]byte, error) {
+	line, err := w.in.line()
+	if err == nil && len(line) > mostHeader {
+		return nil, w.bad("header line of %d bytes", len(line))
+	}
+	if errors.Is(err, errLong) {
+		return nil, w.bad("header line of more than %d bytes", w.in.most)
+	}
+	w.off += int64(len(line)) + 1
+	return bytes.TrimSuffix(line, []byte("\r")), err
+}
+
+// header reads up to the empty line that ends a record's header. It returns
+// io.EOF at the end of the file.
+func (w *warcReader) header() (h warcHeader, err error) {
+	line, err := w.line()
+	for err == nil && len(line) == 0 {
+		line, err = w.line() // the two empty lines after a record
+	}
+	if err != nil {
+		return h, err
+	}
+	if !bytes.HasPrefix(line, []byte("WARC/")) {
+		return h, w.bad("want a WARC record, found %.40q", line)
+	}
+	h.length = -1
+	for {
+		line, err = w.line()
+		if err == io.EOF {
+			return h, w.bad("the file ends inside a record's header")
+		}
+		if err != nil {
+			return h, err
+		}
+		if len(line) == 0 {
+			break
+		}
+		key, value, ok := strings.Cut(string(line), ":")
+		if !ok {
+			return h, w.bad("header line %.40q has no colon", line)
+		}
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(key) {
+		case "warc-type":
+			h.kind = value
+		case "warc-target-uri":
+			h.uri = strings.Trim(value, "<>")
+		case "warc-record-id":
+			h.id = strings.Trim(value, "<>")
+		case "content-length":
+			if h.length, err = strconv.ParseInt(value, 10, 64); err != nil || h.length < 0 {
+				return h, w.bad("content length %.40q", value)
+			}
+		}
+	}
+	if h.length < 0 {
+		return h, w.bad("a record without a content length")
+	}
+	if h.length > int64(w.in.most) {
+		return h, w.bad("a record of %d bytes, at most %d", h.length, w.in.most)
+	}
+	return h, nil
+}
+
+// body reads the n bytes of a record's content, valid until the next call.
+func (w *warcReader) body(n int64) ([]byte, error) {
+	buf := bytes.NewBuffer(w.text[:0])
+	// Not sized by n at once: a false length must not allocate a gigabyte.
+	got, err := buf.ReadFrom(io.LimitReader(w.in.r, n))
+	w.text = buf.Bytes()
+	w.off += got
+	if err != nil {
+		return nil, w.in.fault(err)
+	}
+	if got < n {
+		return nil, w.bad("the file ends inside a record of %d bytes", n)
+	}
+	return w.text, nil
+}

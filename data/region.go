@@ -1,0 +1,82 @@
+package data
+
+import (
+	"os"
+	"sync"
+)
+
+// region is read access to a whole file: memory-mapped where the system can,
+// otherwise read piece by piece.
+type region struct {
+	mem []byte   // the mapping, nil when file is used
+	f   *os.File // nil when mem is used
+	n   int64
+}
+
+// pieces are the buffers for reading without a mapping, of pieceSize each.
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+const pieceSize = 16 << 10
+
+// openRegion opens a file of known size. With mapped false it never maps,
+// which is how systems without mmap read (and how tests reach that path).
+func openRegion(path string, size int64, mapped bool) (*region, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if mapped && canMap && size > 0 {
+		mem, err := mapFile(f, size)
+		f.Close()
+		if err != nil {
+			return nil, &Error{File: path, Offset: -1, Msg: "cannot map it into memory", Err: err}
+		}
+		return &region{mem: mem, n: size}, nil
+	}
+	return &region{f: f, n: size}, nil
+}
+
+func (r *region) close() error {
+	if r.mem != nil {
+		mem := r.mem
+		r.mem = nil
+		return unmapFile(mem)
+	}
+	if r.f != nil {
+		return r.f.Close()
+	}
+	return nil
+}
+
+// each calls f with successive pieces of the n bytes at off. Pieces are
+// multiples of 8 bytes, except the last. The error is that of reading.
+func (r *region) each(off, n int64, f func(b []byte)) error {
+	if r.mem != nil {
+		f(r.mem[off : off+n])
+		return nil
+	}
+	buf := pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(buf)
+	for n > 0 {
+		b := buf[:min(n, pieceSize)]
+		if _, err := r.f.ReadAt(b, off); err != nil {
+			return &Error{File: r.f.Name(), Offset: off, Err: err}
+		}
+		f(b)
+		off += int64(len(b))
+		n -= int64(len(b))
+	}
+	return nil
+}
+
+// at copies the bytes at off into b.
+func (r *region) at(off int64, b []byte) error {
+	if r.mem != nil {
+		copy(b, r.mem[off:off+int64(len(b))])
+		return nil
+	}
+	if _, err := r.f.ReadAt(b, off); err != nil {
+		return &Error{File: r.f.Name(), Offset: off, Err: err}
+	}
+	return nil
+}

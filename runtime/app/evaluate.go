@@ -1,0 +1,87 @@
+package app
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llamac/llamac/data"
+)
+
+// evaluation holds the buffers of evaluating, made once.
+type evaluation struct{ seq, tokens, targets []int32 }
+
+// evaluate measures loss and bits per byte on held-out text and puts them into
+// the record. The sequences lie evenly over all of it, the same each time.
+//
+// Bits per byte are the nats of all targets over ln 2 and over the bytes of
+// text that the targets stand for: a measure that other vocabularies, and
+// compressors, can be compared by.
+func (s *session) evaluate(rec *record) error {
+	rows, context := s.recipe.MicroBatch, s.info.Context
+	have := s.feed.ValidationLen()
+	want := min(s.recipe.EvalBatches*rows, have)
+	if want <= 0 {
+		return nil
+	}
+	v := &s.val
+	if v.seq == nil {
+		*v = evaluation{make([]int32, context+1), make([]int32, rows*context), make([]int32, rows*context)}
+	}
+	nats, targets, bytes := 0.0, 0, 0
+	for done := 0; done < want; done += rows {
+		s.report.phase("evaluating", done, want)
+		counted := 0
+		for r := range rows {
+			in, out := v.tokens[r*context:(r+1)*context], v.targets[r*context:(r+1)*context]
+			if done+r >= want { // the last micro-batch may lack rows
+				clear(in)
+				fill(out, -1)
+				continue
+			}
+			n, err := s.feed.Validation(int(int64(done+r)*int64(have)/int64(want)), v.seq)
+			if err != nil {
+				return err
+			}
+			bytes += n
+			data.Split(v.seq, in, out)
+			for _, t := range out {
+				if t >= 0 {
+					counted++
+				}
+			}
+		}
+		if counted == 0 {
+			continue
+		}
+		loss := float64(s.trainer.Eval(v.tokens, v.targets))
+		if !finite(loss) {
+			return s.diagnoseEval(rec.Step, loss)
+		}
+		nats += loss * float64(counted)
+		targets += counted
+	}
+	if targets == 0 {
+		return nil
+	}
+	loss := nats / float64(targets)
+	rec.ValLoss = &loss
+	if bytes > 0 {
+		bits := nats / math.Ln2 / float64(bytes)
+		rec.BitsPerByte = &bits
+	}
+	return nil
+}
+
+func (s *session) diagnoseEval(step int, loss float64) error {
+	what := fmt.Sprintf("step %d: the validation loss is %v", step, loss)
+	if node := s.trainer.Diagnose(s.val.tokens, s.val.targets); node != "" {
+		return fmt.Errorf("%s: the first result that is not finite is that of %s", what, node)
+	}
+	return fmt.Errorf("%s", what)
+}
+
+func fill(x []int32, v int32) {
+	for i := range x {
+		x[i] = v
+	}
+}

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/llamac/llamac/data"
+)
+
+// feed is a prepared data set as training reads it. Training sequences are
+// numbered from 0 without end, held-out ones up to ValidationLen; each is a
+// pure function of its number.
+type feed interface {
+	// Batches reads rows sequences at a time from number first on.
+	Batches(first int64, rows int) batches
+	// Validation writes held-out sequence i, Context+1 tokens and -1 where
+	// none are left, and returns the bytes of text its targets stand for.
+	Validation(i int, dst []int32) (bytes int, err error)
+	ValidationLen() int
+	Identity() string  // hash of everything that decides the sequences
+	Tokenizer() string // hash of the tokenizer that made the tokens
+	Describe() string  // one line for a person
+	Close() error
+}
+
+// batches gives micro-batches, [rows·Context] inputs and targets. They are
+// valid until the call after the next.
+type batches interface {
+	Next() (tokens, targets []int32, err error)
+	Close()
+}
+
+// dataFeed is package data behind the interface.
+type dataFeed struct {
+	set    *data.Set
+	stream *data.Stream
+}
+
+// openData opens the folder that llamac data prepare wrote.
+func openData(dir string, s settings) (feed, error) {
+	set, err := data.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if set.Boundary == "mask" {
+		set.Close()
+		return nil, fmt.Errorf("%s: the set asks for attention that stops at documents (data.boundary \"mask\"), which this program does not do; prepare it with \"cross\"", dir)
+	}
+	st, err := set.Stream(data.StreamConfig{Context: s.context, Seed: s.seed})
+	if err != nil {
+		set.Close()
+		return nil, err
+	}
+	return &dataFeed{set, st}, nil
+}
+
+func (d *dataFeed) Batches(first int64, rows int) batches {
+	return &dataBatches{data.NewPrefetcher(d.stream, data.PrefetchConfig{First: first, Rows: rows})}
+}
+
+func (d *dataFeed) Validation(i int, dst []int32) (n int, err error) {
+	defer damage(&err)
+	return d.stream.Validation(i, dst), nil
+}
+
+func (d *dataFeed) ValidationLen() int { return d.stream.ValidationLen() }
+func (d *dataFeed) Identity() string   { return d.set.Key }
+func (d *dataFeed) Tokenizer() string  { return d.set.Manifest.Tokenizer.Hash }
+func (d *dataFeed) Close() error       { return d.set.Close() }
+
+func (d *dataFeed) Describe() string {
+	var train, held data.Counts
+	for _, s := range d.set.Sources {
+		train.Add(s.Train)
+		held.Add(s.HeldOut)
+	}
+	return fmt.Sprintf("%s tokens of %s documents in %s, %s tokens held out",
+		count(train.Tokens), count(train.Docs), plural(len(d.set.Sources), "source"), count(held.Tokens))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+type dataBatches struct{ p *data.Prefetcher }
+
+func (b *dataBatches) Next() (tokens, targets []int32, err error) {
+	defer damage(&err)
+	next := b.p.Next()
+	return next.Tokens, next.Targets, nil
+}
+
+func (b *dataBatches) Close() { b.p.Close() }
+
+// damage turns the panic with which package data reports a damaged shard into
+// an error.
+func damage(err *error) {
+	if p := recover(); p != nil {
+		e, ok := p.(error)
+		if d := (*data.Error)(nil); !ok || !errors.As(e, &d) {
+			panic(p)
+		}
+		*err = e
+	}
+}

@@ -1,0 +1,262 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/llamac/llamac/weights"
+)
+
+// A run folder:
+//
+//	run.json                           what the run was started with
+//	metrics.jsonl                      one line a step
+//	loss.svg                           the loss curve
+//	samples/step-00000200-1.txt        text that the model wrote
+//	checkpoints/step-00000200.safetensors
+//	tokenizer.*                        a copy of the tokenizer's file
+//	lock                               held while a process trains here
+//
+// Everything but metrics.jsonl is written beside its place and renamed, so a
+// name always stands for a whole file.
+type runDir struct {
+	path   string
+	create func(path string) (outFile, error)
+	lock   *os.File
+}
+
+const (
+	keepCheckpoints = 2
+	checkpointDir   = "checkpoints"
+	sampleDir       = "samples"
+	temporary       = ".tmp"
+)
+
+// outFile is a file that is being written.
+type outFile interface {
+	io.Writer
+	io.WriterAt
+	Sync() error
+	Close() error
+}
+
+func createFile(path string) (outFile, error) { return os.Create(path) }
+
+func (d *runDir) join(name ...string) string {
+	return filepath.Join(append([]string{d.path}, name...)...)
+}
+
+// open makes the folder and takes its lock, which the system gives back even
+// when the process is killed.
+func (d *runDir) open() error {
+	for _, sub := range []string{checkpointDir, sampleDir} {
+		if err := os.MkdirAll(d.join(sub), 0o777); err != nil {
+			return err
+		}
+	}
+	lock, err := lockFile(d.join("lock"))
+	if errors.Is(err, errLocked) {
+		return fmt.Errorf("%s: another process is training in this folder", d.path)
+	}
+	if err != nil {
+		return err
+	}
+	d.lock = lock
+	return nil
+}
+
+func (d *runDir) close() {
+	if d.lock != nil {
+		d.lock.Close()
+	}
+}
+
+var errLocked = errors.New("locked")
+
+// write makes a file appear whole, or not at all: its content reaches the disk
+// before its name does.
+func (d *runDir) write(path string, content func(outFile) error) error {
+	tmp := path + temporary
+	f, err := d.create(tmp)
+	if err != nil {
+		return err
+	}
+	err = content(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("%s: not written: %w", path, bare(err))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// bare drops the path of the temporary file from an error of package os.
+func bare(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// syncDir makes a rename lasting. File systems that cannot are not an error.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: %w", dir, bare(err))
+	}
+	return nil
+}
+
+func (d *runDir) writeBytes(path string, b []byte) error {
+	return d.write(path, func(f outFile) error {
+		_, err := f.Write(b)
+		return err
+	})
+}
+
+// checkpointPath names the checkpoint of a step.
+func (d *runDir) checkpointPath(step int) string {
+	return d.join(checkpointDir, fmt.Sprintf("step-%08d.safetensors", step))
+}
+
+// checkpoints lists the steps that have one, newest first.
+func (d *runDir) checkpoints() ([]int, error) {
+	return d.steps(checkpointDir, ".safetensors")
+}
+
+// steps lists the numbers of files named step-N..., newest first.
+func (d *runDir) steps(sub, suffix string) ([]int, error) {
+	entries, err := os.ReadDir(d.join(sub))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var steps []int
+	for _, e := range entries {
+		if s, ok := stepOf(e.Name(), suffix); ok {
+			steps = append(steps, s)
+		}
+	}
+	slices.Sort(steps)
+	slices.Reverse(steps)
+	return slices.Compact(steps), nil
+}
+
+// stepOf reads the number of "step-00000200.safetensors".
+func stepOf(name, suffix string) (int, bool) {
+	s, ok := strings.CutSuffix(name, suffix)
+	if !ok {
+		return 0, false
+	}
+	if s, ok = strings.CutPrefix(s, "step-"); !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0
+}
+
+// save writes a checkpoint and removes those that are no longer kept.
+func (d *runDir) save(step int, content func(outFile) error) (string, error) {
+	path := d.checkpointPath(step)
+	if err := d.write(path, content); err != nil {
+		return path, err
+	}
+	steps, err := d.checkpoints()
+	if err != nil {
+		return path, err
+	}
+	kept := 0
+	for _, s := range steps {
+		if s > step { // left behind by a run that was resumed from before it
+			continue
+		}
+		if kept++; kept > keepCheckpoints {
+			if err := os.Remove(d.checkpointPath(s)); err != nil {
+				return path, err
+			}
+		}
+	}
+	return path, nil
+}
+
+// newest finds the newest checkpoint that verifies, by reading it. Damaged
+// ones are reported and passed over; one of another specification is an error.
+func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), damaged func(error)) (c weights.Checkpoint, found bool, err error) {
+	steps, err := d.checkpoints()
+	if err != nil {
+		return c, false, err
+	}
+	for _, s := range steps {
+		c, err = read(d.checkpointPath(s))
+		var broken *weights.FormatError
+		switch {
+		case err == nil:
+			return c, true, nil
+		case !errors.As(err, &broken):
+			return c, false, err
+		}
+		damaged(err)
+	}
+	if len(steps) > 0 {
+		return c, false, fmt.Errorf("%s: none of its %s verifies", d.join(checkpointDir), plural(len(steps), "checkpoint"))
+	}
+	return c, false, nil
+}
+
+// clean removes what a run that goes on from a step must not find: temporary
+// files and whatever belongs to later steps. step -1 removes everything.
+func (d *runDir) clean(step int) error {
+	for _, sub := range []string{"", checkpointDir, sampleDir} {
+		entries, err := os.ReadDir(d.join(sub))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			stale := strings.HasSuffix(e.Name(), temporary)
+			switch sub {
+			case checkpointDir:
+				s, ok := stepOf(e.Name(), ".safetensors")
+				stale = stale || ok && s > step
+			case sampleDir:
+				name, _, ok := cutLast(e.Name(), "-")
+				s, numbered := stepOf(name, "")
+				stale = stale || ok && numbered && s > step
+			}
+			if stale && !e.IsDir() {
+				if err := os.Remove(d.join(sub, e.Name())); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}

@@ -1,0 +1,191 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+
+	"github.com/llamac/llamac/runtime/model"
+	"github.com/llamac/llamac/runtime/rng"
+	"github.com/llamac/llamac/runtime/sample"
+	"github.com/llamac/llamac/tokenizer"
+	"github.com/llamac/llamac/weights"
+)
+
+// generateFlags are the arguments of generate.
+type generateFlags struct {
+	run, weights, tokenizer, prompt string
+	n, workers                      int
+	sample.Config
+}
+
+func (e *env) generateFlags(args []string) (generateFlags, error) {
+	var f generateFlags
+	r := e.info.Recipe
+	fs := e.flags("generate")
+	fs.StringVar(&f.run, "run", filepath.Join("runs", e.info.Name), "folder of a training run: its newest checkpoint and tokenizer")
+	fs.StringVar(&f.weights, "weights", "", "weight file to use instead of a run: llama2.c's .bin, safetensors, a checkpoint")
+	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file instead of the run's; bytes are tokens without one")
+	fs.StringVar(&f.prompt, "prompt", "", "text to go on from")
+	fs.IntVar(&f.n, "n", 256, "new tokens at most")
+	fs.Float64Var(&f.Temperature, "temperature", r.Temperature, "0 takes the most probable token each time")
+	fs.Float64Var(&f.TopP, "top-p", r.TopP, "draw from the fewest tokens that have this probability together; 0 or 1 for all")
+	fs.IntVar(&f.TopK, "top-k", 0, "draw from so many most probable tokens, 0 for all")
+	fs.Uint64Var(&f.Seed, "seed", 0, "seed of the draws; another one each time without it")
+	fs.IntVar(&f.workers, "workers", 0, "goroutines of the kernels, 0 for one a processor; results do not depend on it")
+	if err := e.parse(fs, args); err != nil {
+		return f, err
+	}
+	on := given(fs)
+	if !on["seed"] {
+		f.Seed, _ = rng.New(uint64(e.now().UnixNano()), 0).Bits(0)
+		f.Seed %= 1e6 // short enough to type again
+	}
+	switch {
+	case on["run"] && on["weights"]:
+		return f, usagef("--weights: give either a run or a weight file")
+	case f.n < 0:
+		return f, usagef("--n=%d: must not be negative", f.n)
+	case f.Temperature < 0 || math.IsNaN(f.Temperature) || math.IsInf(f.Temperature, 0):
+		return f, usagef("--temperature=%v: must be 0 or more", f.Temperature)
+	case !(f.TopP >= 0 && f.TopP <= 1):
+		return f, usagef("--top-p=%v: must lie between 0 and 1", f.TopP)
+	case f.TopK < 0:
+		return f, usagef("--top-k=%d: must not be negative", f.TopK)
+	case f.workers < 0:
+		return f, usagef("--workers=%d: must not be negative", f.workers)
+	}
+	return f, nil
+}
+
+// generate writes text to standard output as it comes, the prompt first, and
+// nothing else there.
+func (e *env) generate(args []string) error {
+	f, err := e.generateFlags(args)
+	if err != nil {
+		return err
+	}
+	if e.info.NewDecoder == nil {
+		return fmt.Errorf("%s was compiled without inference (--mode infer)", e.info.Name)
+	}
+	if err := e.checkMemory("write text", e.decodeNeeds(true), ""); err != nil {
+		return err
+	}
+	tok, err := e.generateTokenizer(f)
+	if err != nil {
+		return err
+	}
+	prompt, hidden := promptIDs(tok, e.info.Recipe.BOS, f.prompt)
+	if len(prompt) > e.info.Context {
+		return usagef("--prompt: has %d tokens, the model's context is %d", len(prompt), e.info.Context)
+	}
+	dec, err := e.info.NewDecoder(model.Options{Workers: f.workers})
+	if err != nil {
+		return err
+	}
+	g := newGenerator(&e.info, dec, 1)
+	defer g.close()
+	if err := e.loadFor(f, dec.Params()); err != nil {
+		return err
+	}
+	chatty := terminal(e.stderr)
+	full, err := g.stream(e.stdout, tok, prompt, hidden, f)
+	if err == nil && terminal(e.stdout) {
+		fmt.Fprintln(e.stdout)
+	}
+	if err == nil && chatty {
+		if full {
+			fmt.Fprintf(e.stderr, "(the model's context of %d tokens is full)\n", e.info.Context)
+		}
+		if f.Temperature > 0 {
+			fmt.Fprintf(e.stderr, "(--seed %d writes this again)\n", f.Seed)
+		}
+	}
+	return err
+}
+
+// generateTokenizer opens the tokenizer that is named, or the run's.
+func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
+	path := f.tokenizer
+	if path == "" && f.weights == "" {
+		d := &runDir{path: f.run}
+		s, found, err := d.readSettings()
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			path = d.tokenizerPath(s)
+		}
+	}
+	return e.openTokenizer(path)
+}
+
+// loadFor fills the weights from a file or from a run's newest checkpoint.
+func (e *env) loadFor(f generateFlags, params []float32) error {
+	if f.weights != "" {
+		return weights.Load(e.info, f.weights, params)
+	}
+	d := &runDir{path: f.run}
+	_, found, err := d.newest(
+		func(path string) (weights.Checkpoint, error) {
+			return weights.ReadCheckpoint(path, e.info, params, nil, nil)
+		},
+		func(damaged error) { fmt.Fprintf(e.stderr, "%v; trying the one before\n", damaged) })
+	if err == nil && !found {
+		return usagef("%s: holds no checkpoint; train first, or name a run with --run or a weight file with --weights", f.run)
+	}
+	return err
+}
+
+// stream writes one text token by token. It tells whether the context ended
+// before the text did.
+func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32, hidden int, f generateFlags) (full bool, err error) {
+	out := tokenizer.NewStream(tok)
+	show := func(id int32) error {
+		if t := out.Next(id); len(t) > 0 {
+			_, err := w.Write(t)
+			return err
+		}
+		return nil
+	}
+	for _, id := range prompt[hidden:] {
+		if err := show(id); err != nil {
+			return false, err
+		}
+	}
+	if f.n == 0 {
+		_, err := w.Write(out.Flush())
+		return false, err
+	}
+	g.dec.Reset(0)
+	if err := g.start(0, prompt); err != nil {
+		return false, err
+	}
+	choose := sample.New(g.info.Vocab, f.Config)
+	for length := len(prompt); ; {
+		id, err := choose.Next(g.row(0), length)
+		if err != nil {
+			return false, fmt.Errorf("token %d of the text: %w", length, err)
+		}
+		if ends(tok, id) {
+			break
+		}
+		if err := show(id); err != nil {
+			return false, err
+		}
+		if length++; length == len(prompt)+f.n {
+			break
+		}
+		if length > g.info.Context {
+			full = true
+			break
+		}
+		g.tokens = append(g.tokens[:0], id)
+		if err := g.start(0, g.tokens); err != nil {
+			return false, err
+		}
+	}
+	_, err = w.Write(out.Flush())
+	return full, err
+}

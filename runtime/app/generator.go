@@ -1,0 +1,157 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/runtime/model"
+	"github.com/llamac/llamac/runtime/sample"
+	"github.com/llamac/llamac/tokenizer"
+)
+
+// generator writes text with a decoder, several texts side by side.
+type generator struct {
+	dec     model.Decoder
+	info    *model.Info
+	logits  []float32 // a row for each text
+	tokens  []int32
+	seqs    []int32
+	want    []int32
+	most    int // texts that can be written side by side
+	prefill int // tokens the decoder takes at once
+}
+
+func newGenerator(info *model.Info, dec model.Decoder, side int) *generator {
+	m := info.Memory
+	g := &generator{dec: dec, info: info, prefill: max(m.Prefill, 1)}
+	g.most = max(1, min(side, max(m.MaxSequences, 1), g.prefill))
+	g.logits = make([]float32, g.most*info.Vocab)
+	return g
+}
+
+func (g *generator) close() { g.dec.Close() }
+
+// fits is how many texts of a number of tokens the cache holds.
+func (g *generator) fits(tokens int) int {
+	m := g.info.Memory
+	if m.KVBlock <= 0 || m.KVBlocks <= 0 {
+		return g.most
+	}
+	return max(1, min(g.most, m.KVBlocks/((tokens+m.KVBlock-1)/m.KVBlock)))
+}
+
+// start feeds a prompt, of at least one token, to a sequence, in portions that
+// the decoder takes; afterwards row 0 of logits is that of the next token.
+func (g *generator) start(seq int32, ids []int32) error {
+	for len(ids) > 0 {
+		n := min(len(ids), g.prefill)
+		g.seqs, g.want = g.seqs[:0], g.want[:0]
+		for range n {
+			g.seqs = append(g.seqs, seq)
+		}
+		if n == len(ids) {
+			g.want = append(g.want, int32(n-1))
+		}
+		if err := g.dec.Step(ids[:n], g.seqs, g.want, g.logits); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// row is the logits of the i-th text of the last step.
+func (g *generator) row(i int) []float32 {
+	return g.logits[i*g.info.Vocab : (i+1)*g.info.Vocab]
+}
+
+// text is one text that is being written.
+type text struct {
+	ids    []int32 // prompt and new tokens
+	choose *sample.Sampler
+	ended  bool // by a token that ends documents
+}
+
+// ends tells whether a token ends a document: LLaMA's tokenizers begin the
+// next one with BOS.
+func ends(tok tokenizer.Tokenizer, id int32) bool {
+	return id >= 0 && (id == tok.EOS() || id == tok.BOS())
+}
+
+// write continues texts, which all begin with the same prompt, by up to n
+// tokens each and not past the model's context.
+func (g *generator) write(tok tokenizer.Tokenizer, prompt []int32, texts []*text, n int) error {
+	n = min(n, g.info.Context-len(prompt)+1) // the last token need not be fed
+	for len(texts) > 0 {
+		side := min(len(texts), g.fits(len(prompt)+n))
+		if err := g.together(tok, prompt, texts[:side], n); err != nil {
+			return err
+		}
+		texts = texts[side:]
+	}
+	return nil
+}
+
+// together writes texts side by side: one prefill shared by all, then a token
+// of each at a time.
+func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*text, n int) error {
+	for i := range texts {
+		g.dec.Reset(i)
+	}
+	if err := g.start(0, prompt); err != nil {
+		return err
+	}
+	for i := 1; i < len(texts); i++ {
+		if err := g.dec.Fork(i, 0); err != nil {
+			return err
+		}
+		copy(g.row(i), g.row(0))
+	}
+	rows := make([]int, len(texts)) // row of logits of each text
+	for i, t := range texts {
+		t.ids = append(t.ids[:0], prompt...)
+		rows[i] = i
+	}
+	for range n {
+		g.tokens, g.seqs, g.want = g.tokens[:0], g.seqs[:0], g.want[:0]
+		for i, t := range texts {
+			if t.ended {
+				continue
+			}
+			id, err := t.choose.Next(g.row(rows[i]), len(t.ids))
+			if err != nil {
+				return fmt.Errorf("token %d of the text: %w", len(t.ids), err)
+			}
+			t.ids = append(t.ids, id)
+			if t.ended = ends(tok, id); t.ended {
+				continue
+			}
+			rows[i] = len(g.tokens)
+			g.want = append(g.want, int32(len(g.tokens)))
+			g.tokens, g.seqs = append(g.tokens, id), append(g.seqs, int32(i))
+		}
+		if len(g.tokens) == 0 || len(texts[g.seqs[0]].ids) == len(prompt)+n {
+			break
+		}
+		if err := g.dec.Step(g.tokens, g.seqs, g.want, g.logits); err != nil {
+			return err
+		}
+	}
+	for i := range texts {
+		g.dec.Reset(i)
+	}
+	return nil
+}
+
+// promptIDs encodes a prompt. A text has to begin with something: where the
+// model knows no BOS and the prompt is empty, with a line's end that is not
+// shown. hidden is the number of ids that are not part of the text.
+func promptIDs(tok tokenizer.Tokenizer, bos bool, prompt string) (ids []int32, hidden int) {
+	if bos && tok.BOS() >= 0 {
+		ids = append(ids, tok.BOS())
+	}
+	if prompt == "" && len(ids) == 0 {
+		ids = tok.Encode(ids, []byte("\n"))
+		return ids, len(ids)
+	}
+	return tok.Encode(ids, []byte(prompt)), 0
+}

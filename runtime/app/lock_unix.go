@@ -1,0 +1,25 @@
+//go:build unix && !solaris && !aix
+
+package app
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		f.Close()
+		return nil, errLocked
+	}
+	return f, nil // a file system without locks must not stop a run
+}

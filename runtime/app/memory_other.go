@@ -1,0 +1,5 @@
+//go:build !linux && !darwin && !windows
+
+package app
+
+func availableMemory() (limit, bool) { return limit{}, false }

@@ -1,0 +1,22 @@
+package app
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+var globalMemoryStatusEx = syscall.NewLazyDLL("kernel32.dll").NewProc("GlobalMemoryStatusEx")
+
+func availableMemory() (limit, bool) {
+	var m struct {
+		length, load                         uint32
+		totalPhys, availPhys                 uint64
+		totalPage, availPage                 uint64
+		totalVirtual, availVirtual, extended uint64
+	}
+	m.length = uint32(unsafe.Sizeof(m))
+	if r, _, _ := globalMemoryStatusEx.Call(uintptr(unsafe.Pointer(&m))); r == 0 {
+		return limit{}, false
+	}
+	return limit{int64(m.availPhys), "of this machine's memory"}, true
+}

@@ -1,0 +1,174 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/llamac/llamac/tokenizer"
+)
+
+// trainFlags are the arguments of train as given.
+type trainFlags struct {
+	run, init, data, tokenizer string
+	steps, workers             int
+	seed                       uint64
+	resume, json               bool
+	given                      map[string]bool
+}
+
+func (e *env) trainFlags(args []string) (trainFlags, error) {
+	var f trainFlags
+	r := e.info.Recipe
+	fs := e.flags("train")
+	fs.StringVar(&f.run, "run", filepath.Join("runs", e.info.Name), "folder of the run: metrics, loss curve, samples, checkpoints")
+	fs.StringVar(&f.data, "data", "", "prepared data set, a folder that llamac data prepare wrote")
+	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file; without one, bytes are tokens if the vocabulary is 256")
+	fs.StringVar(&f.init, "init", "", "start from the weights of this file instead of random ones")
+	fs.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint of the run, as if it had never stopped")
+	fs.IntVar(&f.steps, "steps", r.Steps, "optimiser steps of the whole run")
+	fs.IntVar(&f.workers, "workers", 0, "goroutines of the kernels, 0 for one a processor; results do not depend on it")
+	fs.Uint64Var(&f.seed, "seed", r.Seed, "seed of weights, data order and samples")
+	fs.BoolVar(&f.json, "json", false, "print events as JSON lines")
+	if err := e.parse(fs, args); err != nil {
+		return f, err
+	}
+	f.given = given(fs)
+	switch {
+	case f.steps < 1:
+		return f, usagef("--steps=%d: a run takes at least one step", f.steps)
+	case f.workers < 0:
+		return f, usagef("--workers=%d: must not be negative", f.workers)
+	case f.run == "":
+		return f, usagef("--run=: the run needs a folder")
+	}
+	return f, nil
+}
+
+// settings are the choices of one run once flags, run.json and the recipe are
+// taken together. They are stored as run.json.
+type settings struct {
+	Name      string `json:"name"`
+	Spec      string `json:"spec"`
+	SpecHash  string `json:"spec_hash"`
+	Version   string `json:"version"`
+	Steps     int    `json:"steps"`
+	Seed      uint64 `json:"seed"`
+	Data      string `json:"data"`
+	DataHash  string `json:"data_hash,omitempty"`
+	Tokenizer string `json:"tokenizer,omitempty"` // file, within the run folder if relative; empty for bytes
+	Init      string `json:"init,omitempty"`
+
+	seed    uint64
+	context int
+}
+
+const settingsFile = "run.json"
+
+func (d *runDir) readSettings() (settings, bool, error) {
+	var s settings
+	path := d.join(settingsFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, false, nil
+	}
+	if err != nil {
+		return s, false, err
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, false, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, true, nil
+}
+
+func (d *runDir) writeSettings(s settings) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.writeBytes(d.join(settingsFile), append(b, '\n'))
+}
+
+// settle takes flags and what an earlier part of the run was started with
+// together. A resumed run keeps its seed, data and tokenizer.
+func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error) {
+	s := settings{Name: e.info.Name, Spec: e.info.SpecFile, SpecHash: e.info.SpecHash, Version: e.info.Version,
+		Steps: f.steps, Seed: f.seed, Data: f.data, Init: f.init}
+	if s.Data != "" {
+		abs, err := filepath.Abs(s.Data)
+		if err != nil {
+			return s, err
+		}
+		s.Data = abs
+	}
+	if resumed {
+		if !f.given["steps"] {
+			s.Steps = old.Steps
+		}
+		if s.Data == "" {
+			s.Data = old.Data
+		}
+		if !f.given["init"] {
+			s.Init = old.Init
+		}
+		if f.given["seed"] && f.seed != old.Seed {
+			return s, usagef("--seed=%d: the run in %s has seed %d, and going on keeps it", f.seed, f.run, old.Seed)
+		}
+		s.Seed, s.Tokenizer, s.DataHash = old.Seed, old.Tokenizer, old.DataHash
+	}
+	if s.Data == "" {
+		return s, usagef("--data: train needs a prepared data set (llamac data prepare SPEC writes one)")
+	}
+	s.seed, s.context = s.Seed, e.info.Context
+	return s, nil
+}
+
+// openTokenizer opens a tokenizer for the model. path may be empty: then
+// bytes are tokens, if the vocabulary is that of bytes.
+func (e *env) openTokenizer(path string) (tokenizer.Tokenizer, error) {
+	if path == "" {
+		if t := tokenizer.Byte(); e.info.Vocab == t.Vocab() {
+			return t, nil
+		}
+		return nil, usagef("--tokenizer: the model's vocabulary of %d is not that of bytes, so it needs a tokenizer file", e.info.Vocab)
+	}
+	t, err := tokenizer.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if t.Vocab() > e.info.Vocab {
+		return nil, fmt.Errorf("%s: the tokenizer has %d ids, the model's vocabulary %d", path, t.Vocab(), e.info.Vocab)
+	}
+	return t, nil
+}
+
+// keepTokenizer copies the tokenizer's file into the run folder, so that the
+// run can write text wherever it is moved, and returns the name to remember.
+// A file that holds a whole model beside its vocabulary stays where it is.
+func (d *runDir) keepTokenizer(path string) (string, error) {
+	const most = 64 << 20
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if st.Size() > most {
+		return filepath.Abs(path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	name := "tokenizer" + filepath.Ext(path)
+	return name, d.writeBytes(d.join(name), b)
+}
+
+// tokenizerPath is where the tokenizer of a run lies, empty for bytes.
+func (d *runDir) tokenizerPath(s settings) string {
+	if s.Tokenizer == "" || filepath.IsAbs(s.Tokenizer) {
+		return s.Tokenizer
+	}
+	return d.join(s.Tokenizer)
+}

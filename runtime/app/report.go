@@ -1,0 +1,105 @@
+package app
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+)
+
+// reporter shows a training run. Its methods may be called from several
+// goroutines: the one that trains and the one that hears Ctrl-C.
+type reporter interface {
+	start(h header)
+	phase(what string, done, of int) // within a step: "training", "evaluating", "writing samples", "saving"
+	step(p progress)
+	sample(step, number int, path, text string)
+	saved(step int, path string)
+	note(msg string)
+	done(s summary)
+}
+
+// header is what is known before the first step, as rows of name and value.
+type header struct {
+	title string
+	rows  [][2]string
+}
+
+// progress is a step that has ended.
+type progress struct {
+	record
+	steps   int
+	pace    float64       // tokens a second, smoothed over the last steps
+	left    time.Duration // until the last step
+	first   float64       // loss of the first step, which curves are drawn against
+	lastVal *record       // newest record with a validation loss, nil if none
+	best    bool          // its validation loss is the lowest so far
+}
+
+// summary ends a run.
+type summary struct {
+	finished   bool // all steps are done
+	step       int
+	steps      int
+	tokens     int64
+	took       time.Duration // in this process
+	last       *record
+	lastVal    *record
+	checkpoint string
+	curve      string
+	next       string // a command to call now
+}
+
+// jsonReport prints one object a line.
+type jsonReport struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (j *jsonReport) emit(event string, fields map[string]any) {
+	fields["event"] = event
+	b, err := json.Marshal(fields)
+	if err != nil {
+		b, _ = json.Marshal(map[string]string{"event": event, "error": err.Error()})
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.w.Write(append(b, '\n'))
+}
+
+func (j *jsonReport) start(h header) {
+	rows := map[string]string{}
+	for _, r := range h.rows {
+		rows[r[0]] = r[1]
+	}
+	j.emit("start", map[string]any{"title": h.title, "about": rows})
+}
+
+func (j *jsonReport) phase(string, int, int) {}
+
+func (j *jsonReport) step(p progress) {
+	b, err := json.Marshal(p.record)
+	if err != nil {
+		j.emit("step", map[string]any{"error": err.Error()})
+		return
+	}
+	fields := map[string]any{}
+	json.Unmarshal(b, &fields) // its own output
+	fields["steps"], fields["seconds_left"] = p.steps, p.left.Seconds()
+	j.emit("step", fields)
+}
+
+func (j *jsonReport) sample(step, number int, path, text string) {
+	j.emit("sample", map[string]any{"step": step, "number": number, "path": path, "text": text})
+}
+
+func (j *jsonReport) saved(step int, path string) {
+	j.emit("checkpoint", map[string]any{"step": step, "path": path})
+}
+
+func (j *jsonReport) note(msg string) { j.emit("note", map[string]any{"message": msg}) }
+
+func (j *jsonReport) done(s summary) {
+	j.emit("done", map[string]any{"finished": s.finished, "step": s.step, "steps": s.steps, "tokens": s.tokens,
+		"seconds": s.took.Seconds(), "checkpoint": s.checkpoint, "curve": s.curve, "next": s.next})
+}

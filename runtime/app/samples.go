@@ -1,0 +1,70 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/runtime/model"
+	"github.com/llamac/llamac/runtime/rng"
+	"github.com/llamac/llamac/runtime/sample"
+)
+
+// judgeSamples decides, before anything is allocated, whether the run can hold
+// a decoder beside its trainer. Samples are worth no refusal.
+func (s *session) judgeSamples() {
+	r := s.info.Recipe
+	s.sampling = r.SampleCount > 0 && r.SampleTokens > 0 && s.info.NewDecoder != nil
+	if !s.sampling {
+		return
+	}
+	needs := append(s.trainNeeds(), s.decodeNeeds(true)...)
+	if s.haveKnown && total(needs) > s.have.bytes {
+		s.sampling = false
+		s.report.note(fmt.Sprintf("no samples: beside training they need %s, and %s is left %s",
+			size(total(s.decodeNeeds(true))), size(s.have.bytes-total(s.trainNeeds())), s.have.by))
+	}
+}
+
+// openSamples makes the decoder, on the trainer's own weights if it can.
+func (s *session) openSamples() error {
+	if !s.sampling {
+		return nil
+	}
+	dec, err := s.info.NewDecoder(model.Options{Workers: s.flags.workers, Params: s.trainer.Params()})
+	if err != nil {
+		return err
+	}
+	s.samples = newGenerator(&s.info, dec, s.recipe.SampleCount)
+	return nil
+}
+
+// writeSamples lets the model write, as it is after the current step. Each
+// text has a seed of its own, a function of run, step and number.
+func (s *session) writeSamples() error {
+	s.report.phase("writing samples", 0, 1)
+	r := s.recipe
+	if from, to := s.trainer.Params(), s.samples.dec.Params(); &from[0] != &to[0] {
+		copy(to, from)
+	}
+	prompt, hidden := promptIDs(s.tok, r.BOS, r.SamplePrompt)
+	if len(prompt) > s.info.Context {
+		return fmt.Errorf("the sample prompt has %d tokens, the model's context is %d", len(prompt), s.info.Context)
+	}
+	texts := make([]*text, r.SampleCount)
+	for i := range texts {
+		const stream = 0x74657874
+		seed, _ := rng.New(r.Seed, stream).Bits(uint64(s.step)<<20 | uint64(i))
+		texts[i] = &text{choose: sample.New(s.info.Vocab, sample.Config{Temperature: r.Temperature, TopP: r.TopP, Seed: seed})}
+	}
+	if err := s.samples.write(s.tok, prompt, texts, r.SampleTokens); err != nil {
+		return fmt.Errorf("step %d: sample: %w", s.step, err)
+	}
+	for i, t := range texts {
+		path := s.dir.join(sampleDir, fmt.Sprintf("step-%08d-%d.txt", s.step, i+1))
+		written := s.tok.Decode(nil, t.ids[hidden:])
+		if err := s.dir.writeBytes(path, written); err != nil {
+			return err
+		}
+		s.report.sample(s.step, i+1, path, string(written))
+	}
+	return nil
+}

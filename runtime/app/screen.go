@@ -1,0 +1,267 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// screen shows a run to a person: on a terminal a progress bar that is redrawn
+// in place under lines that stay, elsewhere plain lines.
+type screen struct {
+	mu    sync.Mutex
+	w     io.Writer
+	tty   bool
+	color bool
+	width func() int
+	now   func() time.Time
+
+	headed  bool // the table's head is printed
+	drawn   bool // a bar is on the screen
+	painted time.Time
+	printed time.Time // of the last table row
+	began   bool
+	last    progress
+	what    string // phase
+	part    float64
+}
+
+// Redrawing more often costs time and shows nothing; a plain log wants a line
+// now and then even if nothing is evaluated.
+const (
+	repaint  = 80 * time.Millisecond
+	lineTime = 10 * time.Second
+	fewSteps = 50 // runs this short get a line for every step
+)
+
+func (s *screen) start(h header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.w, "%s\n", s.bold(h.title))
+	wide := 0
+	for _, r := range h.rows {
+		wide = max(wide, len(r[0]))
+	}
+	for _, r := range h.rows {
+		fmt.Fprintf(s.w, "  %s  %s\n", s.dim(pad(r[0], wide)), r[1])
+	}
+	fmt.Fprintln(s.w)
+}
+
+func (s *screen) phase(what string, done, of int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := what != s.what
+	s.what, s.part = what, float64(done)/float64(max(of, 1))
+	if s.tty && s.began && (changed && what != "training" || s.now().Sub(s.painted) >= repaint) {
+		s.paint()
+	}
+}
+
+func (s *screen) step(p progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.began, s.what, s.part = p, true, "", 0
+	row := p.ValLoss != nil
+	if !s.tty {
+		row = row || p.Step == 1 || p.Step == p.steps || p.steps <= fewSteps || s.now().Sub(s.printed) >= lineTime
+	}
+	if row {
+		s.above(func() { s.row(p) })
+	} else if s.tty && s.now().Sub(s.painted) >= repaint {
+		s.paint()
+	}
+}
+
+// The table's columns, and the terminal's width from which on each is shown.
+var columns = []struct {
+	title       string
+	width, from int
+}{{"step", 9, 0}, {"loss", 9, 0}, {"val loss", 9, 0}, {"bits/byte", 10, 45}, {"lr", 9, 75}, {"grad", 7, 66}, {"tok/s", 7, 52}, {"MFU", 6, 59}, {"left", 8, 39}}
+
+func (s *screen) shows(column int) bool { return !s.tty || s.width() >= columns[column].from }
+
+// row prints a line of the table that stays.
+func (s *screen) row(p progress) {
+	if !s.headed {
+		s.headed = true
+		var head strings.Builder
+		for i, c := range columns {
+			if s.shows(i) {
+				head.WriteString(padLeft(c.title, c.width))
+			}
+		}
+		fmt.Fprintln(s.w, s.dim(head.String()))
+	}
+	s.printed = s.now()
+	val, bits, mfu := "", "", ""
+	if p.ValLoss != nil {
+		val = fmt.Sprintf("%.4f", *p.ValLoss)
+	}
+	if p.BitsPerByte != nil {
+		bits = fmt.Sprintf("%.4f", *p.BitsPerByte)
+	}
+	if p.MFU > 0 {
+		mfu = percent(p.MFU)
+	}
+	cells := []string{thousands(int64(p.Step)), fmt.Sprintf("%.4f", p.Loss), val, bits, sci(p.LR), three(p.GradNorm), rate(p.pace), mfu, span(p.left)}
+	var line strings.Builder
+	used := 0
+	for i, c := range columns {
+		if !s.shows(i) {
+			continue
+		}
+		cell := padLeft(cells[i], c.width)
+		switch c.title {
+		case "step":
+			cell = s.bold(cell)
+		case "val loss", "bits/byte":
+			if p.best {
+				cell = s.green(cell)
+			}
+		}
+		line.WriteString(cell)
+		used += c.width
+	}
+	// What is left of the line becomes a bar as long as the loss: reading down
+	// the table, the curve of the run.
+	if room := s.width() - used - 4; s.tty && room >= 8 && p.first > 0 {
+		shown := p.Loss
+		if p.ValLoss != nil {
+			shown = *p.ValLoss
+		}
+		line.WriteString("   " + s.cyan(block(shown/p.first, min(room, 30))))
+	}
+	fmt.Fprintln(s.w, line.String())
+}
+
+func (s *screen) sample(step, number int, path, text string) {
+	if number > 1 {
+		return // the others are in their files
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.above(func() {
+		wide := min(s.width()-1, 100)
+		title := fmt.Sprintf("─ the model writes, after step %s ", thousands(int64(step)))
+		fmt.Fprintln(s.w, "  "+s.dim("╭"+title+strings.Repeat("─", max(0, wide-3-utf8.RuneCountInString(title)))))
+		for _, line := range excerpt(text, wide-5, 8) {
+			fmt.Fprintf(s.w, "  %s %s\n", s.dim("│"), line)
+		}
+		fmt.Fprintln(s.w, "  "+s.dim("╰─ "+path))
+	})
+}
+
+func (s *screen) saved(step int, path string) {
+	if !s.tty { // on a terminal the bar has shown it; a log wants the line
+		s.note(fmt.Sprintf("step %s: saved %s", thousands(int64(step)), path))
+	}
+}
+
+func (s *screen) note(msg string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.above(func() { fmt.Fprintln(s.w, "  "+s.yellow(msg)) })
+}
+
+func (s *screen) done(sum summary) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	s.began = false
+	var rows [][2]string
+	add := func(name, format string, args ...any) {
+		rows = append(rows, [2]string{name, fmt.Sprintf(format, args...)})
+	}
+	if sum.finished {
+		add("done", "%s steps, %s tokens in %s", thousands(int64(sum.step)), count(sum.tokens), span(sum.took))
+	} else {
+		add("stopped", "after step %s of %s", thousands(int64(sum.step)), thousands(int64(sum.steps)))
+	}
+	if sum.last != nil {
+		loss := fmt.Sprintf("%.4f", sum.last.Loss)
+		if v := sum.lastVal; v != nil {
+			loss += fmt.Sprintf(", validation %.4f", *v.ValLoss)
+			if v.BitsPerByte != nil {
+				loss += fmt.Sprintf(" = %.4f bits per byte", *v.BitsPerByte)
+			}
+			if v.Step != sum.last.Step {
+				loss += fmt.Sprintf(" at step %s", thousands(int64(v.Step)))
+			}
+		}
+		add("loss", "%s", loss)
+	}
+	if sum.checkpoint != "" {
+		add("saved", "%s", sum.checkpoint)
+	}
+	if sum.curve != "" {
+		add("curve", "%s", sum.curve)
+	}
+	if sum.finished {
+		add("try", "%s", s.bold(sum.next))
+	} else {
+		add("go on", "%s", s.bold(sum.next))
+	}
+	fmt.Fprintln(s.w)
+	for _, r := range rows {
+		fmt.Fprintf(s.w, "  %s  %s\n", s.dim(pad(r[0], 7)), r[1])
+	}
+}
+
+// above prints lines that stay and puts the bar under them again.
+func (s *screen) above(print func()) {
+	s.erase()
+	print()
+	if s.tty && s.began {
+		s.paint()
+	}
+}
+
+func (s *screen) erase() {
+	if s.drawn {
+		io.WriteString(s.w, "\r\x1b[K")
+		s.drawn = false
+	}
+}
+
+func (s *screen) paint() {
+	s.painted = s.now()
+	io.WriteString(s.w, "\r"+s.bar()+"\x1b[K")
+	s.drawn = true
+}
+
+func (s *screen) sgr(code, text string) string {
+	if !s.color || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s *screen) bold(t string) string   { return s.sgr("1", t) }
+func (s *screen) dim(t string) string    { return s.sgr("2", t) }
+func (s *screen) green(t string) string  { return s.sgr("32", t) }
+func (s *screen) yellow(t string) string { return s.sgr("33", t) }
+func (s *screen) cyan(t string) string   { return s.sgr("36", t) }
+
+func pad(t string, n int) string {
+	return t + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(t)))
+}
+
+func padLeft(t string, n int) string {
+	return strings.Repeat(" ", max(0, n-utf8.RuneCountInString(t))) + t
+}
+
+// leave moves below the bar, which stays, so that an error stands on a line of
+// its own.
+func (s *screen) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drawn {
+		io.WriteString(s.w, "\n")
+		s.drawn = false
+	}
+	s.began = false
+}

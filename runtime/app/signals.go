@@ -1,0 +1,58 @@
+package app
+
+import (
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// stopper hears Ctrl-C and the system's requests to end. The first asks the
+// run to stop after the step it is in; a second one ends the process at once,
+// which loses nothing that a checkpoint holds.
+type stopper struct {
+	flag    atomic.Bool
+	signals chan os.Signal
+	quit    chan struct{}
+}
+
+func listen(r reporter, now func() time.Time) *stopper {
+	s := &stopper{signals: make(chan os.Signal, 4), quit: make(chan struct{})}
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		// A process started under nohup, or in the background of a script,
+		// ignores some of these on purpose.
+		if !signal.Ignored(sig) {
+			signal.Notify(s.signals, sig)
+		}
+	}
+	go func() {
+		var first time.Time
+		for {
+			select {
+			case <-s.quit:
+				return
+			case <-s.signals:
+			}
+			// One Ctrl-C may arrive twice, from the terminal and from a
+			// parent that passes it on.
+			const same = 300 * time.Millisecond
+			switch {
+			case !s.flag.Load():
+				first = now()
+				s.flag.Store(true)
+				r.note("stopping after this step, with a checkpoint (once more to quit at once)")
+			case now().Sub(first) > same:
+				os.Exit(1)
+			}
+		}
+	}()
+	return s
+}
+
+func (s *stopper) asked() bool { return s.flag.Load() }
+
+func (s *stopper) end() {
+	signal.Stop(s.signals)
+	close(s.quit)
+}

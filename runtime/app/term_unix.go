@@ -1,0 +1,27 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package app
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+type winsize struct{ rows, cols, x, y uint16 }
+
+func windowOf(f *os.File) (w winsize, ok bool) {
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&w)))
+	return w, errno == 0
+}
+
+// isTerminal asks for a window's size: only terminals have one.
+func isTerminal(f *os.File) bool {
+	_, ok := windowOf(f)
+	return ok
+}
+
+func terminalWidth(f *os.File) int {
+	w, _ := windowOf(f)
+	return int(w.cols)
+}

@@ -1,0 +1,453 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/llamac/llamac/runtime/model"
+	"github.com/llamac/llamac/runtime/schedule"
+	"github.com/llamac/llamac/tokenizer"
+	"github.com/llamac/llamac/weights"
+)
+
+// session is one process's part of a training run.
+//
+// Step n, counted from 1, reads the training sequences
+// [(n-1)·Accum·MicroBatch, n·Accum·MicroBatch), uses the learning rate LR(n)
+// and ends with the files that its number calls for. All of it is a function
+// of the settings and of the state after step n-1, which is what a checkpoint
+// holds: so a run that is cut anywhere and resumed is the run that never was.
+type session struct {
+	*env
+	flags   trainFlags
+	set     settings
+	recipe  model.Recipe // with the flags taken in
+	rate    schedule.Cosine
+	dir     *runDir
+	report  reporter
+	feed    feed
+	tok     tokenizer.Tokenizer
+	trainer model.Trainer
+	samples *generator // nil when samples are not wanted or do not fit
+	log     *metrics
+	stop    *stopper
+
+	stopping  bool // the step that was last is the last one of this process
+	step      int  // steps done
+	sampling  bool
+	have      limit // memory before anything was allocated
+	haveKnown bool
+	peakFLOPS float64 // of the machine
+	began     time.Time
+	beganAt   int     // step
+	seconds   float64 // and
+	paced     float64 // tokens of the last steps, decaying: their ratio is a smooth pace
+	bestVal   float64
+	lastVal   *record
+	drawnAt   time.Time // when loss.svg was drawn
+	saved     string    // newest checkpoint
+	val       evaluation
+}
+
+// train runs the command of that name.
+func (e *env) train(args []string) error {
+	f, err := e.trainFlags(args)
+	if err != nil {
+		return err
+	}
+	if e.info.NewTrainer == nil {
+		return fmt.Errorf("%s was compiled without training (--mode train)", e.info.Name)
+	}
+	s := &session{env: e, flags: f, dir: &runDir{path: f.run, create: e.create}, bestVal: math.Inf(1)}
+	if f.json {
+		s.report = &jsonReport{w: e.stdout}
+	} else {
+		s.report = e.newScreen()
+	}
+	s.have, s.haveKnown = e.memory()
+	if err := e.checkMemory("train", e.trainNeeds(), "a smaller train.micro_batch or checkpoint.policy 'full' needs less"); err != nil {
+		return err
+	}
+	s.judgeSamples()
+	defer s.close()
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	s.stop = listen(s.report, e.now)
+	defer s.stop.end()
+	return s.loop()
+}
+
+func (s *session) close() {
+	if s.samples != nil {
+		s.samples.close()
+	}
+	if s.trainer != nil {
+		s.trainer.Close()
+	}
+	if s.feed != nil {
+		s.feed.Close()
+	}
+	if s.log != nil {
+		s.log.close()
+	}
+	s.dir.close()
+}
+
+// prepare opens everything and brings the state to where the run starts.
+func (s *session) prepare() error {
+	resumed, err := s.openRun()
+	if err != nil {
+		return err
+	}
+	path := s.flags.tokenizer
+	if path == "" {
+		path = s.dir.tokenizerPath(s.set)
+	}
+	if s.tok, err = s.openTokenizer(path); err != nil {
+		return err
+	}
+	if s.feed, err = s.open(s.set.Data, s.set); err != nil {
+		return err
+	}
+	if h := s.feed.Tokenizer(); h != s.tok.Hash() {
+		return fmt.Errorf("%s: the data set was made with another tokenizer (hash %.12s, this one %.12s)", s.set.Data, h, s.tok.Hash())
+	}
+	if resumed && s.set.DataHash != "" && s.feed.Identity() != s.set.DataHash {
+		return fmt.Errorf("%s: the data set is not the one that the run in %s began with (hash %.12s, began with %.12s)",
+			s.set.Data, s.dir.path, s.feed.Identity(), s.set.DataHash)
+	}
+	s.set.DataHash = s.feed.Identity()
+	if s.trainer, err = s.info.NewTrainer(model.Options{Workers: s.flags.workers}); err != nil {
+		return err
+	}
+	if resumed {
+		err = s.restore()
+	} else {
+		err = s.begin(path)
+	}
+	if err != nil {
+		return err
+	}
+	s.adopt()
+	s.introduce()
+	if err := s.openSamples(); err != nil {
+		return err
+	}
+	if s.step == 0 && s.saved == "" { // also shows, before hours of work, that the disk takes a checkpoint
+		return s.checkpoint()
+	}
+	return nil
+}
+
+// openRun takes the run's folder and settles flags and its past. It tells
+// whether there is a past to go on from.
+func (s *session) openRun() (resumed bool, err error) {
+	steps, err := s.dir.checkpoints()
+	if err != nil {
+		return false, err
+	}
+	if !s.flags.resume && len(steps) > 0 && steps[0] > 0 {
+		return false, usagef("%s: already holds a run at step %s; add --resume to go on with it, or name another folder with --run",
+			s.dir.path, thousands(int64(steps[0])))
+	}
+	var old settings
+	if s.flags.resume {
+		if old, resumed, err = s.dir.readSettings(); err != nil {
+			return false, err
+		}
+	}
+	if s.set, err = s.settle(s.flags, old, resumed); err != nil {
+		return false, err
+	}
+	if err := s.dir.open(); err != nil {
+		return false, err
+	}
+	if s.flags.resume && len(steps) == 0 {
+		s.report.note(fmt.Sprintf("%s holds no checkpoint: starting at step 0", s.dir.path))
+		return false, nil
+	}
+	return resumed, nil
+}
+
+// begin starts a run from random weights, or from those of a file.
+func (s *session) begin(tokenizerPath string) error {
+	if err := s.dir.clean(-1); err != nil {
+		return err
+	}
+	if tokenizerPath != "" {
+		name, err := s.dir.keepTokenizer(tokenizerPath)
+		if err != nil {
+			return err
+		}
+		s.set.Tokenizer = name
+	}
+	if err := s.dir.writeSettings(s.set); err != nil {
+		return err
+	}
+	weights.Init(s.info, s.set.Seed, s.trainer.Params(), s.flags.workers)
+	if s.set.Init != "" {
+		if err := weights.Load(s.info, s.set.Init, s.trainer.Params()); err != nil {
+			return err
+		}
+	}
+	var err error
+	s.log, err = openMetrics(s.dir.join("metrics.jsonl"), 0)
+	return err
+}
+
+// restore reads the newest checkpoint that verifies.
+func (s *session) restore() error {
+	m, v := s.trainer.Moments()
+	c, found, err := s.dir.newest(
+		func(path string) (weights.Checkpoint, error) {
+			return weights.ReadCheckpoint(path, s.info, s.trainer.Params(), m, v)
+		},
+		func(damaged error) { s.report.note(damaged.Error() + "; trying the one before") })
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s: the checkpoint has gone", s.dir.path)
+	}
+	if c.Seed != s.set.Seed || c.Sequences != s.sequences(c.Step) {
+		return fmt.Errorf("%s: the checkpoint (seed %d, next sequence %d) contradicts %s (seed %d) and the recipe (next sequence %d)",
+			s.dir.checkpointPath(c.Step), c.Seed, c.Sequences, settingsFile, s.set.Seed, s.sequences(c.Step))
+	}
+	s.step, s.saved = c.Step, s.dir.checkpointPath(c.Step)
+	if c.Steps != s.set.Steps {
+		s.report.note(fmt.Sprintf("the run was to take %s steps and now takes %s: the learning rate of the coming steps changes with it",
+			thousands(int64(c.Steps)), thousands(int64(s.set.Steps))))
+		if err := s.dir.writeSettings(s.set); err != nil {
+			return err
+		}
+	}
+	if err := s.dir.clean(c.Step); err != nil {
+		return err
+	}
+	if s.log, err = openMetrics(s.dir.join("metrics.jsonl"), c.Step); err != nil {
+		return err
+	}
+	for i := range s.log.history {
+		s.noteVal(&s.log.history[i])
+	}
+	return nil
+}
+
+// adopt makes the recipe of this run.
+func (s *session) adopt() {
+	r := s.info.Recipe
+	if r.DecaySteps == 0 || r.DecaySteps == r.Steps {
+		r.DecaySteps = s.set.Steps
+	}
+	r.Steps, r.Seed = s.set.Steps, s.set.Seed
+	s.recipe = r
+	s.rate = schedule.Cosine{Peak: r.LR, MinRatio: r.MinRatio, Warmup: r.Warmup, Decay: r.DecaySteps}
+}
+
+// sequences is the number of the first training sequence after a step.
+func (s *session) sequences(step int) int64 {
+	r := s.info.Recipe
+	return int64(step) * int64(r.Accum) * int64(r.MicroBatch)
+}
+
+// stepTokens is how many tokens a step trains on.
+func (s *session) stepTokens() int64 { return s.sequences(1) * int64(s.info.Context) }
+
+// loop takes the steps that are left.
+func (s *session) loop() error {
+	s.began, s.beganAt = s.now(), s.step
+	in := s.feed.Batches(s.sequences(s.step), s.recipe.MicroBatch)
+	defer in.Close()
+	s.stopping = s.stop.asked()
+	for s.step < s.recipe.Steps && !s.stopping {
+		if err := s.oneStep(in); err != nil {
+			return s.failed(err)
+		}
+		if s.after != nil {
+			s.after(s.step)
+		}
+	}
+	return s.finish()
+}
+
+// oneStep trains one step and does what is due after it. Its order matters:
+// what a step writes is on the disk before the checkpoint that says it is done.
+func (s *session) oneStep(in batches) error {
+	r, n := s.recipe, s.step+1
+	start := s.now()
+	loss := 0.0
+	for a := range r.Accum {
+		s.report.phase("training", a, r.Accum)
+		tokens, targets, err := in.Next()
+		if err != nil {
+			return err
+		}
+		l := float64(s.trainer.MicroStep(tokens, targets, a == 0))
+		if !finite(l) {
+			return s.diagnose(n, fmt.Sprintf("the loss is %v", l), a)
+		}
+		loss += l / float64(r.Accum)
+	}
+	rec := record{Step: n, Tokens: int64(n) * s.stepTokens(), Loss: loss, LR: s.rate.LR(n)}
+	rec.GradNorm = s.trainer.Update(model.Hyper{Step: n, LR: rec.LR, Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Eps,
+		WeightDecay: r.WeightDecay, Clip: r.Clip, GradScale: 1 / float64(r.Accum)})
+	if !finite(rec.GradNorm) {
+		return s.diagnose(n, fmt.Sprintf("the gradient's norm is %v", rec.GradNorm), -1)
+	}
+	rec.Seconds = s.now().Sub(start).Seconds()
+	if rec.Seconds > 0 {
+		rec.TokensPerS = float64(s.stepTokens()) / rec.Seconds
+	}
+	if s.peakFLOPS > 0 {
+		rec.MFU = rec.TokensPerS * s.info.FLOPsPerToken / s.peakFLOPS
+	}
+	last := n == r.Steps
+	best := false
+	if due(n, r.EvalEvery) || last {
+		if err := s.evaluate(&rec); err != nil {
+			return err
+		}
+		best = rec.ValLoss != nil && *rec.ValLoss < s.bestVal
+	}
+	if err := s.log.add(rec); err != nil {
+		return err
+	}
+	s.step = n
+	s.noteVal(s.log.last())
+	s.seconds = 0.9*s.seconds + rec.Seconds
+	s.paced = 0.9*s.paced + float64(s.stepTokens())
+	s.report.step(progress{record: rec, steps: r.Steps, pace: s.paced / max(s.seconds, 1e-9), left: s.left(), first: s.log.history[0].Loss, lastVal: s.lastVal, best: best})
+	if s.samples != nil && (due(n, r.SampleEvery) || last) {
+		if err := s.writeSamples(); err != nil {
+			return err
+		}
+	}
+	// Asked once: a request that comes after the checkpoint waits for the next
+	// step, so that no step is left without one.
+	s.stopping = s.stop.asked()
+	if due(n, r.SaveEvery) || last || s.stopping {
+		if err := s.checkpoint(); err != nil {
+			return err
+		}
+	}
+	return s.draw(last || s.stopping || rec.ValLoss != nil)
+}
+
+// due tells whether something that happens every so many steps happens now.
+func due(step, every int) bool { return every > 0 && step%every == 0 }
+
+func finite(x float64) bool { return x-x == 0 }
+
+func (s *session) noteVal(r *record) {
+	if r.ValLoss != nil {
+		s.lastVal = r
+		s.bestVal = min(s.bestVal, *r.ValLoss)
+	}
+}
+
+// left estimates the time until the last step from this process's own pace,
+// evaluations and all.
+func (s *session) left() time.Duration {
+	done := s.step - s.beganAt
+	if done == 0 {
+		return 0
+	}
+	return time.Duration(float64(s.now().Sub(s.began)) / float64(done) * float64(s.recipe.Steps-s.step))
+}
+
+// checkpoint writes the state after the current step.
+func (s *session) checkpoint() error {
+	s.report.phase("saving", 0, 1)
+	if err := s.log.sync(); err != nil {
+		return err
+	}
+	m, v := s.trainer.Moments()
+	c := weights.Checkpoint{Name: s.info.Name, SpecHash: s.info.SpecHash, Version: s.info.Version, Step: s.step, Steps: s.recipe.Steps,
+		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash()}
+	path, err := s.dir.save(s.step, func(f outFile) error {
+		return weights.WriteCheckpoint(f, s.info, c, s.trainer.Params(), m, v)
+	})
+	if err != nil {
+		return err
+	}
+	s.saved = path
+	s.report.saved(s.step, path)
+	return nil
+}
+
+// draw redraws the loss curve, when asked to or when the last is old.
+func (s *session) draw(now bool) error {
+	const old = 15 * time.Second
+	if len(s.log.history) == 0 || !now && s.now().Sub(s.drawnAt) < old {
+		return nil
+	}
+	s.drawnAt = s.now()
+	sub := fmt.Sprintf("%s parameters · step %s of %s · %s tokens", count(s.info.Params), thousands(int64(s.step)), thousands(int64(s.recipe.Steps)), count(s.log.last().Tokens))
+	if v := s.lastVal; v != nil && v.BitsPerByte != nil {
+		sub += fmt.Sprintf(" · %.4f bits per byte", *v.BitsPerByte)
+	}
+	return s.dir.writeBytes(s.dir.join("loss.svg"), lossCurve(s.info.Name, sub, s.recipe.Steps, s.log.history))
+}
+
+// finish says how the run ended and what to do next.
+func (s *session) finish() error {
+	sum := summary{finished: s.step >= s.recipe.Steps, step: s.step, steps: s.recipe.Steps, tokens: int64(s.step) * s.stepTokens(),
+		took: s.now().Sub(s.began), lastVal: s.lastVal, checkpoint: s.saved}
+	if len(s.log.history) > 0 {
+		sum.last, sum.curve = s.log.last(), s.dir.join("loss.svg")
+	}
+	if sum.finished {
+		sum.next = s.callAs("generate", append(s.runArg(), "--prompt", s.recipe.SamplePrompt)...)
+	} else {
+		sum.next = s.callAs("train", append(s.runArg(), "--resume")...)
+	}
+	s.report.done(sum)
+	return nil
+}
+
+// runArg names the run's folder unless that is where the commands look anyway.
+func (s *session) runArg() []string {
+	if s.flags.run == filepath.Join("runs", s.info.Name) {
+		return nil
+	}
+	return []string{"--run", s.flags.run}
+}
+
+// diagnose names the node whose result is the first that is not finite. micro
+// is the number of the micro-batch, -1 when the step's sum went wrong.
+func (s *session) diagnose(step int, what string, micro int) error {
+	s.report.phase("looking for the node", 0, 1)
+	first, last := micro, micro
+	if micro < 0 {
+		first, last = 0, s.recipe.Accum-1
+	}
+	// The batches are read again: they are a function of the step's number.
+	in := s.feed.Batches(s.sequences(step-1)+int64(first*s.recipe.MicroBatch), s.recipe.MicroBatch)
+	defer in.Close()
+	for a := first; a <= last; a++ {
+		tokens, targets, err := in.Next()
+		if err != nil {
+			return err
+		}
+		if node := s.trainer.Diagnose(tokens, targets); node != "" {
+			return fmt.Errorf("step %d: %s: the first result that is not finite is that of %s (micro-batch %d of %d)",
+				step, what, node, a+1, s.recipe.Accum)
+		}
+	}
+	return fmt.Errorf("step %d: %s, though every node's result is finite: the sum over the micro-batches overflows", step, what)
+}
+
+// failed adds what is safe to an error that stops the run.
+func (s *session) failed(err error) error {
+	if sc, ok := s.report.(*screen); ok {
+		sc.leave()
+	}
+	if s.saved == "" {
+		return err
+	}
+	return errors.Join(err, fmt.Errorf("the last good checkpoint is %s; %s goes on from it", s.saved, s.callAs("train", append(s.runArg(), "--resume")...)))
+}

@@ -1,0 +1,460 @@
+package tokenizer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// space is how SentencePiece spells a space: U+2581, lower one eighth block.
+const space = "▁"
+
+// Bounds on untrusted vocabularies. The largest public ones have 262144 pieces,
+// the longest pieces a few hundred bytes (runs of spaces or dashes).
+const (
+	maxPieces     = 1 << 22
+	maxPiece      = 2048     // bytes
+	maxVocabBytes = 64 << 20 // of all pieces together
+)
+
+// Kind says what a piece is for. The numbers are those of SentencePiece's
+// sentencepiece_model.proto and of GGUF's token types.
+type Kind uint8
+
+// The kinds of pieces.
+const (
+	KindNormal      Kind = 1
+	KindUnknown     Kind = 2
+	KindControl     Kind = 3 // BOS, EOS: never produced from text
+	KindUserDefined Kind = 4 // always one token where it occurs in text
+	KindUnused      Kind = 5 // merged, but split again in the result
+	KindByte        Kind = 6 // one byte, spelled <0x0A>
+)
+
+// Piece is one entry of a vocabulary.
+type Piece struct {
+	Text  string
+	Score float32 // pairs that make the piece of the highest score merge first
+	Kind  Kind
+}
+
+// Family is the kind of byte-pair encoding.
+type Family uint8
+
+// The two families.
+const (
+	SentencePiece Family = iota // over Unicode characters, spaces as ▁
+	ByteLevel                   // over bytes, text cut into words by a pattern first
+)
+
+func (f Family) String() string {
+	if f == ByteLevel {
+		return "byte-level BPE"
+	}
+	return "SentencePiece BPE"
+}
+
+// Config holds the rules beside the vocabulary. The names follow
+// SentencePiece's normalizer_spec and trainer_spec.
+type Config struct {
+	Family            Family
+	ByteFallback      bool // unknown characters become byte pieces
+	DummyPrefix       bool // a space is put before the text
+	RemoveExtraSpaces bool // runs of spaces become one, those at the ends none
+	EscapeSpaces      bool // spaces are spelled ▁
+	SpaceAsSuffix     bool // the dummy space goes after the text
+	UnknownSurface    string
+}
+
+// llamaConfig holds the rules of LLaMA's own tokenizer.model.
+func llamaConfig() Config {
+	return Config{ByteFallback: true, DummyPrefix: true, EscapeSpaces: true, UnknownSurface: defaultUnknown}
+}
+
+// defaultUnknown is the text of the unknown piece where a model names none.
+const defaultUnknown = " ⁇ "
+
+// BPE is a byte-pair encoding: a vocabulary with rules. It is immutable and
+// safe for concurrent use.
+type BPE struct {
+	cfg    Config
+	pieces []Piece
+	bytes  [256]int32 // id of each byte piece, -1 if absent
+	unk    int32
+	bos    int32
+	eos    int32
+
+	bosName, eosName string
+	charsHash        string
+	rules            rules
+
+	// emit gives the id that a symbol stands for where that is not the symbol
+	// itself; nil when there is no such symbol.
+	emit         map[int32]int32
+	user         trie // user-defined pieces; no cells if there are none
+	rawUser      trie // the same as they are spelled in text that is not normalised yet
+	chars        *charsmap
+	unused       bool // there are unused pieces
+	keepUnknowns bool // a run of unknown characters is as many unknown pieces
+	spec         *modelSpec
+	hf           *pipeline
+	hash         string
+	texts        []string // what each id decodes to
+	mu           sync.Mutex
+	idle         []*state
+	byteOf       []int16 // the byte of a byte piece, -1 for other pieces
+	special      []bool  // ids without text
+}
+
+// An option changes what newBPE builds.
+type option func(*BPE) error
+
+// namedSpecials says how BOS and EOS are spelled.
+func namedSpecials(bos, eos string) option {
+	return func(t *BPE) error {
+		t.bosName, t.eosName = bos, eos
+		return nil
+	}
+}
+
+// withCharsmap gives the normaliser a table of replacements, unless it is empty.
+func withCharsmap(data []byte) option {
+	return func(t *BPE) (err error) {
+		if len(data) > 0 {
+			t.charsHash = hashStrings(string(data))
+			t.chars, err = parseCharsmap(data)
+		}
+		return err
+	}
+}
+
+// newBPE checks a SentencePiece vocabulary and builds its tables.
+func newBPE(pieces []Piece, cfg Config, options ...option) (*BPE, error) {
+	t := &BPE{cfg: cfg, pieces: pieces, unk: -1, bos: -1, eos: -1, bosName: "<s>", eosName: "</s>"}
+	for _, o := range options {
+		if err := o(t); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.checkPieces(); err != nil {
+		return nil, err
+	}
+	if t.unk < 0 {
+		return nil, fmt.Errorf("no unknown piece")
+	}
+	if cfg.ByteFallback {
+		for b, id := range t.bytes {
+			if id < 0 {
+				return nil, fmt.Errorf("byte fallback without piece %s", bytePiece(byte(b)))
+			}
+		}
+	}
+	if err := t.scoredRules(); err != nil {
+		return nil, err
+	}
+	t.finish()
+	return t, nil
+}
+
+// checkPieces checks what all families share and finds the special pieces.
+func (t *BPE) checkPieces() error {
+	if len(t.pieces) == 0 {
+		return fmt.Errorf("no pieces")
+	}
+	if len(t.pieces) > maxPieces {
+		return fmt.Errorf("%d pieces, more than %d", len(t.pieces), maxPieces)
+	}
+	for i := range t.bytes {
+		t.bytes[i] = -1
+	}
+	total := 0
+	for i, p := range t.pieces {
+		id := int32(i)
+		total += len(p.Text)
+		if len(p.Text) > maxPiece || total > maxVocabBytes {
+			return fmt.Errorf("piece %d: pieces are longer than %d bytes or %d together", i, maxPiece, maxVocabBytes)
+		}
+		if p.Score != p.Score {
+			return fmt.Errorf("piece %d: the score of %q is not a number", i, p.Text)
+		}
+		switch p.Kind {
+		case KindUnknown:
+			if t.unk >= 0 {
+				return fmt.Errorf("piece %d: %q is a second unknown piece, after %d", i, p.Text, t.unk)
+			}
+			t.unk = id
+		case KindControl:
+			switch p.Text {
+			case t.bosName:
+				t.bos = id
+			case t.eosName:
+				t.eos = id
+			}
+		case KindByte:
+			b, ok := byteOfPiece(p.Text)
+			if !ok {
+				return fmt.Errorf("piece %d: byte piece %q is not of the form <0x0A>", i, p.Text)
+			}
+			t.bytes[b] = id
+		case KindNormal, KindUserDefined, KindUnused:
+			if p.Text == "" {
+				return fmt.Errorf("piece %d is empty", i)
+			}
+		default:
+			return fmt.Errorf("piece %d: %q has unknown kind %d", i, p.Text, p.Kind)
+		}
+	}
+	return nil
+}
+
+// scoredRules builds the merges as SentencePiece defines them: any two
+// neighbours merge that together spell a piece, best score first.
+func (t *BPE) scoredRules() error {
+	reserved := map[string]int32{} // SentencePiece looks these up before other pieces
+	ids := make(map[string]int32, len(t.pieces))
+	var scores []float32
+	var user, rawUser []trieKey
+	for i, p := range t.pieces {
+		id := int32(i)
+		table := ids
+		switch p.Kind {
+		case KindNormal, KindUnused:
+			scores = append(scores, p.Score)
+			t.unused = t.unused || p.Kind == KindUnused
+		case KindUserDefined:
+			rawUser = append(rawUser, trieKey{p.Text, id})
+			if !t.cfg.EscapeSpaces || !strings.Contains(p.Text, " ") {
+				user = append(user, trieKey{t.internal(p.Text), id})
+			}
+		default:
+			table = reserved
+		}
+		if before, dup := table[p.Text]; dup {
+			return fmt.Errorf("piece %d: %q is piece %d already", i, p.Text, before)
+		}
+		table[p.Text] = id
+	}
+	if len(rawUser) > 0 {
+		t.user, t.rawUser = newTrie(user), newTrie(rawUser)
+	}
+	// Ranks count distinct scores, best first.
+	sort.Slice(scores, func(i, j int) bool { return scores[i] > scores[j] })
+	scores = slices.Compact(scores)
+	rank := func(score float32) int32 {
+		return int32(sort.Search(len(scores), func(i int) bool { return scores[i] <= score }))
+	}
+
+	r := &t.rules
+	r.text = make([]string, len(t.pieces))
+	symbols := make(map[string]int32, len(t.pieces))
+	var keys []trieKey
+	add := func(text string, symbol int32) {
+		symbols[text] = symbol
+		keys = append(keys, trieKey{text, symbol})
+	}
+	for i, p := range t.pieces {
+		if (p.Kind != KindNormal && p.Kind != KindUnused) || !utf8.ValidString(p.Text) {
+			continue
+		}
+		if t.cfg.EscapeSpaces && strings.Contains(p.Text, " ") {
+			continue // normalised text has no plain space: such a piece is never met
+		}
+		r.text[i] = t.internal(p.Text)
+		add(r.text[i], int32(i))
+		t.emitAs(int32(i), p.Text, reserved)
+	}
+	// Characters that are no pieces but parts of some, or spelled like a
+	// reserved piece.
+	addChars := func(s string) {
+		for s != "" {
+			_, n := utf8.DecodeRuneInString(s)
+			if _, ok := symbols[s[:n]]; !ok {
+				c := int32(len(r.text))
+				r.text = append(r.text, s[:n])
+				add(s[:n], c)
+				t.emitAs(c, t.external(s[:n]), reserved)
+			}
+			s = s[n:]
+		}
+	}
+	for i, p := range t.pieces {
+		addChars(r.text[i])
+		if r, n := utf8.DecodeRuneInString(p.Text); reserved[p.Text] == int32(i) && n == len(p.Text) && r != utf8.RuneError {
+			addChars(t.internal(p.Text))
+		}
+	}
+	prefixes := newTrie(keys)
+	r.pairs = newPairTable(2 * len(t.pieces))
+	for i, p := range t.pieces {
+		text := r.text[i]
+		if text == "" {
+			continue
+		}
+		place := rank(p.Score)
+		prefixes.prefixes(text, func(left int32, n int) bool {
+			if n < len(text) {
+				if right, ok := symbols[text[n:]]; ok {
+					r.pairs.set(left, right, place, int32(i))
+				}
+			}
+			return true
+		})
+	}
+	r.build()
+	return nil
+}
+
+// emitAs notes the id that a symbol stands for, if it is not itself one: that
+// of a reserved piece of the same spelling, or the unknown piece.
+func (t *BPE) emitAs(symbol int32, text string, reserved map[string]int32) {
+	id, ok := reserved[text]
+	if !ok {
+		if int(symbol) < len(t.pieces) {
+			return
+		}
+		id = t.unk
+	}
+	if t.emit == nil {
+		t.emit = map[int32]int32{}
+	}
+	t.emit[symbol] = id
+}
+
+// internal is the spelling of a piece that merging works on: a space is one
+// byte there.
+func (t *BPE) internal(piece string) string {
+	if t.cfg.EscapeSpaces {
+		return strings.ReplaceAll(piece, space, " ")
+	}
+	return piece
+}
+
+func (t *BPE) external(text string) string {
+	if t.cfg.EscapeSpaces {
+		return strings.ReplaceAll(text, " ", space)
+	}
+	return text
+}
+
+// finish derives the tables of decoding and the hash.
+func (t *BPE) finish() {
+	t.texts = make([]string, len(t.pieces))
+	t.byteOf = make([]int16, len(t.pieces))
+	t.special = make([]bool, len(t.pieces))
+	for i, p := range t.pieces {
+		t.byteOf[i] = -1
+		switch p.Kind {
+		case KindControl:
+			t.special[i] = true
+		case KindUnknown:
+			t.texts[i] = t.cfg.UnknownSurface
+		case KindByte:
+			b, _ := byteOfPiece(p.Text)
+			t.byteOf[i] = int16(b)
+		default:
+			t.texts[i] = strings.ReplaceAll(p.Text, space, " ")
+			if t.cfg.Family == ByteLevel && p.Kind == KindNormal {
+				t.texts[i] = t.rules.text[i]
+			} else if p.Kind == KindUserDefined && t.hf != nil {
+				t.texts[i] = p.Text
+			}
+		}
+	}
+	t.hash = t.computeHash()
+}
+
+// kindName describes the vocabulary in errors.
+func (t *BPE) kindName() string {
+	if t.hf != nil && t.cfg.Family == SentencePiece {
+		return t.cfg.Family.String() + " with listed merges"
+	}
+	return t.cfg.Family.String()
+}
+
+// Vocab is the number of pieces.
+func (t *BPE) Vocab() int { return len(t.pieces) }
+
+// BOS is the id of <s>, -1 when absent.
+func (t *BPE) BOS() int32 { return t.bos }
+
+// EOS is the id of </s>, -1 when absent.
+func (t *BPE) EOS() int32 { return t.eos }
+
+// Config returns the rules beside the vocabulary.
+func (t *BPE) Config() Config { return t.cfg }
+
+// Entry returns piece id with its score and kind. id must be in range.
+func (t *BPE) Entry(id int32) Piece { return t.pieces[id] }
+
+// Piece is the vocabulary's spelling of an id.
+func (t *BPE) Piece(id int32) string {
+	if id < 0 || int(id) >= len(t.pieces) {
+		return ""
+	}
+	return t.pieces[id].Text
+}
+
+// Hash identifies vocabulary and rules.
+func (t *BPE) Hash() string { return t.hash }
+
+// computeHash hashes a canonical form of all that ids depend on: merges by
+// their order, not by the numbers that a format happens to store for it.
+// Every text is preceded by its length, so that no two vocabularies share it.
+func (t *BPE) computeHash() string {
+	cfg := t.cfg
+	cfg.UnknownSurface = "" // ids do not depend on it
+	b := fmt.Appendf(nil, "llamac bpe 1 %+v bos %d eos %d %s\n", cfg, t.bos, t.eos, t.charsHash)
+	if p := t.hf; p != nil {
+		b = fmt.Appendf(b, "added %+v raw %v norm %v prefix %d split %v steps %+v whole %d fuse %v\n",
+			p.added, p.raw.token, p.norm.token, p.prefix, p.splitSpaces, p.steps, len(p.whole), !t.keepUnknowns)
+	}
+	for _, p := range t.pieces {
+		b = append(b, byte(p.Kind))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Text)))
+		b = append(b, p.Text...)
+	}
+	for _, s := range t.rules.pairs.sorted() {
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.left))
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.right))
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.rank))
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func hashStrings(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// byteOfPiece reads "<0x0A>".
+func byteOfPiece(s string) (byte, bool) {
+	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[3:5], 16, 8)
+	return byte(n), err == nil && bytePiece(byte(n)) == s
+}
+
+// bytePiece spells a byte as SentencePiece does.
+func bytePiece(b byte) string { return fmt.Sprintf("<0x%02X>", b) }
+
+// allBytes says whether each of the 256 bytes has its piece.
+func allBytes(pieces []Piece) bool {
+	var seen [256]bool
+	n := 0
+	for _, p := range pieces {
+		if b, ok := byteOfPiece(p.Text); ok && p.Kind == KindByte && !seen[b] {
+			seen[b] = true
+			n++
+		}
+	}
+	return n == 256
+}

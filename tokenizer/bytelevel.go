@@ -1,0 +1,47 @@
+package tokenizer
+
+import "strings"
+
+// Byte-level vocabularies spell bytes as printable characters: those that are
+// printable in Latin-1 as themselves, the others as U+0100 and on in order.
+
+var (
+	byteRune [256]rune
+	runeByte = map[rune]byte{}
+)
+
+func init() {
+	next := rune(0x100)
+	for b := range byteRune {
+		r := rune(b)
+		if !('!' <= r && r <= '~' || 0xA1 <= r && r <= 0xAC || 0xAE <= r && r <= 0xFF) {
+			r = next
+			next++
+		}
+		byteRune[b] = r
+		runeByte[r] = byte(b)
+	}
+}
+
+// spellBytes is the vocabulary's spelling of raw bytes.
+func spellBytes(raw string) string {
+	var s strings.Builder
+	for i := 0; i < len(raw); i++ {
+		s.WriteRune(byteRune[raw[i]])
+	}
+	return s.String()
+}
+
+// rawBytes is the opposite of spellBytes; ok is false if s holds a character
+// that spells no byte.
+func rawBytes(s string) (raw string, ok bool) {
+	b := make([]byte, 0, len(s))
+	for _, r := range s {
+		c, ok := runeByte[r]
+		if !ok {
+			return "", false
+		}
+		b = append(b, c)
+	}
+	return string(b), true
+}

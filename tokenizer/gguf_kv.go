@@ -1,0 +1,264 @@
+package tokenizer
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+)
+
+// ggufCuts are the names that llama.cpp gives to ways of cutting text into
+// words (tokenizer.ggml.pre).
+var ggufCuts = map[string][]step{
+	"gpt-2":            {{cut: cutGPT2}},
+	"smollm":           {{cut: cutDigits}, {cut: cutGPT2}},
+	"starcoder":        {{cut: cutDigits}, {cut: cutGPT2}},
+	"llama-bpe":        {{cut: cutLlama3}},
+	"llama3":           {{cut: cutLlama3}},
+	"llama-v3":         {{cut: cutLlama3}},
+	"smaug-bpe":        {{cut: cutLlama3}},
+	"qwen2":            {{cut: cutQwen2}},
+	"stablelm2":        {{cut: cutQwen2}},
+	"deepseek-r1-qwen": {{cut: cutQwen2}},
+}
+
+// FromGGUF makes a tokenizer of GGUF's key/value pairs; keys other than
+// tokenizer.ggml.* are ignored. Types are those of KeyValue.
+func FromGGUF(kv map[string]any) (*BPE, error) {
+	g := ggufKeys(kv)
+	model := g.str("model")
+	if model != "llama" && model != "gpt2" {
+		return nil, fmt.Errorf("tokenizer.ggml.model %q is not supported: llama and gpt2 are", model)
+	}
+	tokens, _ := kv[ggufPrefix+"tokens"].([]string)
+	if len(tokens) == 0 {
+		return nil, fmt.Errorf("no %stokens", ggufPrefix)
+	}
+	kinds, _ := kv[ggufPrefix+"token_type"].([]int32)
+	scores, _ := kv[ggufPrefix+"scores"].([]float32)
+	if kinds != nil && len(kinds) != len(tokens) || scores != nil && len(scores) != len(tokens) {
+		return nil, fmt.Errorf("%d tokens, but %d kinds and %d scores", len(tokens), len(kinds), len(scores))
+	}
+	pieces := make([]Piece, len(tokens))
+	for i, text := range tokens {
+		pieces[i] = Piece{Text: text, Kind: KindNormal}
+		if scores != nil {
+			pieces[i].Score = scores[i]
+		}
+		if kinds != nil && kinds[i] != 0 {
+			if kinds[i] < 0 || kinds[i] > 6 {
+				return nil, fmt.Errorf("token %d has unknown type %d", i, kinds[i])
+			}
+			pieces[i].Kind = Kind(kinds[i])
+		} else if _, ok := byteOfPiece(text); ok && model == "llama" {
+			pieces[i].Kind = KindByte
+		}
+	}
+	bos, eos, unk := g.id("bos_token_id", len(tokens)), g.id("eos_token_id", len(tokens)), g.id("unknown_token_id", len(tokens))
+	if model == "gpt2" {
+		return g.byteLevel(pieces, bos, eos)
+	}
+	if scores == nil {
+		return nil, fmt.Errorf("no %sscores", ggufPrefix)
+	}
+	ggufSpecials(pieces, bos, eos, unk)
+	cfg := llamaConfig()
+	cfg.ByteFallback = allBytes(pieces)
+	cfg.DummyPrefix = g.flag("add_space_prefix", true)
+	cfg.RemoveExtraSpaces = g.flag("remove_extra_whitespaces", false)
+	t, err := newBPE(pieces, cfg, fixedSpecials(bos, eos))
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// ggufSpecials marks pieces that writers leave marked as normal ones.
+func ggufSpecials(pieces []Piece, bos, eos, unk int32) {
+	have := false
+	for _, p := range pieces {
+		have = have || p.Kind == KindUnknown
+	}
+	if unk >= 0 && !have {
+		pieces[unk].Kind = KindUnknown
+	}
+	for _, id := range []int32{bos, eos} {
+		if id >= 0 && pieces[id].Kind == KindNormal {
+			pieces[id].Kind = KindControl
+		}
+	}
+}
+
+// fixedSpecials gives BOS and EOS by number.
+func fixedSpecials(bos, eos int32) option {
+	return func(t *BPE) error {
+		t.bosName, t.eosName = "", ""
+		if bos >= 0 {
+			t.bos, t.bosName = bos, t.pieces[bos].Text
+		}
+		if eos >= 0 {
+			t.eos, t.eosName = eos, t.pieces[eos].Text
+		}
+		return nil
+	}
+}
+
+// byteLevel makes a byte-level tokenizer: tokens as tokenizer.json spells them
+// and merges as "left right".
+func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
+	pre := g.str("pre")
+	steps, ok := ggufCuts[pre]
+	if !ok {
+		return nil, fmt.Errorf("%spre %q is not supported", ggufPrefix, pre)
+	}
+	merges, _ := g[ggufPrefix+"merges"].([]string)
+	f := &jsonFile{Model: &jsonModel{Type: "BPE", Vocab: make(map[string]int32, len(pieces)), IgnoreMerges: strings.HasPrefix(pre, "llama")}}
+	for i, p := range pieces {
+		switch p.Kind {
+		case KindNormal, KindUnused:
+			f.Model.Vocab[p.Text] = int32(i)
+		default:
+			f.AddedTokens = append(f.AddedTokens, addedToken{ID: int32(i), Content: p.Text, Special: p.Kind != KindUserDefined})
+		}
+	}
+	for i, m := range merges {
+		left, right, ok := strings.Cut(m, " ")
+		if !ok {
+			return nil, fmt.Errorf("%smerges[%d]: %q is not two pieces", ggufPrefix, i, m)
+		}
+		f.Model.Merges = append(f.Model.Merges, jsonMerge{left, right})
+	}
+	prefix := g.flag("add_space_prefix", false)
+	parts := &jsonPart{Type: "Sequence"}
+	for i, s := range steps {
+		last := i == len(steps)-1
+		parts.Pretokenizers = append(parts.Pretokenizers, s.part(prefix && last))
+	}
+	no := false
+	parts.Pretokenizers = append(parts.Pretokenizers, &jsonPart{Type: "ByteLevel", AddPrefixSpace: &no, UseRegex: &no})
+	f.PreTokenizer = parts
+	t, err := f.build()
+	if err != nil {
+		return nil, err
+	}
+	t.bos, t.eos = bos, eos
+	t.finish()
+	return t, nil
+}
+
+// part is the pre-tokenizer of tokenizer.json that a step stands for.
+func (s step) part(prefix bool) *jsonPart {
+	switch s.cut {
+	case cutDigits:
+		return &jsonPart{Type: "Digits", IndividualDigits: true}
+	case cutGPT2:
+		yes := true
+		return &jsonPart{Type: "ByteLevel", AddPrefixSpace: &prefix, UseRegex: &yes}
+	}
+	p := patternOf(s.cut)
+	return &jsonPart{Type: "Split", Pattern: &jsonPattern{Regex: &p}, Behavior: "Isolated"}
+}
+
+// GGUF returns t as GGUF's key/value pairs, in the order in which llama.cpp's
+// converter writes them.
+func GGUF(t *BPE) ([]KeyValue, error) {
+	kv := []KeyValue{{ggufPrefix + "model", "llama"}}
+	tokens, kinds, scores := make([]string, len(t.pieces)), make([]int32, len(t.pieces)), make([]float32, len(t.pieces))
+	for i, p := range t.pieces {
+		tokens[i], kinds[i], scores[i] = p.Text, int32(p.Kind), p.Score
+	}
+	if t.cfg.Family == ByteLevel {
+		pre := t.ggufPre()
+		if pre == "" {
+			return nil, fmt.Errorf("GGUF has no name for the way in which this tokenizer cuts text into words")
+		}
+		kv[0].Value = "gpt2"
+		kv = append(kv, KeyValue{ggufPrefix + "pre", pre}, KeyValue{ggufPrefix + "tokens", tokens},
+			KeyValue{ggufPrefix + "token_type", kinds}, KeyValue{ggufPrefix + "merges", t.mergeList()})
+	} else {
+		if t.hf != nil || t.chars != nil {
+			return nil, fmt.Errorf("GGUF holds scored SentencePiece vocabularies without a normaliser only, not %s", t.kindName())
+		}
+		kv = append(kv, KeyValue{ggufPrefix + "pre", "default"}, KeyValue{ggufPrefix + "tokens", tokens},
+			KeyValue{ggufPrefix + "scores", scores}, KeyValue{ggufPrefix + "token_type", kinds})
+	}
+	for _, s := range []struct {
+		key string
+		id  int32
+	}{{"bos_token_id", t.bos}, {"eos_token_id", t.eos}, {"unknown_token_id", t.unk}} {
+		if s.id >= 0 {
+			kv = append(kv, KeyValue{ggufPrefix + s.key, uint32(s.id)})
+		}
+	}
+	kv = append(kv, KeyValue{ggufPrefix + "add_bos_token", t.bos >= 0 && t.cfg.Family == SentencePiece}, KeyValue{ggufPrefix + "add_eos_token", false})
+	if t.cfg.Family == SentencePiece {
+		kv = append(kv, KeyValue{ggufPrefix + "add_space_prefix", t.cfg.DummyPrefix})
+		if t.cfg.RemoveExtraSpaces {
+			kv = append(kv, KeyValue{ggufPrefix + "remove_extra_whitespaces", true})
+		}
+	}
+	return kv, nil
+}
+
+// ggufPre finds llama.cpp's name for the steps of t, "" if there is none.
+func (t *BPE) ggufPre() string {
+	names := make([]string, 0, len(ggufCuts))
+	for name := range ggufCuts {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		steps := ggufCuts[name]
+		same := len(steps) == len(t.hf.steps) && t.hf.ignoreMerges == strings.HasPrefix(name, "llama")
+		for i := range steps {
+			same = same && steps[i].cut == t.hf.steps[i].cut
+		}
+		if same {
+			return name
+		}
+	}
+	return ""
+}
+
+// mergeList lists the merges in order, each as "left right".
+func (t *BPE) mergeList() []string {
+	slots := t.rules.pairs.sorted()
+	out := make([]string, len(slots))
+	for i, s := range slots {
+		out[i] = t.pieces[s.left].Text + " " + t.pieces[s.right].Text
+	}
+	return out
+}
+
+// ggufKeys reads single keys.
+type ggufKeys map[string]any
+
+func (g ggufKeys) str(key string) string {
+	s, _ := g[ggufPrefix+key].(string)
+	return s
+}
+
+func (g ggufKeys) flag(key string, otherwise bool) bool {
+	if v, ok := g[ggufPrefix+key].(bool); ok {
+		return v
+	}
+	return otherwise
+}
+
+// id reads the id of a special token; -1 if it is absent or, as some writers
+// put it, out of range.
+func (g ggufKeys) id(key string, vocab int) int32 {
+	var n int64 = -1
+	switch v := g[ggufPrefix+key].(type) {
+	case uint32:
+		n = int64(v)
+	case int32:
+		n = int64(v)
+	case uint64:
+		n = int64(min(v, math.MaxInt64))
+	}
+	if n < 0 || n >= int64(vocab) {
+		return -1
+	}
+	return int32(n)
+}

@@ -1,0 +1,318 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// tokenizer.json is Hugging Face's form of a tokenizer (tokenizers 0.13 and
+// later). jsonFile holds the parts of it that matter here.
+type jsonFile struct {
+	AddedTokens   []addedToken `json:"added_tokens"`
+	Normalizer    *jsonPart    `json:"normalizer"`
+	PreTokenizer  *jsonPart    `json:"pre_tokenizer"`
+	PostProcessor *jsonPart    `json:"post_processor"`
+	Model         *jsonModel   `json:"model"`
+}
+
+// jsonPart is a normalizer, pre-tokenizer or post-processor of any type.
+type jsonPart struct {
+	Type             string       `json:"type"`
+	Normalizers      []*jsonPart  `json:"normalizers"`
+	Pretokenizers    []*jsonPart  `json:"pretokenizers"`
+	Processors       []*jsonPart  `json:"processors"`
+	Prepend          string       `json:"prepend"`
+	Pattern          *jsonPattern `json:"pattern"`
+	Content          string       `json:"content"`
+	Behavior         string       `json:"behavior"`
+	Invert           bool         `json:"invert"`
+	IndividualDigits bool         `json:"individual_digits"`
+	AddPrefixSpace   *bool        `json:"add_prefix_space"`
+	UseRegex         *bool        `json:"use_regex"`
+	Replacement      string       `json:"replacement"`
+	PrependScheme    string       `json:"prepend_scheme"`
+	Split            *bool        `json:"split"`
+	Single           []struct {
+		SpecialToken *struct {
+			ID string `json:"id"`
+		}
+		Sequence *struct{}
+	} `json:"single"`
+}
+
+type jsonPattern struct {
+	String *string
+	Regex  *string
+}
+
+type jsonModel struct {
+	Type         string           `json:"type"`
+	Dropout      *float64         `json:"dropout"`
+	UnkToken     *string          `json:"unk_token"`
+	Prefix       *string          `json:"continuing_subword_prefix"`
+	Suffix       *string          `json:"end_of_word_suffix"`
+	FuseUnk      bool             `json:"fuse_unk"`
+	ByteFallback bool             `json:"byte_fallback"`
+	IgnoreMerges bool             `json:"ignore_merges"`
+	Vocab        map[string]int32 `json:"vocab"`
+	Merges       []jsonMerge      `json:"merges"`
+}
+
+// jsonMerge is written "a b" by older versions and ["a", "b"] by newer ones.
+type jsonMerge [2]string
+
+func (m *jsonMerge) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		var s string
+		if err := json.Unmarshal(data, &s); err != nil {
+			return err
+		}
+		left, right, ok := strings.Cut(s, " ")
+		if !ok || strings.Contains(right, " ") {
+			return fmt.Errorf("merge %q is not two pieces", s)
+		}
+		*m = jsonMerge{left, right}
+		return nil
+	}
+	var s []string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	if len(s) != 2 {
+		return fmt.Errorf("merge of %d pieces", len(s))
+	}
+	*m = jsonMerge(s)
+	return nil
+}
+
+// ParseJSON reads Hugging Face's tokenizer.json: byte-pair encodings of the
+// SentencePiece and of the byte-level kind. A part that would change ids and is
+// not supported is an error that names it.
+//
+// As with Hugging Face's own encoders, added tokens that occur in text become
+// their ids; WithoutSpecials gives a tokenizer that treats special ones as text.
+func ParseJSON(name string, data []byte) (*BPE, error) {
+	f := new(jsonFile)
+	if err := json.Unmarshal(data, f); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			line := 1 + bytes.Count(data[:min(syntax.Offset, int64(len(data)))], []byte("\n"))
+			return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	t, err := f.build()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+func (f *jsonFile) build() (*BPE, error) {
+	m := f.Model
+	switch {
+	case m == nil:
+		return nil, errors.New("no model")
+	case m.Type != "BPE" && m.Type != "":
+		return nil, fmt.Errorf("model.type %q is not BPE", m.Type)
+	case m.Dropout != nil && *m.Dropout != 0:
+		return nil, errors.New("model.dropout is not supported: ids would be random")
+	case m.Prefix != nil && *m.Prefix != "" || m.Suffix != nil && *m.Suffix != "":
+		return nil, errors.New("model.continuing_subword_prefix and end_of_word_suffix are not supported")
+	}
+	p := &pipeline{added: f.AddedTokens, ignoreMerges: m.IgnoreMerges, json: f}
+	t := &BPE{hf: p, unk: -1, bos: -1, eos: -1}
+	t.cfg.ByteFallback = m.ByteFallback
+	if err := p.readNormalizer(t, f.Normalizer); err != nil {
+		return nil, err
+	}
+	if err := p.readPreTokenizer(t, f.PreTokenizer); err != nil {
+		return nil, err
+	}
+	if err := f.pieces(t); err != nil {
+		return nil, err
+	}
+	if err := f.listedRules(t); err != nil {
+		return nil, err
+	}
+	t.keepUnknowns = !m.FuseUnk
+	p.readAdded(t, false)
+	f.findEnds(t)
+	t.finish()
+	return t, nil
+}
+
+// pieces fills t.pieces from the model's vocabulary and the added tokens.
+func (f *jsonFile) pieces(t *BPE) error {
+	m := f.Model
+	n := len(m.Vocab)
+	for text, id := range m.Vocab {
+		if id < 0 {
+			return fmt.Errorf("piece %q has id %d", text, id)
+		}
+		n = max(n, int(id)+1)
+	}
+	for _, a := range f.AddedTokens {
+		if a.ID < 0 {
+			return fmt.Errorf("added token %q has id %d", a.Content, a.ID)
+		}
+		n = max(n, int(a.ID)+1)
+	}
+	// Ids without a piece occur, in small numbers: a bound on them keeps a
+	// small file from asking for much memory.
+	if limit := 2*(len(m.Vocab)+len(f.AddedTokens)) + 1<<16; n > limit || n > maxPieces {
+		return fmt.Errorf("ids go up to %d with only %d pieces", n-1, len(m.Vocab)+len(f.AddedTokens))
+	}
+	t.pieces = make([]Piece, n)
+	for i := range t.pieces {
+		t.pieces[i].Kind = KindControl // for ids without a piece
+	}
+	for text, id := range m.Vocab {
+		if t.pieces[id].Kind == KindNormal {
+			return fmt.Errorf("pieces %q and %q have the same id %d", text, t.pieces[id].Text, id)
+		}
+		kind := KindNormal
+		if _, ok := byteOfPiece(text); ok && m.ByteFallback {
+			kind = KindByte
+		}
+		if m.UnkToken != nil && text == *m.UnkToken {
+			kind = KindUnknown
+		}
+		t.pieces[id] = Piece{Text: text, Kind: kind}
+	}
+	for _, a := range f.AddedTokens {
+		kind := KindUserDefined
+		switch {
+		case m.UnkToken != nil && a.Content == *m.UnkToken:
+			kind = KindUnknown
+		case t.pieces[a.ID].Kind == KindByte && t.pieces[a.ID].Text == a.Content:
+			kind = KindByte
+		case a.Special:
+			kind = KindControl
+		}
+		t.pieces[a.ID] = Piece{Text: a.Content, Kind: kind}
+	}
+	if err := t.checkPieces(); err != nil {
+		return err
+	}
+	t.cfg.ByteFallback = m.ByteFallback && allBytes(t.pieces)
+	return nil
+}
+
+// listedRules builds the rules from a list of merges, in which an earlier one
+// merges first.
+func (f *jsonFile) listedRules(t *BPE) error {
+	m, r := f.Model, &t.rules
+	r.bytewise = t.cfg.Family == ByteLevel
+	r.text = make([]string, len(t.pieces))
+	for text, id := range m.Vocab {
+		if r.bytewise {
+			r.text[id], _ = rawBytes(text) // one that spells no bytes is never met
+			continue
+		}
+		if !t.cfg.EscapeSpaces || !strings.Contains(text, " ") {
+			r.text[id] = t.internal(text)
+		}
+	}
+	r.pairs = newPairTable(len(m.Merges))
+	for i, merge := range m.Merges {
+		left, ok1 := m.Vocab[merge[0]]
+		right, ok2 := m.Vocab[merge[1]]
+		whole, ok3 := m.Vocab[merge[0]+merge[1]]
+		if !ok1 || !ok2 || !ok3 {
+			return fmt.Errorf("model.merges[%d]: %q and %q, or both together, are no pieces", i, merge[0], merge[1])
+		}
+		if len(r.text[whole]) != len(r.text[left])+len(r.text[right]) || r.text[whole] == "" {
+			continue // holds a character that no text becomes
+		}
+		r.pairs.set(left, right, int32(i), whole)
+	}
+	r.build()
+	if f.Model.IgnoreMerges {
+		t.hf.whole = map[string]int32{}
+		for id, text := range r.text {
+			if text != "" && r.trie.find(text) != int32(id) {
+				t.hf.whole[text] = int32(id)
+			}
+		}
+	}
+	return nil
+}
+
+// readAdded builds the matchers. plain leaves special tokens out.
+func (p *pipeline) readAdded(t *BPE, plain bool) {
+	raw, norm := make([]string, len(p.added)), make([]string, len(p.added))
+	for i, a := range p.added {
+		switch {
+		case plain && a.Special || a.Content == "":
+		case a.Normalized && t.cfg.Family == SentencePiece:
+			norm[i] = string(p.normalize(t, nil, []byte(a.Content), true))
+		case a.Normalized:
+			norm[i] = a.Content
+		default:
+			raw[i] = a.Content
+		}
+	}
+	p.raw, p.norm = newMatcher(raw), newMatcher(norm)
+}
+
+// WithoutSpecials returns a tokenizer like t whose Encode treats special tokens
+// that are spelled out in text as the text that they are. It returns t itself
+// if t never does otherwise.
+func (t *BPE) WithoutSpecials() *BPE {
+	if t.hf == nil {
+		return t
+	}
+	p := *t.hf
+	u := &BPE{
+		cfg: t.cfg, pieces: t.pieces, bytes: t.bytes, unk: t.unk, bos: t.bos, eos: t.eos,
+		rules: t.rules, emit: t.emit, keepUnknowns: t.keepUnknowns, hf: &p,
+		texts: t.texts, byteOf: t.byteOf, special: t.special,
+	}
+	p.readAdded(u, true)
+	u.hash = u.computeHash()
+	return u
+}
+
+// findEnds finds BOS and EOS: the tokens that the post-processor puts around a
+// text, or else by their usual spellings.
+func (f *jsonFile) findEnds(t *BPE) {
+	ids := map[string]int32{}
+	for id, p := range t.pieces {
+		if p.Kind == KindControl && p.Text != "" {
+			ids[p.Text] = int32(id)
+		}
+	}
+	find := func(names ...string) int32 {
+		for _, n := range names {
+			if id, ok := ids[n]; ok {
+				return id
+			}
+		}
+		return -1
+	}
+	t.bos = find("<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "<|endoftext|>")
+	t.eos = find("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>")
+	parts := []*jsonPart{f.PostProcessor}
+	if f.PostProcessor != nil {
+		parts = append(parts, f.PostProcessor.Processors...)
+	}
+	for _, part := range parts {
+		if part == nil || part.Type != "TemplateProcessing" {
+			continue
+		}
+		after := false
+		for _, item := range part.Single {
+			if item.SpecialToken == nil {
+				after = true
+			} else if id := find(item.SpecialToken.ID); id >= 0 && after {
+				t.eos = id
+			} else if id >= 0 {
+				t.bos = id
+			}
+		}
+	}
+}

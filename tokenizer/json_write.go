@@ -1,0 +1,183 @@
+package tokenizer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+)
+
+// WriteJSON writes t as Hugging Face's tokenizer.json. Encoders there add BOS
+// themselves, so the file tells them to, if t has one.
+//
+// A scored SentencePiece vocabulary becomes a list of merges: all pairs of
+// pieces that make a piece, best score first. Where two ways to make the same
+// piece compete for the same text, SentencePiece takes the leftmost and a list
+// takes the earlier listed, so that in rare cases ids differ; that is a limit
+// of the format.
+func WriteJSON(w io.Writer, t *BPE) error {
+	if t.chars != nil || t.cfg.RemoveExtraSpaces || t.cfg.SpaceAsSuffix || t.unused {
+		return fmt.Errorf("tokenizer.json cannot say what this vocabulary's normaliser does")
+	}
+	b := bufio.NewWriter(w)
+	added, err := t.jsonAdded()
+	if err != nil {
+		return err
+	}
+	parts, err := t.jsonParts()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": %s,\n", added)
+	fmt.Fprintf(b, "  \"normalizer\": %s,\n  \"pre_tokenizer\": %s,\n  \"post_processor\": %s,\n  \"decoder\": %s,\n",
+		parts[0], parts[1], parts[2], parts[3])
+	unk := "null"
+	if t.unk >= 0 {
+		unk = quoteJSON(t.pieces[t.unk].Text)
+	}
+	ignore := t.hf != nil && t.hf.ignoreMerges
+	fmt.Fprintf(b, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": %s,\n"+
+		"    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": %v,\n"+
+		"    \"byte_fallback\": %v,\n    \"ignore_merges\": %v,\n    \"vocab\": {",
+		unk, !t.keepUnknowns && t.cfg.Family == SentencePiece, t.cfg.ByteFallback, ignore)
+	sep := "\n"
+	for id, p := range t.pieces {
+		if !t.inModel(int32(id)) {
+			continue
+		}
+		fmt.Fprintf(b, "%s      %s: %d", sep, quoteJSON(p.Text), id)
+		sep = ",\n"
+	}
+	fmt.Fprintf(b, "\n    },\n    \"merges\": [")
+	sep = "\n"
+	for _, m := range t.jsonMerges() {
+		fmt.Fprintf(b, "%s      [%s, %s]", sep, quoteJSON(t.pieces[m.left].Text), quoteJSON(t.pieces[m.right].Text))
+		sep = ",\n"
+	}
+	fmt.Fprintf(b, "\n    ]\n  }\n}\n")
+	return b.Flush()
+}
+
+// inModel says whether a piece belongs into the model's vocabulary, as opposed
+// to added tokens and holes.
+func (t *BPE) inModel(id int32) bool {
+	if t.hf == nil {
+		return true
+	}
+	have, ok := t.hf.json.Model.Vocab[t.pieces[id].Text]
+	return ok && have == id
+}
+
+// jsonMerges lists the merges in order. Of the ways to make the same piece,
+// which SentencePiece ranks the same, that of smaller ids comes first.
+func (t *BPE) jsonMerges() []pairSlot {
+	merges := t.rules.pairs.sorted()
+	// A pair with a character that is no piece cannot be listed.
+	return slices.DeleteFunc(merges, func(m pairSlot) bool {
+		return int(m.left) >= len(t.pieces) || int(m.right) >= len(t.pieces)
+	})
+}
+
+func (t *BPE) jsonAdded() ([]byte, error) {
+	if t.hf != nil {
+		if t.hf.added == nil {
+			return []byte("[]"), nil
+		}
+		return marshalJSON(t.hf.added)
+	}
+	added := []addedToken{}
+	for id, p := range t.pieces {
+		switch p.Kind {
+		case KindUnknown, KindControl:
+			added = append(added, addedToken{ID: int32(id), Content: p.Text, Special: true})
+		case KindUserDefined:
+			added = append(added, addedToken{ID: int32(id), Content: p.Text})
+		}
+	}
+	return marshalJSON(added)
+}
+
+// jsonParts returns normalizer, pre_tokenizer, post_processor and decoder.
+func (t *BPE) jsonParts() (parts [4][]byte, err error) {
+	type dict = map[string]any
+	var all [4]any
+	if t.cfg.Family == SentencePiece {
+		var steps []dict
+		var pre any
+		switch {
+		case t.hf == nil && t.cfg.DummyPrefix, t.hf != nil && t.hf.prefix == prefixAlways:
+			steps = append(steps, dict{"type": "Prepend", "prepend": space})
+		case t.hf != nil && t.hf.prefix != prefixNone, t.hf != nil && t.hf.splitSpaces:
+			scheme := map[prefixRule]string{prefixNone: "never", prefixUnless: "always", prefixFirst: "first"}[t.hf.prefix]
+			pre = dict{"type": "Metaspace", "replacement": space, "prepend_scheme": scheme, "split": t.hf.splitSpaces}
+		}
+		if t.cfg.EscapeSpaces && pre == nil {
+			steps = append(steps, dict{"type": "Replace", "pattern": dict{"String": " "}, "content": space})
+		}
+		if len(steps) > 0 {
+			all[0] = dict{"type": "Sequence", "normalizers": steps}
+		}
+		all[1] = pre
+		decoders := []dict{{"type": "Replace", "pattern": dict{"String": space}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
+		if t.cfg.DummyPrefix {
+			decoders = append(decoders, dict{"type": "Strip", "content": " ", "start": 1, "stop": 0})
+		}
+		all[3] = dict{"type": "Sequence", "decoders": decoders}
+	} else {
+		var steps []dict
+		whole := false
+		for _, s := range t.hf.steps {
+			switch s.cut {
+			case cutDigits:
+				steps = append(steps, dict{"type": "Digits", "individual_digits": true})
+			case cutGPT2:
+				steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": s.prefixSpace, "trim_offsets": true, "use_regex": true})
+				whole = true
+			case cutNone:
+				steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": s.prefixSpace, "trim_offsets": true, "use_regex": false})
+				whole = true
+			default:
+				steps = append(steps, dict{"type": "Split", "pattern": dict{"Regex": patternOf(s.cut)}, "behavior": "Isolated", "invert": false})
+			}
+		}
+		if !whole {
+			steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})
+		}
+		all[1] = dict{"type": "Sequence", "pretokenizers": steps}
+		all[3] = dict{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
+	}
+	if t.bos >= 0 && t.bos != t.eos {
+		bos := t.pieces[t.bos].Text
+		special := dict{"SpecialToken": dict{"id": bos, "type_id": 0}}
+		text := func(id string, n int) dict { return dict{"Sequence": dict{"id": id, "type_id": n}} }
+		all[2] = dict{"type": "TemplateProcessing", "single": []dict{special, text("A", 0)},
+			"pair":           []dict{special, text("A", 0), text("B", 1)},
+			"special_tokens": dict{bos: dict{"id": bos, "ids": []int32{t.bos}, "tokens": []string{bos}}}}
+	}
+	for i := range all {
+		if parts[i], err = marshalJSON(all[i]); err != nil {
+			return parts, err
+		}
+	}
+	return parts, nil
+}
+
+// marshalJSON marshals without escaping <, > and &.
+func marshalJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+func quoteJSON(s string) string {
+	b, err := marshalJSON(s)
+	if err != nil {
+		return strconv.Quote(s) // strings always marshal
+	}
+	return string(b)
+}

@@ -1,0 +1,192 @@
+package tokenizer
+
+import "sort"
+
+// A trie maps byte strings to symbols and finds the longest one that begins a
+// text. It is a double array (Aoe 1989): the child of cell s under byte c is
+// cell base[s]+c, and is real only if its parent says s. One step is one load.
+type trie struct {
+	cells []trieCell
+}
+
+type trieCell struct {
+	base   int32
+	parent int32 // -1: free
+	symbol int32 // -1: no string ends here
+}
+
+// longest returns the symbol of the longest string that begins s, -1 if none
+// does.
+func (t *trie) longest(s []byte) int32 {
+	cells := t.cells
+	at, best := int32(0), int32(-1)
+	for _, c := range s {
+		next := cells[at].base + int32(c)
+		if uint32(next) >= uint32(len(cells)) {
+			break
+		}
+		cell := &cells[next]
+		if cell.parent != at {
+			break
+		}
+		if cell.symbol >= 0 {
+			best = cell.symbol
+		}
+		at = next
+	}
+	return best
+}
+
+// prefixes calls f with the symbol and length of each string that begins s,
+// short ones first, until f returns false.
+func (t *trie) prefixes(s string, f func(symbol int32, n int) bool) {
+	at := int32(0)
+	for i := 0; i < len(s); i++ {
+		next := t.cells[at].base + int32(s[i])
+		if uint32(next) >= uint32(len(t.cells)) || t.cells[next].parent != at {
+			return
+		}
+		at = next
+		if sym := t.cells[at].symbol; sym >= 0 && !f(sym, i+1) {
+			return
+		}
+	}
+}
+
+// find returns the symbol of s, -1 if it is not there.
+func (t *trie) find(s string) int32 {
+	sym := int32(-1)
+	t.prefixes(s, func(symbol int32, n int) bool {
+		if n == len(s) {
+			sym = symbol
+		}
+		return true
+	})
+	return sym
+}
+
+// trieKey is one string of a trie. Strings are not empty.
+type trieKey struct {
+	text   string
+	symbol int32
+}
+
+// newTrie builds a trie; it sorts keys. Equal strings keep the last symbol.
+func newTrie(keys []trieKey) trie {
+	sort.SliceStable(keys, func(i, j int) bool { return keys[i].text < keys[j].text })
+	b := trieBuilder{keys: keys}
+	b.grow(512)
+	b.take(0, 0) // the root
+	b.place(0, 0, len(keys), 0)
+	return trie{b.cells}
+}
+
+// trieBuilder fills a double array. Free cells form a ring through base
+// (next) and symbol (previous), so that searching visits free cells only.
+type trieBuilder struct {
+	keys  []trieKey
+	cells []trieCell
+	free  int32 // where searching the ring starts, -1 if none is free
+	end   int32 // from here on all cells are free
+}
+
+// grow appends n free cells.
+func (b *trieBuilder) grow(n int) {
+	start := int32(len(b.cells))
+	if start == 0 {
+		b.free = -1
+	}
+	for i := start; i < start+int32(n); i++ {
+		b.cells = append(b.cells, trieCell{parent: -1})
+		if b.free < 0 {
+			b.free = i
+			b.cells[i].base, b.cells[i].symbol = i, i
+			continue
+		}
+		last := b.cells[b.free].symbol
+		b.cells[i].base, b.cells[i].symbol = b.free, last
+		b.cells[last].base, b.cells[b.free].symbol = i, i
+	}
+}
+
+// take removes cell i from the ring and gives it a parent.
+func (b *trieBuilder) take(i, parent int32) {
+	next, prev := b.cells[i].base, b.cells[i].symbol
+	b.cells[prev].base, b.cells[next].symbol = next, prev
+	if b.free == i {
+		b.free = next
+		if next == i {
+			b.free = -1
+		}
+	}
+	b.cells[i] = trieCell{base: 0, parent: parent, symbol: -1}
+	b.end = max(b.end, i+1)
+}
+
+// place builds the subtree under cell at for keys[lo:hi], which agree in their
+// first depth bytes.
+func (b *trieBuilder) place(at int32, lo, hi, depth int) {
+	for lo < hi && len(b.keys[lo].text) == depth {
+		b.cells[at].symbol = b.keys[lo].symbol
+		lo++
+	}
+	if lo == hi {
+		return
+	}
+	type child struct {
+		c      byte
+		lo, hi int
+	}
+	var children []child
+	for i := lo; i < hi; {
+		c, j := b.keys[i].text[depth], i+1
+		for j < hi && b.keys[j].text[depth] == c {
+			j++
+		}
+		children = append(children, child{c, i, j})
+		i = j
+	}
+	labels := make([]byte, len(children))
+	for i, ch := range children {
+		labels[i] = ch.c
+	}
+	base := b.findBase(labels)
+	b.cells[at].base = base
+	for _, ch := range children {
+		b.take(base+int32(ch.c), at)
+	}
+	for _, ch := range children {
+		b.place(base+int32(ch.c), ch.lo, ch.hi, depth+1)
+	}
+}
+
+// findBase returns a base under which the cells of all labels are free. It
+// gives up searching early and takes cells behind all others, so that building
+// stays linear.
+func (b *trieBuilder) findBase(labels []byte) int32 {
+	const tries = 32
+	first := int32(labels[0])
+	for n := 0; n < tries && b.free >= 0; n++ {
+		if base := b.free - first; base > 0 && b.fits(base, labels) {
+			return base
+		}
+		if n > 0 || len(labels) > 1 {
+			b.free = b.cells[b.free].base // crowded here: let the next search start further on
+		}
+	}
+	base := max(b.end-first, 1)
+	if need := int(base) + 256 - len(b.cells); need > 0 {
+		b.grow(need + len(b.cells)/4)
+	}
+	return base
+}
+
+func (b *trieBuilder) fits(base int32, labels []byte) bool {
+	for _, c := range labels {
+		i := base + int32(c)
+		if int(i) >= len(b.cells) || b.cells[i].parent >= 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,289 @@
+package weights
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// Checkpoint is what a training run needs besides its arenas to go on as if
+// it had never stopped. Random numbers and data are functions of the seed and
+// of a position, so a number stands for the state of either.
+type Checkpoint struct {
+	Name      string // of the model
+	SpecHash  string
+	Version   string // of the llamac that wrote it
+	Step      int    // optimiser steps done
+	Steps     int    // steps that the run is to take
+	Sequences int64  // training sequences read: the number of the next one
+	Seed      uint64
+	Data      string // identity of the data set
+	Tokenizer string // hash of the tokenizer
+}
+
+// A checkpoint file is a safetensors file, so that other tools open it: the
+// weights under the model's own names, Adam's moments under prefixed names,
+// the state and a SHA-256 of everything else as metadata. The digest stands at
+// a fixed place, first in the header, and counts as zeros in itself.
+const (
+	checkpointKey     = "llamac.checkpoint"
+	checkpointVersion = "1"
+	firstMoment       = "adam.m."
+	secondMoment      = "adam.v."
+	digestPrefix      = `{"__metadata__":{"sha256":"`
+	digestAt          = 8 + int64(len(digestPrefix))
+	digestLen         = 2 * sha256.Size
+)
+
+// SpecError is a good checkpoint of another model or run.
+type SpecError struct {
+	Path string
+	Msg  string
+}
+
+func (e *SpecError) Error() string { return e.Path + ": " + e.Msg }
+
+// Output is where a checkpoint is written: an *os.File, or a test's.
+type Output interface {
+	io.Writer
+	io.WriterAt
+}
+
+// WriteCheckpoint writes a whole checkpoint. The arenas are laid out by
+// info.Weights; what lies between weights is not stored.
+func WriteCheckpoint(w Output, info model.Info, c Checkpoint, params, m, v []float32) error {
+	head := checkpointHeader(info, c)
+	sum := sha256.New()
+	out := io.MultiWriter(w, sum)
+	if _, err := out.Write(head); err != nil {
+		return err
+	}
+	buf := make([]byte, chunk)
+	for _, arena := range [][]float32{params, m, v} {
+		for i := range info.Weights {
+			wt := &info.Weights[i]
+			for x := arena[wt.Offset : wt.Offset+wt.Len()]; len(x) > 0; {
+				n := min(len(x), chunk/4)
+				encode(buf, x[:n])
+				if _, err := out.Write(buf[:4*n]); err != nil {
+					return err
+				}
+				x = x[n:]
+			}
+		}
+	}
+	_, err := w.WriteAt([]byte(hex.EncodeToString(sum.Sum(nil))), digestAt)
+	return err
+}
+
+// CheckpointSize is the number of bytes of a checkpoint's tensors.
+func CheckpointSize(info model.Info) int64 {
+	n := int64(0)
+	for i := range info.Weights {
+		n += 12 * int64(info.Weights[i].Len())
+	}
+	return n
+}
+
+// checkpointHeader returns the length and the header, its digest all zeros,
+// padded so that the data begin at a multiple of 8.
+func checkpointHeader(info model.Info, c Checkpoint) []byte {
+	var b bytes.Buffer
+	b.Write(make([]byte, 8))
+	b.WriteString(digestPrefix)
+	b.Write(bytes.Repeat([]byte{'0'}, digestLen))
+	b.WriteByte('"')
+	for _, kv := range [][2]string{
+		{checkpointKey, checkpointVersion},
+		{"name", c.Name}, {"spec", c.SpecHash}, {"version", c.Version},
+		{"step", strconv.Itoa(c.Step)}, {"steps", strconv.Itoa(c.Steps)},
+		{"sequences", strconv.FormatInt(c.Sequences, 10)}, {"seed", strconv.FormatUint(c.Seed, 10)},
+		{"data", c.Data}, {"tokenizer", c.Tokenizer},
+	} {
+		fmt.Fprintf(&b, ",%s:%s", quote(kv[0]), quote(kv[1]))
+	}
+	b.WriteByte('}')
+	offset := int64(0)
+	for _, prefix := range []string{"", firstMoment, secondMoment} {
+		for i := range info.Weights {
+			w := &info.Weights[i]
+			shape, _ := json.Marshal(w.Shape) // integers: never fails
+			end := offset + 4*int64(w.Len())
+			fmt.Fprintf(&b, `,%s:{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}`, quote(prefix+w.Name), shape, offset, end)
+			offset = end
+		}
+	}
+	b.WriteByte('}')
+	for b.Len()%8 != 0 {
+		b.WriteByte(' ')
+	}
+	head := b.Bytes()
+	binary.LittleEndian.PutUint64(head, uint64(len(head)-8))
+	return head
+}
+
+func quote(s string) string {
+	b, _ := json.Marshal(s) // a string: never fails
+	return string(b)
+}
+
+// ReadCheckpoint verifies a checkpoint and reads its arenas; m and v may be
+// nil when only the weights are wanted. A file that does not verify is a
+// *FormatError, one that verifies but belongs to another specification a
+// *SpecError; after either the arenas hold anything.
+func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Checkpoint, error) {
+	s, c, err := openCheckpoint(path)
+	if err != nil {
+		return c, err
+	}
+	defer s.Close()
+	sum, err := s.startDigest()
+	if err != nil {
+		return c, err
+	}
+	into := map[string][]float32{}
+	if c.SpecHash == info.SpecHash {
+		for i := range info.Weights {
+			w := &info.Weights[i]
+			for prefix, arena := range map[string][]float32{"": params, firstMoment: m, secondMoment: v} {
+				if arena != nil {
+					into[prefix+w.Name] = arena[w.Offset : w.Offset+w.Len()]
+				}
+			}
+		}
+	}
+	buf := make([]byte, chunk)
+	var shape error
+	for _, t := range s.tensors {
+		dst, ok := into[t.Name]
+		delete(into, t.Name)
+		if ok && (t.DType != F32 || t.Len() != len(dst)) {
+			shape = &SpecError{path, fmt.Sprintf("tensor %q has shape %v, the model wants %d elements", t.Name, t.Shape, len(dst))}
+			ok = false
+		}
+		for at := t.begin; at < t.end; {
+			b := buf[:min(chunk, t.end-at)]
+			if _, err := s.f.ReadAt(b, s.data+at); err != nil {
+				return c, bad(path, s.data+at, "reading %d bytes: %v", len(b), err)
+			}
+			sum.Write(b)
+			if ok {
+				n := len(b) / 4
+				decode(dst[:n], b, F32)
+				dst = dst[n:]
+			}
+			at += int64(len(b))
+		}
+	}
+	switch {
+	case hex.EncodeToString(sum.Sum(nil)) != s.metadata["sha256"]:
+		return c, bad(path, digestAt, "the checksum does not match the content")
+	case c.SpecHash != info.SpecHash:
+		return c, &SpecError{path, fmt.Sprintf("the checkpoint was written by another specification (%s, hash %.12s); this is %s, hash %.12s",
+			c.Name, c.SpecHash, info.Name, info.SpecHash)}
+	case shape != nil:
+		return c, shape
+	}
+	for name := range into {
+		return c, &SpecError{path, fmt.Sprintf("no tensor %q", name)}
+	}
+	return c, nil
+}
+
+// ReadCheckpointState reads the state without the arenas and without
+// verifying the checksum.
+func ReadCheckpointState(path string) (Checkpoint, error) {
+	s, c, err := openCheckpoint(path)
+	if err != nil {
+		return c, err
+	}
+	return c, s.Close()
+}
+
+func openCheckpoint(path string) (*safetensors, Checkpoint, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Checkpoint{}, err
+	}
+	s, c, err := parseCheckpoint(path, f)
+	if err != nil {
+		f.Close()
+	}
+	return s, c, err
+}
+
+func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) {
+	var c Checkpoint
+	st, err := f.Stat()
+	if err != nil {
+		return nil, c, err
+	}
+	s, err := openSafetensors(path, f, st.Size())
+	if err != nil {
+		return nil, c, err
+	}
+	md := s.metadata
+	switch md[checkpointKey] {
+	case checkpointVersion:
+	case "":
+		return nil, c, bad(path, 8, "this safetensors file is no llamac checkpoint")
+	default:
+		return nil, c, bad(path, 8, "a checkpoint of version %s; this llamac reads version %s", md[checkpointKey], checkpointVersion)
+	}
+	c = Checkpoint{Name: md["name"], SpecHash: md["spec"], Version: md["version"], Data: md["data"], Tokenizer: md["tokenizer"]}
+	var errs [4]error
+	c.Step, errs[0] = strconv.Atoi(md["step"])
+	c.Steps, errs[1] = strconv.Atoi(md["steps"])
+	c.Sequences, errs[2] = strconv.ParseInt(md["sequences"], 10, 64)
+	c.Seed, errs[3] = strconv.ParseUint(md["seed"], 10, 64)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, c, bad(path, 8, "header: %v", err)
+	}
+	return s, c, nil
+}
+
+// startDigest begins the checksum with all bytes before the data.
+func (s *safetensors) startDigest() (hash.Hash, error) {
+	head := make([]byte, s.data)
+	if _, err := s.f.ReadAt(head, 0); err != nil {
+		return nil, bad(s.path, 0, "reading the header: %v", err)
+	}
+	if !bytes.HasPrefix(head[8:], []byte(digestPrefix)) || int64(len(head)) < digestAt+digestLen {
+		return nil, bad(s.path, 8, "a checkpoint's header must begin with its checksum")
+	}
+	for i := range digestLen {
+		head[digestAt+int64(i)] = '0'
+	}
+	sum := sha256.New()
+	sum.Write(head)
+	return sum, nil
+}
+
+// verify compares the checksum with the content.
+func (s *safetensors) verify() error {
+	sum, err := s.startDigest()
+	if err != nil {
+		return err
+	}
+	end := s.data
+	if n := len(s.tensors); n > 0 {
+		end += s.tensors[n-1].end
+	}
+	if _, err := io.Copy(sum, io.NewSectionReader(s.f, s.data, end-s.data)); err != nil {
+		return bad(s.path, s.data, "%v", err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != s.metadata["sha256"] {
+		return bad(s.path, digestAt, "the checksum does not match the content")
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package weights
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+)
+
+// safetensors is Hugging Face's format: a little-endian length of 8 bytes, a
+// JSON object of that length, then the bytes of all tensors without a gap.
+type safetensors struct {
+	path     string
+	f        source
+	data     int64 // offset of the first tensor's bytes
+	metadata map[string]string
+	config   map[string]any // config.json beside it
+	tensors  []stored       // in the order of their bytes
+	at       map[string]int // index in tensors
+}
+
+// stored is a tensor and where its bytes lie, counted from the data's start.
+type stored struct {
+	Tensor
+	begin, end int64
+}
+
+// maxHeader is the limit that the format's own reader sets.
+const maxHeader = 100 << 20
+
+func openSafetensors(path string, f source, size int64) (*safetensors, error) {
+	var b [8]byte
+	if _, err := f.ReadAt(b[:], 0); err != nil {
+		return nil, bad(path, 0, "reading the header's length: %v", err)
+	}
+	length := binary.LittleEndian.Uint64(b[:])
+	switch {
+	case length > maxHeader:
+		return nil, bad(path, 0, "the header's length %d is above the format's limit of %d", length, maxHeader)
+	case int64(length) > size-8:
+		return nil, bad(path, size, "cut off: the header needs %d bytes, %d follow its length", length, size-8)
+	}
+	head := make([]byte, length)
+	if _, err := f.ReadAt(head, 8); err != nil {
+		return nil, bad(path, 8, "reading the header: %v", err)
+	}
+	s := &safetensors{path: path, f: f, data: 8 + int64(length), at: map[string]int{}}
+	if err := s.parse(head, size-s.data); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// entry is the header's record of a tensor.
+type entry struct {
+	DType   *string `json:"dtype"`
+	Shape   []int64 `json:"shape"`
+	Offsets []int64 `json:"data_offsets"`
+}
+
+// parse reads the header, of which it wants to know positions and repeated
+// keys: hence token by token.
+func (s *safetensors) parse(head []byte, dataLen int64) error {
+	dec := json.NewDecoder(bytes.NewReader(head))
+	dec.DisallowUnknownFields()
+	here := func() int64 { return 8 + dec.InputOffset() }
+	fail := func(format string, args ...any) error { return bad(s.path, here(), format, args...) }
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return fail("the header is no JSON object")
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return fail("header: %v", err)
+		}
+		name, ok := t.(string)
+		if !ok {
+			return fail("header: %v is no name", t)
+		}
+		if name == "__metadata__" {
+			if s.metadata != nil {
+				return fail("header: __metadata__ appears twice")
+			}
+			if err := dec.Decode(&s.metadata); err != nil {
+				return fail("header: __metadata__: %v", err)
+			}
+			continue
+		}
+		if _, twice := s.at[name]; twice {
+			return fail("header: tensor %q appears twice", name)
+		}
+		var e entry
+		if err := dec.Decode(&e); err != nil {
+			return fail("header: tensor %q: %v", name, err)
+		}
+		tensor, err := e.check(dataLen)
+		if err != nil {
+			return fail("header: tensor %q: %v", name, err)
+		}
+		tensor.Name = name
+		s.at[name] = len(s.tensors)
+		s.tensors = append(s.tensors, stored{tensor, e.Offsets[0], e.Offsets[1]})
+	}
+	if _, err := dec.Token(); err != nil {
+		return fail("header: %v", err)
+	}
+	if rest := bytes.TrimRight(head[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return fail("header: %d bytes after the JSON object", len(rest))
+	}
+	return s.order(dataLen)
+}
+
+func (e *entry) check(dataLen int64) (Tensor, error) {
+	if e.DType == nil || e.Shape == nil || len(e.Offsets) != 2 {
+		return Tensor{}, errors.New("dtype, shape or the two data_offsets are missing")
+	}
+	begin, end := e.Offsets[0], e.Offsets[1]
+	if begin < 0 || end < begin || end > dataLen {
+		return Tensor{}, fmt.Errorf("bytes %d to %d are outside the data, which has %d", begin, end, dataLen)
+	}
+	t := Tensor{DType: DType(*e.DType), Shape: make([]int, len(e.Shape))}
+	n := int64(1)
+	for i, d := range e.Shape {
+		if d < 0 || d > dataLen || n > 0 && d > 0 && n > dataLen/d {
+			return Tensor{}, fmt.Errorf("shape %v does not fit in %d bytes", e.Shape, dataLen)
+		}
+		n *= d
+		t.Shape[i] = int(d)
+	}
+	// Types that are not read are carried along: the file may hold some
+	// beside those that matter.
+	if size := int64(t.DType.size()); size > 0 && n*size != end-begin {
+		return Tensor{}, fmt.Errorf("%s of shape %v takes %d bytes, its offsets span %d", t.DType, t.Shape, n*size, end-begin)
+	}
+	return t, nil
+}
+
+// order sorts the tensors by their bytes and checks that these leave no gap.
+func (s *safetensors) order(dataLen int64) error {
+	slices.SortStableFunc(s.tensors, func(a, b stored) int {
+		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
+	})
+	next := int64(0)
+	for i, t := range s.tensors {
+		if t.begin != next {
+			return bad(s.path, s.data+t.begin, "tensor %q begins at byte %d of the data, the one before ends at %d", t.Name, t.begin, next)
+		}
+		next = t.end
+		s.at[t.Name] = i
+	}
+	if next != dataLen {
+		return bad(s.path, s.data+next, "%d bytes follow the last tensor", dataLen-next)
+	}
+	return nil
+}
+
+// addConfig reads the config.json of a Hugging Face folder, if there is one.
+func (s *safetensors) addConfig(path string) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &s.config); err != nil {
+		return bad(path, -1, "%v", err)
+	}
+	return nil
+}
+
+func (s *safetensors) Format() string {
+	if s.metadata[checkpointKey] != "" {
+		return "llamac checkpoint"
+	}
+	return "safetensors"
+}
+
+func (s *safetensors) Tensors() []Tensor {
+	list := make([]Tensor, len(s.tensors))
+	for i, t := range s.tensors {
+		list[i] = t.Tensor
+	}
+	return list
+}
+
+func (s *safetensors) Close() error { return s.f.Close() }
+
+func (s *safetensors) Config() map[string]any {
+	m := map[string]any{}
+	for k, v := range s.metadata {
+		m[k] = v
+	}
+	maps.Copy(m, s.config)
+	return m
+}
+
+func (s *safetensors) Read(name string, dst []float32) error {
+	i, ok := s.at[name]
+	if !ok {
+		return bad(s.path, -1, "no tensor %q", name)
+	}
+	t := s.tensors[i]
+	offset := s.data + t.begin
+	if t.DType.size() == 0 {
+		return bad(s.path, offset, "tensor %q is of type %s; F32, F16 and BF16 are read", name, t.DType)
+	}
+	if t.Len() != len(dst) {
+		return bad(s.path, offset, "tensor %q has %d elements, the destination %d", name, t.Len(), len(dst))
+	}
+	return readTensor(s.path, s.f, offset, t.DType, dst)
+}

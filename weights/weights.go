@@ -1,0 +1,157 @@
+// Package weights reads weight files written by others and the checkpoints of
+// llamac, and fills a model's arena from them.
+//
+// A format is recognised by content, never by a file's name. Readers trust
+// nothing: every length is checked against the size of the file before memory
+// is taken for it, and every error names the file and the byte offset.
+//
+//	f, err := weights.Open("stories260K.bin")
+//	defer f.Close()
+//	for _, t := range f.Tensors() {
+//		fmt.Println(t.Name, t.DType, t.Shape) // tok_embeddings.weight F32 [512 64]
+//	}
+package weights
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// DType is an element type, spelled as safetensors spells it.
+type DType string
+
+const (
+	F32  DType = "F32"
+	F16  DType = "F16"
+	BF16 DType = "BF16"
+)
+
+// Tensor describes one tensor of a file.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int // row-major, [out, in] for matrices
+}
+
+// Len is the number of elements.
+func (t Tensor) Len() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
+// File is an open weight file.
+type File interface {
+	// Format says what the file was recognised as: "llama2.c", "safetensors"
+	// or "llamac checkpoint".
+	Format() string
+	// Tensors lists what the file holds, in the order of the file.
+	Tensors() []Tensor
+	// Read converts the named tensor to float32. dst has exactly its length.
+	Read(name string, dst []float32) error
+	// Config is what the file says of the model, under the file's own keys.
+	// A llama2.c file gives int values of dim, ffn_dim, n_layers, n_heads,
+	// n_kv_heads, vocab and context and the bool tie; safetensors its string
+	// metadata and, when a folder was opened, all of config.json.
+	Config() map[string]any
+	Close() error
+}
+
+// FormatError is a file that is damaged, cut off or of an unknown kind.
+type FormatError struct {
+	Path   string
+	Offset int64 // of the byte where it was noticed; -1 for the file as a whole
+	Msg    string
+}
+
+func (e *FormatError) Error() string {
+	if e.Offset < 0 {
+		return fmt.Sprintf("%s: %s", e.Path, e.Msg)
+	}
+	return fmt.Sprintf("%s: offset %d: %s", e.Path, e.Offset, e.Msg)
+}
+
+func bad(path string, offset int64, format string, args ...any) error {
+	return &FormatError{path, offset, fmt.Sprintf(format, args...)}
+}
+
+// Open opens a weight file, or a Hugging Face folder with one
+// model.safetensors.
+func Open(path string) (File, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return openFolder(path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	w, err := open(path, f, st.Size())
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// source is what a reader needs of an open file.
+type source interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// open recognises the content. It owns f only when it succeeds.
+func open(path string, f source, size int64) (File, error) {
+	var head [16]byte
+	n, err := f.ReadAt(head[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	switch magic := string(head[:4]); {
+	case n < 9:
+		return nil, bad(path, -1, "%d bytes are no weight file", size)
+	case magic == "GGUF":
+		return nil, bad(path, 0, "this is a GGUF file, which is not read yet; llama2.c's .bin and safetensors are")
+	case magic == "PK\x03\x04":
+		return nil, bad(path, 0, "this is a PyTorch archive, which is not read; convert it to safetensors")
+	case magic == "24ka": // "ak42", little-endian
+		return nil, bad(path, 0, "this is a llama2.c file of version %d; only the first layout, without a magic number, is read",
+			binary.LittleEndian.Uint32(head[4:]))
+	}
+	// A llama2.c header that starts like this would have a vocabulary and
+	// layers by the billion.
+	if length := binary.LittleEndian.Uint64(head[:]); head[8] == '{' && length < 1<<40 {
+		return openSafetensors(path, f, size)
+	}
+	return openLlama2c(path, f, size)
+}
+
+func openFolder(dir string) (File, error) {
+	one := filepath.Join(dir, "model.safetensors")
+	if _, err := os.Stat(one); err != nil {
+		if _, err := os.Stat(one + ".index.json"); err == nil {
+			return nil, bad(dir, -1, "the weights are split over several files (model.safetensors.index.json), which is not read yet")
+		}
+		return nil, bad(dir, -1, "the folder holds no model.safetensors; name the weight file itself")
+	}
+	f, err := Open(one)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := f.(*safetensors); ok {
+		if err := s.addConfig(filepath.Join(dir, "config.json")); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	return f, nil
+}
