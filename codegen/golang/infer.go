@@ -29,7 +29,10 @@ func (g *generator) infer() (*jen.File, error) {
 		jen.Id("cache").Op("*").Qual(g.kv(), "Cache"),
 	}
 	lines := []string{
-		"t := &decoder{dev: cpu.New(o.Workers), params: make([]float32, arenaSize)}",
+		"t := &decoder{dev: cpu.New(o.Workers), params: o.Params}",
+		"if t.params == nil {",
+		"t.params = make([]float32, arenaSize)",
+		"}",
 		"t.w.bind(t.params)",
 		"t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)",
 		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.infer")/4),

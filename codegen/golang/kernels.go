@@ -268,6 +268,9 @@ func globalNorm(p *printer, l *plan.Launch) error {
 // adamw updates ranges of the flat arenas that share their weight decay.
 func adamw(p *printer, l *plan.Launch) error {
 	p.uses["d"] = true
+	p.line("if norm-norm != 0 {")
+	p.line("return norm // not finite: leave the weights as they are, for Diagnose")
+	p.line("}")
 	p.line("step := cpu.AdamWStep{LR: h.LR, Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Step: h.Step, GradScale: h.GradScale * model.ClipFactor(norm, h.Clip)}")
 	p.line("for _, r := range decayRanges {")
 	p.line("step.WeightDecay = 0")

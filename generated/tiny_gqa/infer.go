@@ -102,7 +102,10 @@ type decodeScratch struct {
 
 // NewDecoder allocates all that inference needs.
 func NewDecoder(o model.Options) (model.Decoder, error) {
-	t := &decoder{dev: cpu.New(o.Workers), params: make([]float32, arenaSize)}
+	t := &decoder{dev: cpu.New(o.Workers), params: o.Params}
+	if t.params == nil {
+		t.params = make([]float32, arenaSize)
+	}
 	t.w.bind(t.params)
 	t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)
 	act := make([]float32, 5952)

@@ -604,6 +604,9 @@ func (t *trainer) Update(h model.Hyper) float64 {
 	// %norm = global_norm() : f32[]
 	norm := math.Sqrt(d.SumSquares(t.grads)) * h.GradScale
 	// adamw(%norm)
+	if norm-norm != 0 {
+		return norm // not finite: leave the weights as they are, for Diagnose
+	}
 	step := cpu.AdamWStep{LR: h.LR, Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Step: h.Step, GradScale: h.GradScale * model.ClipFactor(norm, h.Clip)}
 	for _, r := range decayRanges {
 		step.WeightDecay = 0
