@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/passes"
+)
+
+// passFlags choose and show passes.
+type passFlags struct {
+	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
+	StopAfter   string   `help:"Stop after a pass and write its module to standard output." placeholder:"PASS"`
+	DumpAfter   string   `help:"Write the module after a pass, after all, or after each that changes it." placeholder:"PASS|all|change"`
+	DumpDir     string   `help:"Folder of the dumps." default:"." type:"path"`
+}
+
+func (f *passFlags) check() error {
+	for _, p := range append(slices.Clone(f.DisablePass), f.StopAfter) {
+		if p != "" && !slices.Contains(passes.Names(), p) {
+			return usagef("no pass named %q; there are %s", p, strings.Join(passes.Names(), ", "))
+		}
+	}
+	if d := f.DumpAfter; d != "" && d != "all" && d != "change" && !slices.Contains(passes.Names(), d) {
+		return usagef("--dump-after=%s: no such pass; there are all, change, %s", d, strings.Join(passes.Names(), ", "))
+	}
+	return nil
+}
+
+// observer writes dumps.
+func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
+	last := map[string]string{}
+	return func(mode string, r passes.Report) {
+		text := r.Unit.Module.String()
+		if r.Unit.Plan != nil && r.Pass.Name == "plan_memory" {
+			text = r.Unit.Plan.String()
+		}
+		changed := text != last[mode]
+		last[mode] = text
+		if f.DumpAfter == "all" || f.DumpAfter == r.Pass.Name || f.DumpAfter == "change" && changed {
+			name := filepath.Join(f.DumpDir, fmt.Sprintf("%s-%02d-%s.ir", mode, r.Number, r.Pass.Name))
+			header := fmt.Sprintf("// after %s: %s\n// %s\n", r.Pass.Name, r.Pass.Doc, statsLine(r.Stats))
+			report(gobuild.WriteFile(name, []byte(header+text)))
+		}
+		if f.StopAfter == r.Pass.Name {
+			fmt.Print(text)
+		}
+	}
+}
+
+func statsLine(s passes.Stats) string {
+	var parts []string
+	for k, v := range s {
+		parts = append(parts, fmt.Sprintf("%s %d", k, v))
+	}
+	slices.Sort(parts)
+	if parts == nil {
+		return "nothing to count"
+	}
+	return strings.Join(parts, ", ")
+}
+
+type compileCmd struct {
+	specFlags
+	passFlags
+	Out        string   `short:"o" help:"Folder for the generated package." type:"path" placeholder:"DIR"`
+	Target     []string `help:"Targets: go." default:"go"`
+	Mode       []string `help:"Programs: train, infer." default:"train,infer"`
+	Standalone bool     `help:"Write a whole module that builds by itself."`
+	JSON       bool     `help:"Print every figure as JSON." name:"json"`
+}
+
+func (c *compileCmd) Run() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := checkTargets(c.Target); err != nil {
+		return err
+	}
+	for _, m := range c.Mode {
+		if m != "train" && m != "infer" {
+			return usagef("no mode %q: train, infer", m)
+		}
+	}
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	var dumpErr error
+	o := compile.Options{Modes: c.Mode, Targets: c.Target, Disable: c.DisablePass, StopAfter: c.StopAfter,
+		Observe: c.observer(func(err error) {
+			if dumpErr == nil {
+				dumpErr = err
+			}
+		})}
+	if c.Standalone {
+		o.Runtime = gobuild.Runtime(s.Name)
+	}
+	r, err := compile.Spec(s, o)
+	if err != nil {
+		return err
+	}
+	if dumpErr != nil {
+		return dumpErr
+	}
+	if c.StopAfter != "" {
+		return nil
+	}
+	if c.Out != "" {
+		if err := c.write(s.Name, r); err != nil {
+			return err
+		}
+	}
+	fig := compile.Figures(s, r)
+	if c.JSON {
+		return printJSON(fig)
+	}
+	fmt.Printf("%s: %s parameters, %d layers; %d lines of Go in %d files", s.Name, compile.Count(fig.Params), s.Model.Layers, fig.Lines, fig.Files)
+	if c.Out != "" {
+		fmt.Printf(" in %s", c.Out)
+	}
+	fmt.Println()
+	return nil
+}
+
+func (c *compileCmd) write(name string, r *compile.Result) error {
+	if c.Standalone {
+		m, err := gobuild.New(name, name, r.Files)
+		if err != nil {
+			return err
+		}
+		return m.Write(c.Out)
+	}
+	for _, f := range r.Files {
+		if err := gobuild.WriteFile(filepath.Join(c.Out, f.Name), f.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkTargets(names []string) error {
+	for _, n := range names {
+		ok := false
+		var have []string
+		for _, t := range compile.Targets() {
+			ok = ok || t.Name() == n
+			have = append(have, t.Name())
+		}
+		if !ok {
+			return usagef("no target %q; there are: %s", n, strings.Join(have, ", "))
+		}
+	}
+	return nil
+}
+
+func printJSON(v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := os.Stdout.Write(b.Bytes())
+	return err
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/runtime/cpu"
+)
+
+type doctorCmd struct{}
+
+func (doctorCmd) Run() error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	row := func(what, found, means string) { fmt.Fprintf(w, "%s\t%s\t%s\n", what, found, means) }
+	row("llamac", compile.Version, runtime.Version()+", "+runtime.GOOS+"/"+runtime.GOARCH)
+	if out, err := exec.Command("go", "version").Output(); err == nil {
+		row("go toolchain", strings.TrimPrefix(strings.TrimSpace(string(out)), "go version "), "build and train will use it")
+	} else {
+		row("go toolchain", "not found", "compile works; build and train need it")
+	}
+	row("processors", fmt.Sprint(runtime.GOMAXPROCS(0)), "workers of a run, unless --workers says otherwise")
+	d := cpu.New(0)
+	defer d.Close()
+	row("kernels", d.ISA(), isaMeaning(d.ISA()))
+	one, all := cpu.PeakFLOPS(1), cpu.PeakFLOPS(runtime.GOMAXPROCS(0))
+	row("peak, measured", fmt.Sprintf("%.0f GFLOP/s on one, %.0f on all", one/1e9, all/1e9), "f32 multiply-add; MFU is counted against it")
+	if dir, err := gobuild.CacheDir(); err == nil {
+		row("cache", dir, "built programs and prepared data; LLAMAC_CACHE moves it")
+	} else {
+		row("cache", "none", err.Error())
+	}
+	row("GPU", "not used", "this version generates code for the CPU")
+	return w.Flush()
+}
+
+func isaMeaning(isa string) string {
+	switch isa {
+	case "avx512":
+		return "assembly with 512-bit registers; LLAMAC_ISA=avx2 or portable chooses others"
+	case "avx2":
+		return "assembly with 256-bit registers; LLAMAC_ISA=portable chooses plain Go"
+	}
+	return "plain Go: no assembly for this processor"
+}

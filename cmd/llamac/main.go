@@ -1,0 +1,90 @@
+// Command llamac compiles Jsonnet specifications of LLaMA models into Go
+// programs that train them and write text with them.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/specs"
+)
+
+// cli is the command line; the fields' tags are its help.
+type cli struct {
+	Compile  compileCmd  `cmd:"" help:"Compile a spec to Go source."`
+	Build    buildCmd    `cmd:"" help:"Compile a spec and build one self-contained binary."`
+	Train    trainCmd    `cmd:"" help:"Train the model of a spec."`
+	Generate generateCmd `cmd:"" help:"Write text with a trained model."`
+	Plan     planCmd     `cmd:"" help:"Show what a model needs: parameters, memory, work."`
+	Inspect  inspectCmd  `cmd:"" help:"Show the graph after every pass."`
+	Doctor   doctorCmd   `cmd:"" help:"Show what this machine has and what will be used."`
+	Version  versionCmd  `cmd:"" help:"Show the version."`
+}
+
+// specFlags are what every command takes that reads a spec.
+type specFlags struct {
+	Spec string   `arg:"" help:"Specification, a .jsonnet file."`
+	Set  []string `help:"Override a field of the spec: path=value, the value in JSON." placeholder:"PATH=VALUE" sep:"none"`
+}
+
+func (f *specFlags) load() (*specs.Spec, error) {
+	return specs.Load(f.Spec, specs.Options{Set: f.Set})
+}
+
+// errUsage marks an error in the call itself.
+type errUsage struct{ error }
+
+func usagef(format string, args ...any) error { return errUsage{fmt.Errorf(format, args...)} }
+
+// status is the exit status that an error means: 1 the work failed, 2 the call
+// or the spec is wrong. A command that was run passes its own on.
+func status(err error) int {
+	var usage errUsage
+	var list diag.List
+	var one *diag.Error
+	var child *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &child):
+		return max(1, child.ExitCode())
+	case errors.As(err, &usage), errors.As(err, &list), errors.As(err, &one):
+		return 2
+	}
+	return 1
+}
+
+func main() {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("llamac"), kong.UsageOnError(),
+		kong.Description("Compiles Jsonnet specs of LLaMA models into readable Go programs that train and run them."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+	if err != nil {
+		panic(err)
+	}
+	ctx, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "llamac: %v\n", err)
+		os.Exit(2)
+	}
+	if err := ctx.Run(); err != nil {
+		var child *exec.ExitError
+		if !errors.As(err, &child) { // it has said what was wrong
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(status(err))
+	}
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	fmt.Println("llamac", compile.Version)
+	return nil
+}

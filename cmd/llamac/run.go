@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/specs"
+)
+
+type buildCmd struct {
+	specFlags
+	Out string `short:"o" help:"Binary to write." required:"" type:"path" placeholder:"BIN"`
+}
+
+func (c *buildCmd) Run() error {
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	bin, err := binary(s)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(bin)
+	if err != nil {
+		return err
+	}
+	if err := gobuild.WriteFile(c.Out, data); err != nil {
+		return err
+	}
+	if err := os.Chmod(c.Out, 0o755); err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d MB, runs on its own\n", c.Out, len(data)>>20)
+	return nil
+}
+
+// binary compiles and builds a spec in the cache.
+func binary(s *specs.Spec) (string, error) {
+	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
+	if err != nil {
+		return "", err
+	}
+	m, err := gobuild.New(s.Name, s.Name, r.Files)
+	if err != nil {
+		return "", err
+	}
+	return m.Binary(s.Name)
+}
+
+type trainCmd struct {
+	specFlags
+	RunDir  string `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
+	Steps   int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
+	Resume  bool   `help:"Go on from the newest checkpoint of the run."`
+	Init    string `help:"Start from the weights of a file." placeholder:"WEIGHTS" type:"path"`
+	Device  string `help:"Where to compute: cpu." default:"cpu"`
+	Workers int    `help:"Goroutines of the kernels, 0 for one a processor; results do not depend on it." placeholder:"N"`
+	Seed    string `help:"Seed of weights, data order and samples; the spec's by default." placeholder:"S"`
+	JSON    bool   `help:"Print events as JSON lines." name:"json"`
+}
+
+func (c *trainCmd) Run() error {
+	if c.Device != "cpu" {
+		return usagef("--device=%s: only cpu is there", c.Device)
+	}
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	bin, err := binary(s)
+	if err != nil {
+		return err
+	}
+	dir, tok, err := prepareData(s, !c.JSON)
+	if err != nil {
+		return err
+	}
+	args := []string{"train", "--data", dir}
+	if tok != "" {
+		args = append(args, "--tokenizer", tok)
+	}
+	add := func(name, value string, given bool) {
+		if given {
+			args = append(args, "--"+name, value)
+		}
+	}
+	add("run", c.RunDir, c.RunDir != "")
+	add("steps", strconv.Itoa(c.Steps), c.Steps != 0)
+	add("init", c.Init, c.Init != "")
+	add("workers", strconv.Itoa(c.Workers), c.Workers != 0)
+	add("seed", c.Seed, c.Seed != "")
+	if c.Resume {
+		args = append(args, "--resume")
+	}
+	if c.JSON {
+		args = append(args, "--json")
+	}
+	return execute(bin, c.Spec, args)
+}
+
+type generateCmd struct {
+	Spec        string   `arg:"" optional:"" help:"Specification of the model; its run folder has the weights."`
+	Set         []string `help:"Override a field of the spec." placeholder:"PATH=VALUE" sep:"none"`
+	RunDir      string   `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
+	Weights     string   `help:"Weights of a file instead of a run's." placeholder:"PATH" type:"path"`
+	Tokenizer   string   `help:"Tokenizer file." placeholder:"FILE" type:"path"`
+	Prompt      string   `help:"Text to go on from."`
+	N           int      `short:"n" help:"Tokens to write." default:"256" placeholder:"NEW_TOKENS"`
+	Temperature float64  `help:"0 takes the likeliest token." default:"1"`
+	TopP        float64  `help:"Draw from the likeliest tokens that make up this share." default:"1"`
+	TopK        int      `help:"Draw from this many likeliest tokens, 0 for all." default:"0"`
+	Seed        uint64   `help:"Seed of the draws." default:"0"`
+}
+
+func (c *generateCmd) Run() error {
+	if c.Spec == "" {
+		return usagef("generate needs a SPEC: the spec that describes the weights")
+	}
+	s, err := specs.Load(c.Spec, specs.Options{Set: c.Set})
+	if err != nil {
+		return err
+	}
+	bin, err := binary(s)
+	if err != nil {
+		return err
+	}
+	args := []string{"generate", "--prompt", c.Prompt, "-n", strconv.Itoa(c.N),
+		"--temperature", fmt.Sprint(c.Temperature), "--top-p", fmt.Sprint(c.TopP), "--top-k", strconv.Itoa(c.TopK), "--seed", fmt.Sprint(c.Seed)}
+	for _, f := range [][2]string{{"run", c.RunDir}, {"weights", c.Weights}, {"tokenizer", c.Tokenizer}} {
+		if f[1] != "" {
+			args = append(args, "--"+f[0], f[1])
+		}
+	}
+	return execute(bin, c.Spec, args)
+}
+
+// execute runs a generated binary in the place of llamac: its output and exit
+// status are the user's. Signals reach it through the terminal's process
+// group, or are passed on.
+func execute(bin, spec string, args []string) error {
+	c := exec.Command(bin, args...)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.Env = append(os.Environ(), "LLAMAC_SPEC="+filepath.ToSlash(spec))
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := c.Start(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case s := <-signals:
+			if s == syscall.SIGTERM { // an interrupt from the terminal reaches it by itself
+				c.Process.Signal(s)
+			}
+		}
+	}
+}
+
+var errInterrupted = errors.New("interrupted; the next run goes on from here")
+
+// interruptible is a context that ends at the first interrupt.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}

@@ -1,0 +1,74 @@
+package compile
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/specs"
+)
+
+// Figure is what a compilation says of itself in numbers.
+type Figure struct {
+	Name          string           `json:"name"`
+	SpecHash      string           `json:"spec_sha256"`
+	Params        int64            `json:"params"`
+	FLOPsPerToken int64            `json:"model_flops_per_token"`
+	Tokens        int64            `json:"tokens_per_step"`
+	Steps         int              `json:"steps"`
+	Arenas        map[string]int64 `json:"arena_bytes"`
+	SavedPerLayer int64            `json:"saved_bytes_per_layer"`
+	Checkpoint    string           `json:"checkpoint"`
+	Files         int              `json:"go_files"`
+	Lines         int              `json:"go_lines"`
+	Bytes         int              `json:"go_bytes"`
+}
+
+// Figures collects the numbers of a result.
+func Figures(s *specs.Spec, r *Result) Figure {
+	f := Figure{
+		Name: s.Name, SpecHash: s.Hash, Params: r.Plan.Params(), FLOPsPerToken: r.Plan.ModelFLOPsPerToken(),
+		Tokens: int64(s.Train.MicroBatch) * int64(s.Train.Accum) * int64(s.Model.Context), Steps: s.Train.Steps,
+		Arenas: map[string]int64{}, Checkpoint: s.Checkpoint.Policy,
+	}
+	for _, a := range r.Plan.Arenas {
+		f.Arenas[a.Name] = a.Bytes
+	}
+	if q := r.Plan.Program("micro_step"); q != nil {
+		f.SavedPerLayer = savedBytes(q)
+	}
+	for _, file := range r.Files {
+		if strings.HasSuffix(file.Name, ".go") {
+			f.Files++
+			f.Lines += bytes.Count(file.Data, []byte{'\n'})
+			f.Bytes += len(file.Data)
+		}
+	}
+	return f
+}
+
+// savedBytes is what a layer stores, alignment aside.
+func savedBytes(q *plan.Program) int64 {
+	var n int64
+	for _, b := range q.Buffers {
+		if b.Region == plan.Saved {
+			n += b.Bytes
+		}
+	}
+	return n
+}
+
+// Count prints a number of parameters as people say it: 3.4 M, 6.7 B. It cuts
+// off and does not round, as the LLaMA paper's table does.
+func Count(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%d.%d B", n/1e9, n%1e9/1e8)
+	case n >= 1e6:
+		return fmt.Sprintf("%d.%d M", n/1e6, n%1e6/1e5)
+	case n >= 1e3:
+		return fmt.Sprintf("%d.%d k", n/1e3, n%1e3/1e2)
+	}
+	return fmt.Sprint(n)
+}
