@@ -28,7 +28,17 @@ type Input struct {
 	Package string // name of the generated package
 	Runtime string // import path in front of /runtime/cpu, /runtime/model, ...
 	Version string // of llamac
+	Tests   Tests
 }
+
+// Tests says which tests a target prints beside the program.
+type Tests int
+
+const (
+	NoTests      Tests = iota
+	LayoutTests        // shapes and counts: for models too large to run
+	NumericTests       // also results, against an oracle's in testdata
+)
 
 // File is one generated file.
 type File struct {

@@ -88,6 +88,11 @@ func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
 	if err := add("model.go", f, err); err != nil {
 		return nil, err
 	}
+	if in.Tests != codegen.NoTests {
+		if err := add("model_test.go", g.tests(in.Tests == codegen.NumericTests), nil); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortFunc(files, func(a, b codegen.File) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }

@@ -32,6 +32,7 @@ type Options struct {
 	Package    string // name of the generated package; empty for the spec's
 	Runtime    string // import path prefix of the runtime; empty for llamac's own module
 	Shuffle    uint64
+	Tests      codegen.Tests
 	Observe    func(mode string, r passes.Report)
 }
 
@@ -87,7 +88,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	if o.StopAfter != "" {
 		return r, nil
 	}
-	in := codegen.Input{Spec: s, Plan: pl, Package: o.Package, Runtime: o.Runtime, Version: Version}
+	in := codegen.Input{Spec: s, Plan: pl, Package: o.Package, Runtime: o.Runtime, Version: Version, Tests: o.Tests}
 	if in.Package == "" {
 		in.Package = s.Name
 	}

@@ -14,13 +14,6 @@ import (
 	"github.com/llamac/llamac/specs"
 )
 
-// Seeds of the weights and of the tokens and targets of the comparison.
-const (
-	WeightSeed = 1
-	TokenSeed  = 2
-	TargetSeed = 3
-)
-
 // Result is what one micro-batch must give.
 type Result struct {
 	Loss   float64
@@ -40,8 +33,8 @@ func Run(s *specs.Spec, batch int) (*Result, error) {
 		return nil, err
 	}
 	T := s.Model.Context
-	tokens := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, TokenSeed), batch, T)
-	targets := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, TargetSeed), batch, T)
+	tokens := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, modeltest.TokenSeed), batch, T)
+	targets := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, modeltest.TargetSeed), batch, T)
 	mach := interp.NewMachine(map[string]int64{"B": int64(batch), "T": int64(T), "N": int64(T)})
 	mach.First = true
 	fill(mach, m)
@@ -84,7 +77,7 @@ func fill(mach *interp.Machine, m *ir.Module) {
 		}
 		for l := range max(1, w.Layers) {
 			x := make([]float32, w.Type.Elems())
-			modeltest.Weight(x, fullName(w, l), shape, WeightSeed)
+			modeltest.Weight(x, fullName(w, l), shape, modeltest.WeightSeed)
 			mach.Weights[w.Name] = append(mach.Weights[w.Name], interp.FromF32(x, shape...))
 		}
 	}

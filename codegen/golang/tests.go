@@ -1,0 +1,77 @@
+package golang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+)
+
+// tests prints model_test.go. numeric says that the oracle's results stand in
+// testdata; without them what needs no arithmetic is tested.
+func (g *generator) tests(numeric bool) *jen.File {
+	f := g.file()
+	modeltest := g.modelPkg() + "/modeltest"
+	check := func(name, doc, fn string, args ...jen.Code) {
+		f.Comment(doc)
+		f.Func().Id(name).Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(
+			jen.Qual(modeltest, fn).Call(append([]jen.Code{jen.Id("t"), jen.Op("&").Id("Info")}, args...)...))
+		f.Line()
+	}
+	check("TestLayout", "TestLayout checks where the weights lie.", "CheckLayout")
+	if g.isLLaMA() {
+		check("TestParams", "TestParams checks the number of parameters against the closed form.", "CheckLLaMA", jen.Lit(g.in.Spec.Model.Tie))
+	}
+	if !numeric {
+		return f
+	}
+	check("TestTrainer", "TestTrainer compares loss and gradients with the float64 oracle.", "CheckTrainer")
+	check("TestDecoder", "TestDecoder compares prefill and decoding with the oracle's full forward.", "CheckDecoder")
+	if saved := g.savedFields(); len(saved) > 0 {
+		var sum []string
+		for _, b := range saved {
+			sum = append(sum, fmt.Sprintf("len(s.%s)", g.savedNames.get(b, b.Name)))
+		}
+		f.Comment("TestSaved measures what the running program stores of a layer: its slices, and")
+		f.Comment("how far the next layer's lie behind them.")
+		f.Func().Id("TestSaved").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(g.body([]string{
+			"m, err := NewTrainer(model.Options{Workers: 1})",
+			"if err != nil {",
+			"t.Fatal(err)",
+			"}",
+			"defer m.Close()",
+			"s := &m.(*trainer).saved[0]",
+			"stored := 4 * (" + strings.Join(sum, " + ") + ")",
+			fmt.Sprintf("if want := %d; stored != want {", g.savedSum()),
+			"t.Errorf(\"a layer stores %d bytes, the plan says %d\", stored, want)",
+			"}",
+		})...)
+	}
+	return f
+}
+
+// savedSum is what a layer stores in bytes, alignment aside.
+func (g *generator) savedSum() int64 {
+	var n int64
+	for _, b := range g.savedFields() {
+		n += b.Bytes
+	}
+	return n
+}
+
+// isLLaMA reports whether the weights are those of the LLaMA architecture and
+// no others, so that the closed form of their number holds.
+func (g *generator) isLLaMA() bool {
+	want := map[string]bool{"tok_embeddings": true, "attention_norm": true, "attention.wq": true, "attention.wk": true, "attention.wv": true,
+		"attention.wo": true, "ffn_norm": true, "feed_forward.w1": true, "feed_forward.w2": true, "feed_forward.w3": true, "norm": true, "output": true}
+	if g.in.Spec.Model.Tie {
+		delete(want, "output")
+	}
+	for _, w := range g.in.Plan.Weights {
+		if !want[w.Name] {
+			return false
+		}
+		delete(want, w.Name)
+	}
+	return len(want) == 0
+}
