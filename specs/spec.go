@@ -31,6 +31,8 @@ type Spec struct {
 	// Pos gives the source position of a field path such as "model.dim" or
 	// "model.block[3].out", for diagnostics found after loading.
 	Pos func(path string) diag.Pos
+
+	at *locator // behind Pos and Errorf
 }
 
 // Model holds the sizes of a decoder-only transformer and its architecture as
@@ -80,11 +82,11 @@ type Node struct {
 	Inputs []string
 	Weight string // name of the weight, without the layer's number: "attention.wq"; empty if the kind has none
 	Bias   string
-	Out    int     // output width of linear, vocabulary of embedding
-	Value  float64 // the number of scale, add_scalar, pow; eps of norms
+	Out    int     // output width of linear and embedding
+	Value  float64 // the number of scale, add_scalar, pow; eps of norms; width of window_mask
 	Heads  int     // split_heads; times of repeat_kv
 	Layers int     // repeat
-	Body   []Node  // repeat
+	Body   []Node  // repeat: Model.Block
 	Std    float64 // standard deviation of the initial weight, 0 for the model's init_std
 	Shard  string  // "" none, "column" (output split), "row" (input split): tensor parallelism
 	Path   string  // field path of this node in the document, for diagnostics
@@ -148,7 +150,7 @@ type Source struct {
 	Name     string
 	Share    float64
 	Kind     string   // "files", "jsonl", "wet", "go_source", "go_docs"
-	Paths    []string // globs; "$GOROOT" is expanded
+	Paths    []string // globs; "$GOROOT" is expanded; may be empty for the Go kinds
 	Exclude  []string
 	Field    string // jsonl: the field with the text
 	MaxBytes int64  // stop after this many bytes of text; 0 for all
@@ -158,7 +160,7 @@ type Source struct {
 
 // Tokenizer says how text becomes tokens.
 type Tokenizer struct {
-	Kind  string // "byte" (256 ids), "bpe" (trained on the mixture), "file"
+	Kind  string // "byte" (256 ids), "bpe" (trained on the mixture), "file", "none" (the model is fed ids: tests)
 	Path  string // "file": a tokenizer.model, tokenizer.bin, tokenizer.json or GGUF
 	Vocab int    // pieces of "bpe"; equals Model.Vocab
 	BOS   bool   // put BOS before each document

@@ -1,0 +1,294 @@
+package specs
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/specs/internal/eval"
+)
+
+// decoder turns the evaluated document into a Spec and collects what is wrong.
+type decoder struct {
+	at   *locator
+	errs diag.List
+	// bad holds the paths whose value could not be had, so that no second
+	// error follows from the first.
+	bad map[string]bool
+}
+
+// errorf reports a problem with the value at path.
+func (d *decoder) errorf(path, format string, args ...any) {
+	pos, note := d.at.value(path)
+	d.errs = append(d.errs, &diag.Error{Pos: pos, Msg: fmt.Sprintf(format, args...), Note: note})
+	d.bad[path] = true
+}
+
+// ok says whether all of these paths, and what holds them, were decoded well.
+func (d *decoder) ok(paths ...string) bool {
+	for _, p := range paths {
+		for ; ; p = eval.Parent(p) {
+			if d.bad[p] {
+				return false
+			}
+			if p == "" {
+				break
+			}
+		}
+	}
+	return true
+}
+
+// object is one object of the document while it is decoded. Each accessor
+// notes the field's name; close reports the fields that nobody asked for.
+type object struct {
+	d     *decoder
+	path  string
+	m     map[string]any
+	known []string
+}
+
+// get returns the value of a field, and false with an error if it is missing.
+func (o *object) get(name string) (v any, path string, ok bool) {
+	path = eval.Field(o.path, name)
+	if !o.has(name) {
+		if o.d.ok(path) {
+			o.d.errorf(path, "%s is missing", path)
+		}
+		return nil, path, false
+	}
+	return o.m[name], path, true
+}
+
+// has says whether an optional field is there.
+func (o *object) has(name string) bool {
+	if !slices.Contains(o.known, name) {
+		o.known = append(o.known, name)
+	}
+	_, ok := o.m[name]
+	return ok
+}
+
+// close reports unknown fields.
+func (o *object) close() {
+	for _, name := range sortedKeys(o.m) {
+		if slices.Contains(o.known, name) {
+			continue
+		}
+		path := eval.Field(o.path, name)
+		pos, note := o.d.at.name(path)
+		msg := "unknown field " + path
+		if s := suggest(name, o.known); s != "" {
+			msg += "; did you mean " + s + "?"
+		}
+		o.d.errs = append(o.d.errs, &diag.Error{Pos: pos, Msg: msg, Note: note})
+		o.d.bad[path] = true
+	}
+}
+
+// object descends into a field; on an error it returns nil.
+func (o *object) object(name string) *object {
+	v, path, ok := o.get(name)
+	if !ok {
+		return nil
+	}
+	return o.d.object(v, path)
+}
+
+func (d *decoder) object(v any, path string) *object {
+	m, ok := v.(map[string]any)
+	if !ok {
+		d.errorf(path, "%s must be an object, not %s", path, show(v))
+		return nil
+	}
+	return &object{d: d, path: path, m: m}
+}
+
+// array returns the elements of a field.
+func (o *object) array(name string) ([]any, string, bool) {
+	v, path, ok := o.get(name)
+	if !ok {
+		return nil, path, false
+	}
+	a, ok := v.([]any)
+	if !ok {
+		o.d.errorf(path, "%s must be an array, not %s", path, show(v))
+	}
+	return a, path, ok
+}
+
+// A bound says which numbers a field takes.
+type bound struct {
+	ok   func(float64) bool
+	text string // "must be " + text
+}
+
+var (
+	positive    = bound{func(x float64) bool { return x > 0 }, "greater than 0"}
+	nonNegative = atLeast(0)
+	anyNumber   = bound{func(float64) bool { return true }, "a number"}
+	// moment is a decay rate of Adam's: at 1 nothing would ever be learned.
+	moment = bound{func(x float64) bool { return x >= 0 && x < 1 }, "at least 0 and less than 1"}
+	// fraction is a share that may be empty or all.
+	fraction = bound{func(x float64) bool { return x >= 0 && x <= 1 }, "between 0 and 1"}
+	share    = bound{func(x float64) bool { return x > 0 && x <= 1 }, "greater than 0 and at most 1"}
+)
+
+func atLeast(lo int) bound {
+	return bound{func(x float64) bool { return x >= float64(lo) }, "at least " + strconv.Itoa(lo)}
+}
+
+func (o *object) number(name string, dst *float64, b bound) {
+	v, path, ok := o.get(name)
+	if !ok {
+		return
+	}
+	x, ok := v.(float64)
+	switch {
+	case !ok:
+		o.d.errorf(path, "%s must be a number, not %s", path, show(v))
+	case !b.ok(x):
+		o.d.errorf(path, "%s must be %s, not %s", path, b.text, show(x))
+	default:
+		*dst = x
+	}
+}
+
+// Numbers in Jsonnet are float64: above 2^53 an integer may not be the one
+// that was written. Sizes have a smaller limit, so that products of a few of
+// them fit an int64.
+const (
+	maxInt  = 1 << 53
+	maxSize = 1<<31 - 1
+)
+
+func (o *object) int64(name string, dst *int64, b bound, limit float64) {
+	v, path, ok := o.get(name)
+	if !ok {
+		return
+	}
+	x, ok := v.(float64)
+	switch {
+	case !ok:
+		o.d.errorf(path, "%s must be an integer, not %s", path, show(v))
+	case x != math.Trunc(x):
+		o.d.errorf(path, "%s must be an integer, not %s", path, show(x))
+	case !b.ok(x):
+		o.d.errorf(path, "%s must be %s, not %s", path, b.text, show(x))
+	case x > limit:
+		o.d.errorf(path, "%s must be at most %.0f, not %s", path, limit, show(x))
+	default:
+		*dst = int64(x)
+	}
+}
+
+func (o *object) int(name string, dst *int, b bound) {
+	x := int64(*dst)
+	o.int64(name, &x, b, maxSize)
+	*dst = int(x)
+}
+
+func (o *object) bool(name string, dst *bool) {
+	v, path, ok := o.get(name)
+	if !ok {
+		return
+	}
+	if *dst, ok = v.(bool); !ok {
+		o.d.errorf(path, "%s must be true or false, not %s", path, show(v))
+	}
+}
+
+func (o *object) string(name string, dst *string) {
+	v, path, ok := o.get(name)
+	if !ok {
+		return
+	}
+	if *dst, ok = v.(string); !ok {
+		o.d.errorf(path, "%s must be a string, not %s", path, show(v))
+	}
+}
+
+// enum is a string of a few.
+func (o *object) enum(name string, dst *string, values ...string) {
+	v, path, ok := o.get(name)
+	if !ok {
+		return
+	}
+	s, isString := v.(string)
+	if !isString || !slices.Contains(values, s) {
+		o.d.errorf(path, "%s must be %s, not %s", path, orList(values), show(v))
+		return
+	}
+	*dst = s
+}
+
+// strings decodes an array of non-empty strings.
+func (o *object) strings(name string, dst *[]string) {
+	elems, path, ok := o.array(name)
+	if !ok {
+		return
+	}
+	for i, v := range elems {
+		s, ok := v.(string)
+		p := eval.Elem(path, i)
+		if !ok || s == "" {
+			o.d.errorf(p, "%s must be a string with characters in it, not %s", p, show(v))
+		}
+		*dst = append(*dst, s)
+	}
+}
+
+// show prints a value of the document for a message.
+func show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+			return strconv.FormatFloat(v, 'f', -1, 64)
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case string:
+		const most = 40
+		if r := []rune(v); len(r) > most {
+			v = string(r[:most]) + "..."
+		}
+		return "the string " + strconv.Quote(v)
+	case []any:
+		return "an array"
+	}
+	return "an object"
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:min(1, len(noun))], "aeiou") {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// orList prints "a", "b" or "c".
+func orList(values []string) string {
+	q := make([]string, len(values))
+	for i, v := range values {
+		q[i] = strconv.Quote(v)
+	}
+	if len(q) < 2 {
+		return strings.Join(q, "")
+	}
+	return strings.Join(q[:len(q)-1], ", ") + " or " + q[len(q)-1]
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

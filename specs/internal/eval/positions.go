@@ -1,0 +1,119 @@
+package eval
+
+import (
+	"github.com/google/go-jsonnet/ast"
+
+	"github.com/llamac/llamac/internal/diag"
+)
+
+const (
+	maxPositions = 20_000
+	maxPathDepth = 12 // a document may hold itself: { a: $ }
+)
+
+// positions traces the fields of the document with its overrides.
+func positions(files *fileSet, file string, overrides []Override) []Position {
+	t := &tracer{resolver: resolver{files: files}}
+	root := func(path string) expr {
+		return expr{node: files.roots[files.imports[[2]string{"", path}]]}
+	}
+	main := root(file)
+	at := valuePos(body(main.node), diag.Pos{})
+	t.out = append(t.out, Position{Path: "", Name: at, Value: at})
+	doc := t.object(main)
+	for _, o := range overrides {
+		doc = append(doc, t.object(root(o.Label))...)
+	}
+	t.fields("", doc, 0)
+	return t.out
+}
+
+type tracer struct {
+	resolver
+	out []Position
+}
+
+// fields records each field of o and what lies below it.
+func (t *tracer) fields(path string, o object, depth int) {
+	if depth > maxPathDepth {
+		return
+	}
+	// set holds the fields in the order of their first appearance.
+	type setting struct {
+		parts []expr
+		pos   Position
+	}
+	var order []string
+	set := map[string]*setting{}
+	for i, l := range o {
+		inside := o.inside(i)
+		for _, f := range l.lit.Fields {
+			name, ok := f.Name.(*ast.LiteralString)
+			if !ok {
+				continue // computed names are not traced
+			}
+			s := set[name.Value]
+			if s == nil {
+				s = new(setting)
+				set[name.Value] = s
+				order = append(order, name.Value)
+			}
+			if !f.PlusSuper {
+				s.parts = nil
+			}
+			s.parts = append(s.parts, expr{node: f.Body, sc: inside})
+			at := position(&f.LocRange)
+			s.pos = Position{Name: at, Value: valuePos(f.Body, at)}
+		}
+	}
+	for _, name := range order {
+		s := set[name]
+		s.pos.Path = Field(path, name)
+		if len(t.out) >= maxPositions {
+			return
+		}
+		t.out = append(t.out, s.pos)
+		t.below(s.pos.Path, expr{parts: s.parts}, depth+1)
+	}
+}
+
+// below records the fields or elements of the value e at path.
+func (t *tracer) below(path string, e expr, depth int) {
+	if o := t.object(e); len(o) > 0 {
+		t.fields(path, o, depth)
+		return
+	}
+	elems, _ := t.elements(e)
+	for i, el := range elems {
+		if len(t.out) >= maxPositions || depth > maxPathDepth {
+			return
+		}
+		at := valuePos(el.node, diag.Pos{})
+		p := Elem(path, i)
+		t.out = append(t.out, Position{Path: p, Name: at, Value: at})
+		t.below(p, el, depth+1)
+	}
+}
+
+// valuePos is where an expression begins, or otherwise: expressions made by
+// the desugarer have no place of their own.
+func valuePos(n ast.Node, otherwise diag.Pos) diag.Pos {
+	if n == nil {
+		return otherwise
+	}
+	if p := position(n.Loc()); p != (diag.Pos{}) {
+		return p
+	}
+	return otherwise
+}
+
+// body skips the local definitions at the head of a file.
+func body(n ast.Node) ast.Node {
+	for {
+		l, ok := n.(*ast.Local)
+		if !ok {
+			return n
+		}
+		n = l.Body
+	}
+}

@@ -1,0 +1,117 @@
+package eval
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/google/go-jsonnet"
+
+	"github.com/llamac/llamac/internal/diag"
+)
+
+// maxPieces bounds how many fields of a failing document are tried one by one.
+const maxPieces = 400
+
+// pieces evaluates a document that fails as a whole field by field, so that one
+// run reports every failing field and the rest can still be validated.
+type pieces struct {
+	vm       *jsonnet.VM
+	main     string
+	failures []Failure
+	tried    int
+}
+
+// salvage returns the fields that can be evaluated, and notes a failure for
+// each of the others. whole is the error of the whole document.
+func (p *pieces) salvage(whole error) json.RawMessage {
+	doc := p.object("d", "")
+	if len(p.failures) == 0 { // not even its fields can be listed, or an assertion holds only piecewise
+		p.failures = []Failure{failure("", whole)}
+	}
+	if doc == nil {
+		return nil
+	}
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// object evaluates the visible fields of the object that expr denotes. It
+// returns nil when expr is none.
+func (p *pieces) object(expr, path string) map[string]json.RawMessage {
+	var names []string
+	out, err := p.eval("std.objectFields(" + expr + ")")
+	if err != nil || json.Unmarshal([]byte(out), &names) != nil {
+		return nil
+	}
+	doc := map[string]json.RawMessage{}
+	for _, name := range names {
+		sub, subPath := expr+"["+quote(name)+"]", Field(path, name)
+		out, err := p.eval(sub)
+		if err == nil {
+			doc[name] = json.RawMessage(out)
+			continue
+		}
+		if p.tried > maxPieces {
+			break
+		}
+		before := len(p.failures)
+		inner := p.object(sub, subPath)
+		if inner != nil {
+			if b, err := json.Marshal(inner); err == nil {
+				doc[name] = b
+			}
+		}
+		if len(p.failures) == before {
+			p.failures = append(p.failures, failure(subPath, err))
+			if inner != nil {
+				delete(doc, name)
+			}
+		}
+	}
+	return doc
+}
+
+func (p *pieces) eval(expr string) (string, error) {
+	p.tried++
+	return evaluateSnippet(p.vm, "local d = "+p.main+"; "+expr)
+}
+
+// failure describes a runtime error. The position is that of the innermost
+// frame in a file of the user's; a library's frame further in is a note.
+func failure(path string, err error) Failure {
+	f := Failure{Path: path}
+	var rt jsonnet.RuntimeError
+	if !errors.As(err, &rt) {
+		msg, _, _ := strings.Cut(err.Error(), "\n")
+		f.Err.Msg = "the Jsonnet interpreter failed: " + strings.TrimPrefix(msg, "(CRASH) ")
+		return f
+	}
+	f.Err.Msg = rt.Msg
+	switch {
+	case strings.HasPrefix(rt.Msg, "max stack frames exceeded"):
+		f.Err.Msg = "evaluation nests too deeply: a recursion without end?"
+	case strings.HasPrefix(rt.Msg, "couldn't manifest function"):
+		f.Err.Msg = "a function cannot be a value of a spec; hide the field with ::"
+	}
+	var user, library diag.Pos
+	for _, frame := range rt.StackTrace {
+		pos := position(&frame.Loc)
+		switch {
+		case pos.File == "" || pos.File == "<std>":
+		case strings.HasPrefix(pos.File, LibraryPrefix):
+			library = pos
+		default:
+			user, library = pos, diag.Pos{}
+		}
+	}
+	f.Err.Pos = user
+	if library != (diag.Pos{}) {
+		f.Err.Note = "raised at " + library.String()
+		f.Library = user == (diag.Pos{})
+	}
+	return f
+}

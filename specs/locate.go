@@ -1,0 +1,58 @@
+package specs
+
+import (
+	"strings"
+
+	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/specs/internal/eval"
+)
+
+// locator finds positions for field paths.
+type locator struct {
+	file   string
+	byPath map[string]eval.Position
+}
+
+func newLocator(file string, positions []eval.Position) *locator {
+	l := &locator{file, make(map[string]eval.Position, len(positions))}
+	for _, p := range positions {
+		l.byPath[p.Path] = p
+	}
+	return l
+}
+
+// value is where the value at path is written, or what holds it in the user's
+// files. If the value itself comes from the library, the note says where.
+func (l *locator) value(path string) (pos diag.Pos, note string) {
+	return l.find(path, func(p eval.Position) diag.Pos { return p.Value })
+}
+
+// name is the same for the field's name.
+func (l *locator) name(path string) (pos diag.Pos, note string) {
+	return l.find(path, func(p eval.Position) diag.Pos { return p.Name })
+}
+
+func (l *locator) find(path string, of func(eval.Position) diag.Pos) (pos diag.Pos, note string) {
+	for {
+		if p, ok := l.byPath[path]; ok {
+			pos := of(p)
+			if !strings.HasPrefix(pos.File, eval.LibraryPrefix) && pos != (diag.Pos{}) {
+				return pos, note
+			}
+			if note == "" && pos != (diag.Pos{}) {
+				note = "set at " + pos.String()
+			}
+			of = func(p eval.Position) diag.Pos { return p.Value }
+		}
+		if path == "" {
+			return diag.Pos{File: l.file, Line: 1, Col: 1}, note
+		}
+		path = eval.Parent(path)
+	}
+}
+
+// known says whether the path itself has a position.
+func (l *locator) known(path string) bool {
+	_, ok := l.byPath[path]
+	return ok
+}
