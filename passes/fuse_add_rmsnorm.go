@@ -14,8 +14,10 @@ import (
 //
 // Both are bound by memory; together they read two tensors and write two,
 // apart they read three. The sum has other readers, the next residual
-// connection among them, so it stays a result. Of several norms of one sum the
-// first is joined; a sum that broadcasts is not a residual connection.
+// connection among them, so it stays a result. Of several norms of one sum
+// that whose gain stands first among the module's weights is joined. A gain
+// that is computed is left alone, and a sum that broadcasts is no residual
+// connection.
 var FuseAddRMSNorm = Pass{
 	Name: "fuse_add_rmsnorm",
 	Doc:  "Joins a residual addition with the rms_norm behind it.",
@@ -24,43 +26,49 @@ var FuseAddRMSNorm = Pass{
 
 func fuseAddRMSNorm(u *Unit) error {
 	for _, f := range u.Module.Funcs {
-		at := map[*ir.Node]int{}
-		for i, n := range f.Nodes {
-			at[n] = i
-		}
 		uses := f.Uses()
 		instead := map[*ir.Node][]*ir.Node{}
 		b := ir.NewBuilder(f)
-		for _, n := range f.Nodes {
-			if n.Op.Name != "rms_norm" {
+		for _, add := range f.Nodes {
+			if add.Op.Name != "add" || !add.In(0).Equal(add.In(1)) {
 				continue
 			}
-			r, w := n.Operands[0], n.Operands[1]
-			add := def(r, "add")
-			if add == nil || !add.In(0).Equal(r.Type) || !add.In(1).Equal(r.Type) {
+			r := add.Result()
+			norm := firstNorm(u.Module, r, uses[r])
+			if norm == nil {
 				continue
 			}
-			// The joined node stands where the addition stood; a weight is
-			// there already, a computed gain may not be.
-			place, gone := add, n
-			if w.Def != nil && at[w.Def] > at[add] {
-				early := func(user *ir.Node) bool { return at[user] < at[n] }
-				if slices.ContainsFunc(uses[r], early) {
-					continue
-				}
-				place, gone = n, add
-			}
-			k := b.Node("add_rms_norm", "r,n", n.Attrs, add.Operands[0], add.Operands[1], w)
+			// The joined node stands where the sum stood, before all its readers.
+			k := b.Node("add_rms_norm", "r,n", norm.Attrs, add.Operands[0], add.Operands[1], norm.Operands[1])
 			adopt(r, k.Results[0])
-			adopt(n.Result(), k.Results[1])
-			instead[place], instead[gone] = b.Nodes, nil
+			adopt(norm.Result(), k.Results[1])
+			instead[add], instead[norm] = b.Nodes, nil
 			b.Nodes = nil
-			at[k] = at[place]
 			u.Stats.count("add_rmsnorm")
 		}
-		if len(instead) > 0 {
-			splice(f, instead)
-		}
+		splice(f, instead)
 	}
 	return nil
+}
+
+// firstNorm picks the norm of r to join, whatever the order of the nodes.
+func firstNorm(m *ir.Module, r *ir.Value, users []*ir.Node) *ir.Node {
+	var best *ir.Node
+	rank := func(n *ir.Node) (int, string) {
+		return slices.Index(m.Weights, n.Operands[1].Weight), n.Result().Name
+	}
+	for _, n := range users {
+		if n.Op.Name != "rms_norm" || n.Operands[0] != r || n.Operands[1].Def != nil {
+			continue
+		}
+		if best != nil {
+			i, name := rank(n)
+			j, old := rank(best)
+			if i > j || i == j && name > old {
+				continue
+			}
+		}
+		best = n
+	}
+	return best
 }

@@ -231,7 +231,7 @@ func (s *scores) apply(op string, m steps) bool {
 	ok := true
 	switch f := scalarOps[op]; op {
 	case "max": // with the smallest number there is: only hidden scores change
-		if _, _, all := m.span(func(x float64) bool { return x > hidden }); all {
+		if slices.ContainsFunc(m.vals, func(x float64) bool { return x > hidden }) {
 			return false
 		}
 		s.add, ok = combine(func(x []float64) float64 {

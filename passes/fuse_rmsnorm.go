@@ -114,7 +114,7 @@ func meanSquareRoot(v, x *ir.Value, root string, power float64) (eps float64, in
 		// 1 / sqrt behind a reshape, where the product could not be opened.
 		for _, p := range products(v) {
 			if root == "rsqrt" && p.coef == 1 && len(p.num) == 0 && len(p.den) == 1 {
-				for _, d := range rowwise(p.den[0], x.Type) {
+				for _, d := range rowwiseOrFlat(p.den[0], x.Type) {
 					if eps, inner, ok := meanSquareRoot(d, x, "sqrt", 0.5); ok {
 						return eps, append(inner, p.inner...), true
 					}

@@ -87,9 +87,10 @@ func fuse(u *Unit, find func(g *graph, n *ir.Node) *match) error {
 }
 
 // closed keeps the matches that nobody looks into: each inner node is read
-// only inside matches that contain it. Two norms of one vector share its mean
-// square, so the sharing of inner nodes among matches is allowed; a second
-// reader of attention's scores is not.
+// only inside matches that contain it, directly or by way of nodes that move
+// elements. Two norms of one vector share its mean square, so the sharing of
+// inner nodes among matches is allowed; a second reader of attention's scores
+// is not.
 func (g *graph) closed(found []*match) []*match {
 	owners := map[*ir.Node][]*match{}
 	for _, m := range found {
@@ -98,15 +99,17 @@ func (g *graph) closed(found []*match) []*match {
 		}
 	}
 	dropped := map[*match]bool{}
-	private := func(n *ir.Node) bool {
-		for _, r := range n.Results {
-			if g.f.IsResult(r) {
+	// private reports that v, a result of the inner node n or n's result
+	// moved, is read by matches with n in them only.
+	var private func(n *ir.Node, v *ir.Value) bool
+	private = func(n *ir.Node, v *ir.Value) bool {
+		if g.f.IsResult(v) {
+			return false
+		}
+		for _, user := range g.uses[v] {
+			inside := slices.ContainsFunc(owners[n], func(m *match) bool { return !dropped[m] && m.has(user) })
+			if !inside && (moved(user) != v || !private(n, user.Result())) {
 				return false
-			}
-			for _, user := range g.uses[r] {
-				if !slices.ContainsFunc(owners[n], func(m *match) bool { return !dropped[m] && m.has(user) }) {
-					return false
-				}
 			}
 		}
 		return true
@@ -114,7 +117,7 @@ func (g *graph) closed(found []*match) []*match {
 	for again := true; again; {
 		again = false
 		for _, m := range found {
-			if !dropped[m] && slices.ContainsFunc(m.inner, func(n *ir.Node) bool { return !private(n) }) {
+			if !dropped[m] && slices.ContainsFunc(m.inner, func(n *ir.Node) bool { return !private(n, n.Results[0]) }) {
 				dropped[m], again = true, true
 			}
 		}

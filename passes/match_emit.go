@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/llamac/llamac/ir"
@@ -136,10 +137,10 @@ func (c chain) replay(b *ir.Builder, name string, i int, x *ir.Value) *ir.Value 
 			if v == c.vals[j+1] {
 				operands[k] = x
 			} else if s := def(v, "slice"); s != nil && n.Op.Name == "concat" { // rows of vals[j+1]
-				operands[k] = b.Op("slice", name+".row", s.Attrs, x)
+				operands[k] = b.Op("slice", name+".row", maps.Clone(s.Attrs), x)
 			}
 		}
-		x = b.Op(n.Op.Name, name+"."+n.Op.Name, n.Attrs, operands...)
+		x = b.Op(n.Op.Name, name+"."+n.Op.Name, maps.Clone(n.Attrs), operands...)
 	}
 	return x
 }

@@ -1,0 +1,168 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/ir"
+)
+
+// Canonicalize brings a graph to the plainest spelling of the same numbers, so
+// that later passes have less to know:
+//
+//	before                                   after
+//	%s1 = slice(%x) ...                      %y = mul(%x, %r)
+//	%c  = mul(const 2.0, const 0.5)
+//	%z  = mul(%x, %c)
+//	%t  = transpose(transpose(%z))
+//	%y  = mul(%t, %r)
+//
+// It folds operations on constants, drops what does nothing, merges equal
+// nodes and removes unread ones, again and again until nothing changes. Every
+// rule keeps each bit of each result: x + 0 stays, as it turns -0 into 0, and
+// reassociation is none of its business. Values that a later pass stores under
+// their names (a layer's saved values) keep their nodes.
+var Canonicalize = Pass{
+	Name: "canonicalize",
+	Doc:  "Folds constants, drops operations that do nothing, merges equal nodes and removes unread ones.",
+	Run:  canonicalize,
+}
+
+func canonicalize(u *Unit) error {
+	for _, f := range u.Module.Funcs {
+		for again := true; again; {
+			again = simplifyAll(u, f)
+			if mergeEqual(u, f) {
+				again = true
+			}
+		}
+		for range sweep(f) {
+			u.Stats.count("dead")
+		}
+	}
+	return nil
+}
+
+// aliases maps values that are going to another value that is the same.
+type aliases map[*ir.Value]*ir.Value
+
+func (a aliases) apply(vs []*ir.Value) {
+	for i, v := range vs {
+		if by, ok := a[v]; ok {
+			vs[i] = by
+		}
+	}
+}
+
+// finish makes a function's results and saved values read the survivors.
+func (a aliases) finish(f *ir.Func) {
+	a.apply(f.Results)
+	if f.Role == ir.RoleLayer {
+		a.apply(f.Saved)
+	}
+}
+
+// keeps reports that a value must stay the result of its own node.
+func keeps(f *ir.Func, v *ir.Value) bool {
+	return f.Role == ir.RoleLayer && slices.Contains(f.Saved, v)
+}
+
+// simplifyAll tries the rules on every node once, in order.
+func simplifyAll(u *Unit, f *ir.Func) bool {
+	changed := false
+	same := aliases{}
+	instead := map[*ir.Node][]*ir.Node{}
+	b := ir.NewBuilder(f)
+	for _, n := range f.Nodes {
+		same.apply(n.Operands)
+		if n.Op.Effect != ir.Pure || len(n.Results) != 1 {
+			continue
+		}
+		v, rule := simplify(b, n)
+		made := b.Nodes
+		b.Nodes = nil
+		switch y := n.Result(); {
+		case v == nil:
+			continue
+		case len(made) > 0 && v.Def == made[len(made)-1]:
+			adopt(y, v)
+			instead[n] = made
+		case keeps(f, y):
+			continue
+		default:
+			same[y] = v
+		}
+		u.Stats.count(rule)
+		changed = true
+	}
+	same.finish(f)
+	splice(f, instead)
+	if changed {
+		sweep(f)
+	}
+	return changed
+}
+
+// mergeEqual makes one node of pure nodes with the same op, attributes and
+// operands: the first of them.
+func mergeEqual(u *Unit, f *ir.Func) bool {
+	changed := false
+	same := aliases{}
+	ids := map[*ir.Value]int{}
+	id := func(v *ir.Value) int {
+		if v == nil {
+			return -1
+		}
+		if _, ok := ids[v]; !ok {
+			ids[v] = len(ids)
+		}
+		return ids[v]
+	}
+	first := map[string]*ir.Node{}
+	for _, n := range f.Nodes {
+		same.apply(n.Operands)
+		if n.Op.Effect != ir.Pure || n.Op.Group == ir.Control || slices.ContainsFunc(n.Operands, readsState) {
+			continue
+		}
+		operands := make([]int, len(n.Operands))
+		for i, v := range n.Operands {
+			operands[i] = id(v)
+		}
+		if n.Op.Commutative {
+			slices.Sort(operands)
+		}
+		key := fmt.Sprint(n.Op.Name, operands, attrKey(n))
+		old, ok := first[key]
+		if !ok {
+			first[key] = n
+			continue
+		}
+		if slices.ContainsFunc(n.Results, func(r *ir.Value) bool { return keeps(f, r) }) {
+			continue
+		}
+		for i, r := range n.Results {
+			same[r] = old.Results[i]
+		}
+		u.Stats.count("cse")
+		changed = true
+	}
+	same.finish(f)
+	if changed {
+		sweep(f)
+	}
+	return changed
+}
+
+func readsState(v *ir.Value) bool { return v != nil && v.State != nil }
+
+// attrKey spells the attributes that differ from their defaults.
+func attrKey(n *ir.Node) string {
+	var b strings.Builder
+	for _, a := range n.Op.Attrs {
+		if v, ok := n.Attrs[a.Name]; ok && fmt.Sprint(v) != fmt.Sprint(a.Default) {
+			fmt.Fprintf(&b, " %s=%v", a.Name, v)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,57 @@
+package passes
+
+import (
+	"math"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/ir/interp"
+)
+
+// foldLimit is the number of elements up to which constants are computed here.
+const foldLimit = 4096
+
+// fold computes a pure primitive node whose operands are all constants, with
+// the interpreter's arithmetic, so that before and after agree to the last bit
+// of a float64. Broadcasts stay: the result would be longer, not simpler.
+func fold(b *ir.Builder, n *ir.Node) *ir.Value {
+	y := n.Result()
+	if len(n.Operands) == 0 || n.Op.Group != ir.Primitive || n.Op.Name == "broadcast" || !y.Type.Size().IsConst() || y.Type.Elems() > foldLimit {
+		return nil
+	}
+	f := &ir.Func{Name: "fold", Role: ir.RoleMain}
+	fb := ir.NewBuilder(f)
+	var operands []*ir.Value
+	for _, x := range n.Operands {
+		c := def(x, "const")
+		if c == nil || x.Type.Elems() > foldLimit {
+			return nil
+		}
+		operands = append(operands, fb.Op("const", x.Name, c.Attrs))
+	}
+	r := fb.Op(n.Op.Name, "y", n.Attrs, operands...)
+	fb.Flush()
+	f.Results = []*ir.Value{r}
+	out, err := interp.NewMachine(nil).Run(&ir.Module{Funcs: []*ir.Func{f}}, "fold")
+	if err != nil {
+		return nil // an integer division by zero, say: left to fail where it runs
+	}
+	values := make([]float64, out[0].Len())
+	for i := range values {
+		switch t := out[0]; {
+		case t.F != nil:
+			values[i] = t.F[i]
+		case t.I != nil:
+			values[i] = float64(t.I[i])
+			if math.Abs(values[i]) > 1<<53 {
+				return nil
+			}
+		case t.B[i]:
+			values[i] = 1
+		}
+	}
+	shape := make([]int64, y.Type.Rank())
+	for i, d := range y.Type.Dims {
+		shape[i] = d.N
+	}
+	return b.Op("const", "y", ir.Attrs{"values": values, "shape": shape, "dtype": y.Type.DType.String()})
+}
