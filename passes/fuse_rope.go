@@ -68,7 +68,10 @@ func matchRope(g *graph, n *ir.Node) *match {
 		if i == 0 {
 			return v
 		}
-		return c.replay(b, y.Name, i, v)
+		// The rotation keeps the name; what the moves make of it gets another.
+		name := y.Name
+		y.Name, v.Name = b.Name(name+".moved"), name
+		return c.replay(b, name, i, v)
 	}
 	return m.with(r.inner)
 }
