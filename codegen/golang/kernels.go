@@ -102,15 +102,24 @@ func integer(l *plan.Launch, name string, def int64) int64 {
 	return def
 }
 
+// rope prints the kernel over rows of whole heads, [B, T, heads, d], or over
+// rows of single ones, [B, heads, T, d]: row r reads the tables at r mod T.
 func rope(p *printer, l *plan.Launch) error {
 	x, cos, sin, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0]
-	if integer(l, "seq_axis", 1) != 1 || x.Type.Rank() != 4 {
-		return fmt.Errorf("target go: rope over axis %d of %s", integer(l, "seq_axis", 1), x.Type)
-	}
 	d := x.Type.Dims
-	width := d[2].N * d[3].N
-	p.call(l, "Rope", p.at(y), ld(y, width), p.at(x), ld(x, width), p.at(cos), p.at(sin), p.rows(x, width), p.dim(d[1]),
-		fmt.Sprint(d[2].N), fmt.Sprint(d[3].N), fmt.Sprint(l.Attrs["layout"] == "half"), fmt.Sprint(flag(l, "inverse", false)))
+	axis, k := int(integer(l, "seq_axis", 1)), len(d)
+	hd := d[k-1].N
+	heads := int64(1)
+	switch {
+	case axis == k-2:
+	case axis == k-3 && d[k-2].IsConst():
+		heads = d[k-2].N
+	default:
+		return fmt.Errorf("target go: rope over axis %d of %s", axis, x.Type)
+	}
+	width := heads * hd
+	p.call(l, "Rope", p.at(y), ld(y, width), p.at(x), ld(x, width), p.at(cos), p.at(sin), p.rows(x, width), p.dim(d[axis]),
+		fmt.Sprint(heads), fmt.Sprint(hd), fmt.Sprint(l.Attrs["layout"] == "half"), fmt.Sprint(flag(l, "inverse", false)))
 	return nil
 }
 
