@@ -6,83 +6,25 @@ import (
 	"strconv"
 
 	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/internal/scan"
 )
 
 // Parse reads the text form of a module. Errors carry file:line:col; as many
 // as can be told apart are reported. The module is not verified.
 func Parse(file string, src []byte) (*Module, error) {
-	p := &parser{lexer: lexer{file: file, src: src, line: 1, col: 1}, m: &Module{}}
-	p.next()
+	p := &parser{Parser: scan.New(file, src), m: &Module{}}
 	p.module()
-	if err := p.errs.Err(); err != nil {
+	if err := p.Errs.Err(); err != nil {
 		return nil, err
 	}
 	return p.m, nil
 }
 
 type parser struct {
-	lexer
-	tok  token
-	m    *Module
-	errs diag.List
-
+	*scan.Parser
+	m      *Module
 	f      *Func
 	values map[string]*Value
-}
-
-// bail unwinds to the start of the next declaration.
-type bail struct{}
-
-func (p *parser) fail(pos diag.Pos, format string, args ...any) {
-	p.errs.Add(pos, format, args...)
-	panic(bail{})
-}
-
-func (p *parser) next() {
-	p.tok = p.lexer.scan()
-	if p.tok.kind == bad {
-		tok := p.tok
-		p.tok.kind = eof
-		p.fail(tok.pos, "unexpected %q", tok.text)
-	}
-}
-
-func (p *parser) want(text string) {
-	if p.tok.text != text || p.tok.kind == quoted {
-		p.fail(p.tok.pos, "found %s, want %q", p.tok, text)
-	}
-	p.next()
-}
-
-func (p *parser) accept(text string) bool {
-	if p.tok.kind != quoted && p.tok.text == text {
-		p.next()
-		return true
-	}
-	return false
-}
-
-func (p *parser) take(k tokenKind, what string) token {
-	t := p.tok
-	if t.kind != k {
-		p.fail(t.pos, "found %s, want %s", t, what)
-	}
-	p.next()
-	return t
-}
-
-func (p *parser) sigil(s string, what string) token {
-	p.want(s)
-	return p.take(word, what)
-}
-
-func (p *parser) int() int64 {
-	t := p.take(number, "a number")
-	n, err := strconv.ParseInt(t.text, 10, 64)
-	if err != nil {
-		p.fail(t.pos, "%q is not an integer", t.text)
-	}
-	return n
 }
 
 // module parses all declarations. A broken one is skipped up to the next line
@@ -96,46 +38,38 @@ func (p *parser) module() {
 	}
 	var segments []segment
 	decl := func() {
-		defer func() {
-			if r := recover(); r != nil {
-				if _, ok := r.(bail); !ok {
-					panic(r)
-				}
-				p.resync()
-			}
-		}()
-		t := p.take(word, "a declaration")
-		switch t.text {
+		t := p.Take(scan.Word, "a declaration")
+		switch t.Text {
 		case "module":
-			p.m.Name = p.take(word, "a name").text
+			p.m.Name = p.Take(scan.Word, "a name").Text
 		case "dim":
-			d := DimDecl{Name: p.take(word, "a name").text}
-			p.want("in")
-			p.want("[")
-			d.Min = p.int()
-			p.want(",")
-			d.Max = p.int()
-			p.want("]")
+			d := DimDecl{Name: p.Take(scan.Word, "a name").Text}
+			p.Want("in")
+			p.Want("[")
+			d.Min = p.Int()
+			p.Want(",")
+			d.Max = p.Int()
+			p.Want("]")
 			p.m.Dims = append(p.m.Dims, d)
 		case "weight":
 			p.weight()
 		case "state":
-			s := &State{Name: p.sigil("!", "a name").text}
-			p.want(":")
-			s.Type = p.typ()
+			s := &State{Name: p.Sigil("!", "a name").Text}
+			p.Want(":")
+			s.Type = ParseType(p.Parser)
 			s.Stack, s.Layers = p.of()
 			p.m.State = append(p.m.State, s)
 		case "stack":
-			s := &Stack{Name: p.take(word, "a name").text}
-			for p.accept("[") {
-				seg := Segment{From: int(p.int())}
-				p.want(",")
-				seg.To = int(p.int())
-				p.want(")")
-				r := segment{stack: s, i: len(s.Segments), pos: p.tok.pos}
-				r.names[0] = p.sigil("@", "a function").text
-				if p.tok.text == "@" {
-					r.names[1] = p.sigil("@", "a function").text
+			s := &Stack{Name: p.Take(scan.Word, "a name").Text}
+			for p.Accept("[") {
+				seg := Segment{From: int(p.Int())}
+				p.Want(",")
+				seg.To = int(p.Int())
+				p.Want(")")
+				r := segment{stack: s, i: len(s.Segments), pos: p.Tok.Pos}
+				r.names[0] = p.Sigil("@", "a function").Text
+				if p.Tok.Text == "@" {
+					r.names[1] = p.Sigil("@", "a function").Text
 				}
 				segments = append(segments, r)
 				s.Segments = append(s.Segments, seg)
@@ -144,155 +78,145 @@ func (p *parser) module() {
 		case "func":
 			p.function()
 		default:
-			p.fail(t.pos, "found %s, want a declaration", t)
+			p.Fail(t.Pos, "found %s, want a declaration", t)
 		}
 	}
-	for p.tok.kind != eof {
-		decl()
+	for p.Tok.Kind != scan.EOF {
+		p.Recover(declares, decl)
 	}
 	for _, r := range segments {
 		seg := &r.stack.Segments[r.i]
 		seg.Forward, seg.Backward = p.m.Func(r.names[0]), p.m.Func(r.names[1])
 		if seg.Forward == nil {
-			p.errs.Add(r.pos, "no function named @%s", r.names[0])
+			p.Errs.Add(r.pos, "no function named @%s", r.names[0])
 		}
 		if r.names[1] != "" && seg.Backward == nil {
-			p.errs.Add(r.pos, "no function named @%s", r.names[1])
+			p.Errs.Add(r.pos, "no function named @%s", r.names[1])
 		}
 	}
 }
 
-// resync skips to a keyword at the start of a line.
-func (p *parser) resync() {
-	for {
-		t := p.lexer.scan()
-		if t.kind == eof || t.pos.Col == 1 && slices.Contains([]string{"module", "dim", "weight", "state", "stack", "func"}, t.text) {
-			p.tok = t
-			return
-		}
-	}
+// declares reports whether a token at the start of a line begins a declaration.
+func declares(t scan.Token) bool {
+	return slices.Contains([]string{"module", "dim", "weight", "state", "stack", "func"}, t.Text)
 }
 
 // of parses an optional "of stack[layers]".
 func (p *parser) of() (stack string, layers int) {
-	if !p.accept("of") {
+	if !p.Accept("of") {
 		return "", 0
 	}
-	stack = p.take(word, "a stack").text
-	p.want("[")
-	layers = int(p.int())
-	p.want("]")
+	stack = p.Take(scan.Word, "a stack").Text
+	p.Want("[")
+	layers = int(p.Int())
+	p.Want("]")
 	return stack, layers
 }
 
 func (p *parser) weight() {
-	w := &Weight{Name: p.sigil("$", "a name").text, Layout: RowMajor}
-	p.want(":")
-	w.Type = p.typ()
+	w := &Weight{Name: p.Sigil("$", "a name").Text, Layout: RowMajor}
+	p.Want(":")
+	w.Type = ParseType(p.Parser)
 	w.Stack, w.Layers = p.of()
-	if p.accept("{") {
+	if p.Accept("{") {
 		for {
-			k := p.take(word, "a field")
-			p.want("=")
-			v := p.tok
-			if v.kind == quoted {
-				s, err := strconv.Unquote(v.text)
+			k := p.Take(scan.Word, "a field")
+			p.Want("=")
+			v := p.Tok
+			if v.Kind == scan.Quoted {
+				s, err := strconv.Unquote(v.Text)
 				if err != nil {
-					p.fail(v.pos, "bad string %s", v.text)
+					p.Fail(v.Pos, "bad string %s", v.Text)
 				}
-				v.text = s
+				v.Text = s
 			}
-			p.next()
-			switch name := k.text; {
+			p.Next()
+			switch name := k.Text; {
 			case name == "layout":
-				w.Layout = Layout(v.text)
+				w.Layout = Layout(v.Text)
 			case name == "init":
-				w.Init.Kind = v.text
+				w.Init.Kind = v.Text
 			case name == "std":
-				x, err := strconv.ParseFloat(v.text, 64)
+				x, err := strconv.ParseFloat(v.Text, 64)
 				if err != nil {
-					p.fail(v.pos, "std %q", v.text)
+					p.Fail(v.Pos, "std %q", v.Text)
 				}
 				w.Init.Std = x
 			case name == "decay":
-				w.Decay = v.text == "true"
+				w.Decay = v.Text == "true"
 			case name == "shard":
-				w.Shard = v.text
+				w.Shard = v.Text
 			case name == "rope":
-				w.Rope = v.text
+				w.Rope = v.Text
 			case name == "heads":
-				w.Heads, _ = strconv.Atoi(v.text)
+				w.Heads, _ = strconv.Atoi(v.Text)
 			case len(name) > 5 && name[:5] == "name.":
 				if w.Names == nil {
 					w.Names = map[string]string{}
 				}
-				w.Names[name[5:]] = v.text
+				w.Names[name[5:]] = v.Text
 			default:
-				p.fail(k.pos, "unknown field %s", name)
+				p.Fail(k.Pos, "unknown field %s", name)
 			}
-			if !p.accept(",") {
+			if !p.Accept(",") {
 				break
 			}
 		}
-		p.want("}")
+		p.Want("}")
 	}
 	p.m.Weights = append(p.m.Weights, w)
 }
 
-func (p *parser) typ() Type {
-	t := p.take(word, "a type")
-	d, ok := ParseDType(t.text)
+// ParseType reads a type: f32[B, 64].
+func ParseType(p *scan.Parser) Type {
+	t := p.Take(scan.Word, "a type")
+	d, ok := ParseDType(t.Text)
 	if !ok {
-		p.fail(t.pos, "no type named %q", t.text)
+		p.Fail(t.Pos, "no type named %q", t.Text)
 	}
-	return Type{d, p.dims()}
+	return Type{d, parseDims(p)}
 }
 
-func (p *parser) dims() []Dim {
+func parseDims(p *scan.Parser) []Dim {
 	var dims []Dim
-	p.want("[")
-	for p.tok.text != "]" {
+	p.List("[", "]", func() {
 		d := Const(1)
 		for {
-			if p.tok.kind == number {
-				d = d.Mul(Const(p.int()))
+			if p.Tok.Kind == scan.Number {
+				d = d.Mul(Const(p.Int()))
 			} else {
-				d = d.Mul(Sym(p.take(word, "a dimension").text))
+				d = d.Mul(Sym(p.Take(scan.Word, "a dimension").Text))
 			}
-			if !p.accept("*") {
+			if !p.Accept("*") {
 				break
 			}
 		}
 		dims = append(dims, d)
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.want("]")
+	})
 	return dims
 }
 
 func (p *parser) function() {
-	f := &Func{Name: p.sigil("@", "a name").text, Role: Role(p.take(word, "a role").text)}
+	f := &Func{Name: p.Sigil("@", "a name").Text, Role: Role(p.Take(scan.Word, "a role").Text)}
 	p.f, p.values = f, map[string]*Value{}
 	f.Params = p.typedValues()
-	var saved []token
-	if p.accept("loads") {
+	var saved []scan.Token
+	if p.Accept("loads") {
 		f.Saved = p.typedValues()
-	} else if p.accept("saves") {
+	} else if p.Accept("saves") {
 		saved = p.valueNames()
 	}
-	p.want("->")
+	p.Want("->")
 	results := p.valueNames()
-	p.want("{")
-	for !p.accept("}") {
+	p.Want("{")
+	for !p.Accept("}") {
 		p.node()
 	}
-	find := func(names []token) (vs []*Value) {
+	find := func(names []scan.Token) (vs []*Value) {
 		for _, t := range names {
-			v := p.values[t.text]
+			v := p.values[t.Text]
 			if v == nil {
-				p.fail(t.pos, "%%%s is not defined", t.text)
+				p.Fail(t.Pos, "%%%s is not defined", t.Text)
 			}
 			vs = append(vs, v)
 		}
@@ -305,174 +229,149 @@ func (p *parser) function() {
 	p.m.Funcs = append(p.m.Funcs, f)
 }
 
-func (p *parser) define(t token, v *Value) *Value {
-	if p.values[t.text] != nil {
-		p.fail(t.pos, "%%%s is defined twice", t.text)
+func (p *parser) define(t scan.Token, v *Value) *Value {
+	if p.values[t.Text] != nil {
+		p.Fail(t.Pos, "%%%s is defined twice", t.Text)
 	}
-	v.Name = t.text
-	p.values[t.text] = v
+	v.Name = t.Text
+	p.values[t.Text] = v
 	return v
 }
 
 func (p *parser) typedValues() []*Value {
 	var vs []*Value
-	p.want("(")
-	for p.tok.text != ")" {
-		t := p.sigil("%", "a name")
-		p.want(":")
-		vs = append(vs, p.define(t, &Value{Type: p.typ()}))
-		if !p.accept(",") {
+	p.Want("(")
+	for p.Tok.Text != ")" {
+		t := p.Sigil("%", "a name")
+		p.Want(":")
+		vs = append(vs, p.define(t, &Value{Type: ParseType(p.Parser)}))
+		if !p.Accept(",") {
 			break
 		}
 	}
-	p.want(")")
+	p.Want(")")
 	return vs
 }
 
-func (p *parser) valueNames() []token {
-	var ts []token
-	p.want("(")
-	for p.tok.text != ")" {
-		ts = append(ts, p.sigil("%", "a name"))
-		if !p.accept(",") {
+func (p *parser) valueNames() []scan.Token {
+	var ts []scan.Token
+	p.Want("(")
+	for p.Tok.Text != ")" {
+		ts = append(ts, p.Sigil("%", "a name"))
+		if !p.Accept(",") {
 			break
 		}
 	}
-	p.want(")")
+	p.Want(")")
 	return ts
 }
 
 func (p *parser) node() {
 	n := &Node{}
-	var results []token
-	for p.tok.text == "%" {
-		results = append(results, p.sigil("%", "a name"))
-		if !p.accept(",") {
+	var results []scan.Token
+	for p.Tok.Text == "%" {
+		results = append(results, p.Sigil("%", "a name"))
+		if !p.Accept(",") {
 			break
 		}
 	}
 	if results != nil {
-		p.want("=")
+		p.Want("=")
 	}
-	t := p.take(word, "an op")
-	if n.Op = Lookup(t.text); n.Op == nil {
-		p.fail(t.pos, "no op named %q", t.text)
+	t := p.Take(scan.Word, "an op")
+	if n.Op = Lookup(t.Text); n.Op == nil {
+		p.Fail(t.Pos, "no op named %q", t.Text)
 	}
-	p.want("(")
-	for p.tok.text != ")" {
+	p.Want("(")
+	for p.Tok.Text != ")" {
 		n.Operands = append(n.Operands, p.operand())
-		if !p.accept(",") {
+		if !p.Accept(",") {
 			break
 		}
 	}
-	p.want(")")
-	if p.accept("{") {
-		n.Attrs = Attrs{}
-		for {
-			k := p.take(word, "an attribute")
-			i := slices.IndexFunc(n.Op.Attrs, func(a AttrSpec) bool { return a.Name == k.text })
-			if i < 0 {
-				p.fail(k.pos, "%s has no attribute %s", n.Op.Name, k.text)
-			}
-			p.want("=")
-			n.Attrs[k.text] = p.attr(n.Op.Attrs[i].Kind)
-			if !p.accept(",") {
-				break
-			}
-		}
-		p.want("}")
+	p.Want(")")
+	if p.Is("{") {
+		n.Attrs = ParseAttrs(p.Parser, n.Op)
 	}
 	for i, r := range results {
 		if i == 0 {
-			p.want(":")
+			p.Want(":")
 		} else {
-			p.want(",")
+			p.Want(",")
 		}
-		n.Results = append(n.Results, p.define(r, &Value{Type: p.typ(), Def: n, Index: i}))
+		n.Results = append(n.Results, p.define(r, &Value{Type: ParseType(p.Parser), Def: n, Index: i}))
 	}
 	p.f.Nodes = append(p.f.Nodes, n)
 }
 
 func (p *parser) operand() *Value {
-	switch p.tok.text {
+	switch p.Tok.Text {
 	case "%":
-		t := p.sigil("%", "a name")
-		v := p.values[t.text]
+		t := p.Sigil("%", "a name")
+		v := p.values[t.Text]
 		if v == nil {
-			p.fail(t.pos, "%%%s is not defined before it is used", t.text)
+			p.Fail(t.Pos, "%%%s is not defined before it is used", t.Text)
 		}
 		return v
 	case "$":
-		t := p.sigil("$", "a name")
-		w := p.m.Weight(t.text)
+		t := p.Sigil("$", "a name")
+		w := p.m.Weight(t.Text)
 		if w == nil {
-			p.fail(t.pos, "no weight named $%s", t.text)
+			p.Fail(t.Pos, "no weight named $%s", t.Text)
 		}
 		return p.f.WeightValue(w)
 	case "!":
-		t := p.sigil("!", "a name")
-		s := p.m.StateNamed(t.text)
+		t := p.Sigil("!", "a name")
+		s := p.m.StateNamed(t.Text)
 		if s == nil {
-			p.fail(t.pos, "no state named !%s", t.text)
+			p.Fail(t.Pos, "no state named !%s", t.Text)
 		}
 		return p.f.StateValue(s)
 	}
-	p.want("_")
+	p.Want("_")
 	return nil
 }
 
-func (p *parser) attr(k AttrKind) any {
+// ParseAttrs reads the attributes of an op between braces.
+func ParseAttrs(p *scan.Parser, op *Op) Attrs {
+	attrs := Attrs{}
+	p.List("{", "}", func() {
+		k := p.Take(scan.Word, "an attribute")
+		i := slices.IndexFunc(op.Attrs, func(a AttrSpec) bool { return a.Name == k.Text })
+		if i < 0 {
+			p.Fail(k.Pos, "%s has no attribute %s", op.Name, k.Text)
+		}
+		p.Want("=")
+		attrs[k.Text] = parseAttr(p, op.Attrs[i].Kind)
+	})
+	return attrs
+}
+
+func parseAttr(p *scan.Parser, k AttrKind) any {
 	switch k {
 	case IntAttr:
-		return p.int()
+		return p.Int()
 	case FloatAttr:
-		return p.float()
+		return p.Float()
 	case BoolAttr:
-		t := p.take(word, "true or false")
-		if t.text != "true" && t.text != "false" {
-			p.fail(t.pos, "found %s, want true or false", t)
+		t := p.Take(scan.Word, "true or false")
+		if t.Text != "true" && t.Text != "false" {
+			p.Fail(t.Pos, "found %s, want true or false", t)
 		}
-		return t.text == "true"
+		return t.Text == "true"
 	case StringAttr:
-		t := p.take(quoted, "a string")
-		s, err := strconv.Unquote(t.text)
-		if err != nil {
-			p.fail(t.pos, "bad string %s", t.text)
-		}
-		return s
+		return p.Str()
 	case DimsAttr:
-		p.want("dims")
-		return p.dims()
+		p.Want("dims")
+		return parseDims(p)
 	case IntsAttr:
-		return items(p, p.int)
+		list := []int64{}
+		p.List("[", "]", func() { list = append(list, p.Int()) })
+		return list
 	case FloatsAttr:
-		return items(p, p.float)
+		list := []float64{}
+		p.List("[", "]", func() { list = append(list, p.Float()) })
+		return list
 	}
 	panic(fmt.Sprintf("ir: attribute kind %d", k))
-}
-
-func (p *parser) float() float64 {
-	t := p.tok
-	if t.kind != number && t.text != "inf" && t.text != "nan" {
-		p.fail(t.pos, "found %s, want a number", t)
-	}
-	p.next()
-	x, err := strconv.ParseFloat(t.text, 64)
-	if err != nil {
-		p.fail(t.pos, "%q is not a number", t.text)
-	}
-	return x
-}
-
-func items[T any](p *parser, item func() T) []T {
-	list := []T{}
-	p.want("[")
-	for p.tok.text != "]" {
-		list = append(list, item())
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.want("]")
-	return list
 }

@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/llamac/llamac/ir"
 )
@@ -210,6 +211,7 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool) int {
 			loads[v] = &ir.Value{Name: v.Name, Type: v.Type}
 		case v.Def.Op.Rederive != nil && v.Index > 0:
 			r := v.Def.Op.Rederive(b, withOperands(v.Def, bwd), v.Index, func(s *ir.Value) *ir.Value { return available(s) })
+			r.Name = b.Name(v.Name + ".again")
 			loads[v] = r
 			count++
 		default:
@@ -217,7 +219,11 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool) int {
 			for i, o := range v.Def.Operands {
 				operands[i] = available(o)
 			}
-			n := b.Node(v.Def.Op.Name, v.Name+".again", v.Def.Attrs, operands...)
+			var names []string
+			for _, r := range v.Def.Results {
+				names = append(names, r.Name+".again")
+			}
+			n := b.Node(v.Def.Op.Name, strings.Join(names, ","), v.Def.Attrs, operands...)
 			for i, r := range n.Results {
 				if loads[v.Def.Results[i]] == nil {
 					loads[v.Def.Results[i]] = r

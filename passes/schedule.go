@@ -337,6 +337,13 @@ func className(c *class) string {
 
 // joinNames names a pack: attn.q, attn.k, attn.v give attn.qkv.
 func joinNames(names []string) string {
+	const again = ".again"
+	if trimmed := slices.Clone(names); !slices.ContainsFunc(names, func(n string) bool { return !strings.HasSuffix(n, again) }) {
+		for i, n := range trimmed {
+			trimmed[i] = strings.TrimSuffix(n, again)
+		}
+		return joinNames(trimmed) + again
+	}
 	prefix := names[0]
 	for _, n := range names[1:] {
 		for !strings.HasPrefix(n, prefix) {

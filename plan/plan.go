@@ -151,9 +151,9 @@ type Layer string
 const (
 	NoLayer   Layer = ""
 	ThisLayer Layer = "l"
-	NextLayer Layer = "l+1"
-	FirstOne  Layer = "0"
-	AfterLast Layer = "L" // behind the last layer: where the stack's result lies
+	NextLayer Layer = "next"
+	FirstOne  Layer = "first"
+	AfterLast Layer = "end" // behind the last layer: where the stack's result lies
 )
 
 // Program is one list of work.

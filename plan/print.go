@@ -2,14 +2,14 @@ package plan
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/llamac/llamac/ir"
 )
 
-// String is the text form of the plan.
+// String is the text form of the plan. Parse reads it back; printing the
+// result gives the same bytes. The line of the IR that a launch computes stands
+// above it as a comment.
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan %s\n", p.Name)
@@ -21,12 +21,12 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "dim %s %s %d\n", d.Name, word, d.Size)
 	}
 	for _, a := range p.Arenas {
-		fmt.Fprintf(&b, "arena %s %d\n", a.Name, a.Bytes)
+		fmt.Fprintf(&b, "arena %s bytes %d\n", a.Name, a.Bytes)
 	}
 	for _, w := range p.Weights {
 		fmt.Fprintf(&b, "weight $%s: %s at %d", w.Name, constType(w.DType, w.Dims), w.Offset)
 		if w.Layers > 0 {
-			fmt.Fprintf(&b, " + l*%d, l < %d", w.Stride, w.Layers)
+			fmt.Fprintf(&b, " + l*%d layers %d", w.Stride, w.Layers)
 		}
 		if w.Layout != ir.RowMajor {
 			fmt.Fprintf(&b, " layout %s", w.Layout)
@@ -40,7 +40,7 @@ func (p *Plan) String() string {
 		b.WriteByte('\n')
 	}
 	for _, s := range p.State {
-		fmt.Fprintf(&b, "state !%s: %s of %d, %d bytes a layer\n", s.Name, ir.Type{DType: s.DType, Dims: s.Dims}, s.Layers, s.Bytes)
+		fmt.Fprintf(&b, "state !%s: %s layers %d bytes %d\n", s.Name, ir.Type{DType: s.DType, Dims: s.Dims}, s.Layers, s.Bytes)
 	}
 	for _, q := range p.Programs {
 		b.WriteByte('\n')
@@ -58,55 +58,43 @@ func constType(d ir.DType, dims []int64) string {
 }
 
 func (q *Program) print(b *strings.Builder) {
-	fmt.Fprintf(b, "program %s in %s: saved %d a layer, %d in all, scratch %d\n", q.Name, q.Arena, q.SavedPerLayer, q.SavedBytes, q.ScratchBytes)
-	buffer := func(x *Buffer) {
-		fmt.Fprintf(b, "  buffer %s: %s %s", x.Name, ir.Type{DType: x.DType, Dims: x.Dims}, x.Region)
-		if x.Region != Input {
-			fmt.Fprintf(b, " at %d", x.Offset)
-		}
-		if x.Stride != 0 {
-			fmt.Fprintf(b, " + l*%d", x.Stride)
-		}
-		fmt.Fprintf(b, ", %d bytes", x.Bytes)
-		if x.Region == Scratch {
-			fmt.Fprintf(b, ", lives [%d, %d]", x.First, x.Last)
-		}
-		b.WriteByte('\n')
-	}
+	fmt.Fprintf(b, "program %s in %s saved %d a layer %d in all scratch %d {\n", q.Name, q.Arena, q.SavedPerLayer, q.SavedBytes, q.ScratchBytes)
 	for _, x := range q.Inputs {
-		buffer(x)
+		x.print(b)
 	}
 	for _, x := range q.Buffers {
-		buffer(x)
+		x.print(b)
 	}
 	printItems(b, q.Items, "  ")
 	if len(q.Results) > 0 {
 		fmt.Fprintf(b, "  return %s\n", operands(q.Results))
 	}
+	b.WriteString("}\n")
+}
+
+func (x *Buffer) print(b *strings.Builder) {
+	fmt.Fprintf(b, "  buffer %%%s: %s %s", x.Name, ir.Type{DType: x.DType, Dims: x.Dims}, x.Region)
+	if x.Region != Input {
+		fmt.Fprintf(b, " at %d", x.Offset)
+	}
+	if x.Stride != 0 {
+		fmt.Fprintf(b, " + l*%d", x.Stride)
+	}
+	fmt.Fprintf(b, " bytes %d", x.Bytes)
+	if x.Region == Scratch || x.Region == Saved {
+		fmt.Fprintf(b, " lives [%d, %d]", x.First, x.Last)
+	}
+	if x.Values != nil {
+		fmt.Fprintf(b, " values %s", ir.FormatAttr(x.Values))
+	}
+	b.WriteByte('\n')
 }
 
 func printItems(b *strings.Builder, items []Item, in string) {
 	for _, it := range items {
 		switch x := it.(type) {
 		case *Launch:
-			b.WriteString(in)
-			if len(x.Results) > 0 {
-				fmt.Fprintf(b, "%s = ", operands(x.Results))
-			}
-			fmt.Fprintf(b, "%s(%s)%s", x.Op, operands(x.Args), attrs(x.Attrs))
-			if x.FLOPs > 0 {
-				fmt.Fprintf(b, " flops %d", x.FLOPs)
-			}
-			if x.Stream != 0 {
-				fmt.Fprintf(b, " stream %d", x.Stream)
-			}
-			if len(x.Waits) > 0 {
-				fmt.Fprintf(b, " waits %v", x.Waits)
-			}
-			if x.Signal != 0 {
-				fmt.Fprintf(b, " signal %d", x.Signal)
-			}
-			b.WriteByte('\n')
+			x.print(b, in)
 		case *Loop:
 			order := "up"
 			if x.Reverse {
@@ -122,24 +110,57 @@ func printItems(b *strings.Builder, items []Item, in string) {
 			if x.Wait {
 				verb = "wait"
 			}
-			fmt.Fprintf(b, "%s%s %s %s = %s%s signal %d\n", in, verb, x.Op, x.Dst, x.Src, attrs(x.Attrs), x.Signal)
+			fmt.Fprintf(b, "%s%s %s %s = %s%s signal %d\n", in, verb, x.Op, x.Dst, x.Src, attrs(x.Op, x.Attrs), x.Signal)
 		}
 	}
 }
 
-func attrs(a ir.Attrs) string {
-	if len(a) == 0 {
+func (x *Launch) print(b *strings.Builder, in string) {
+	if x.Text != "" {
+		fmt.Fprintf(b, "%s// %s\n", in, x.Text)
+	}
+	fmt.Fprintf(b, "%slaunch %s %s(%s)", in, x.Name, x.Op, operands(x.Args))
+	if len(x.Results) > 0 {
+		fmt.Fprintf(b, " -> (%s)", operands(x.Results))
+	}
+	b.WriteString(attrs(x.Op, x.Attrs))
+	if x.FLOPs > 0 {
+		fmt.Fprintf(b, " flops %d", x.FLOPs)
+	}
+	if x.Stream != 0 {
+		fmt.Fprintf(b, " stream %d", x.Stream)
+	}
+	for _, w := range x.Waits {
+		fmt.Fprintf(b, " wait %d", w)
+	}
+	if x.Signal != 0 {
+		fmt.Fprintf(b, " signal %d", x.Signal)
+	}
+	b.WriteByte('\n')
+}
+
+// attrs prints attributes in the order of the op's row.
+func attrs(op string, a ir.Attrs) string {
+	var s []string
+	if row := attrRow(op); row != nil {
+		for _, spec := range row.Attrs {
+			if v, ok := a[spec.Name]; ok {
+				s = append(s, spec.Name+" = "+ir.FormatAttr(v))
+			}
+		}
+	}
+	if s == nil {
 		return ""
 	}
-	var s []string
-	for k := range a {
-		s = append(s, k)
-	}
-	slices.Sort(s)
-	for i, k := range s {
-		s[i] = k + " = " + ir.FormatAttr(a[k])
-	}
 	return " {" + strings.Join(s, ", ") + "}"
+}
+
+// attrRow is the row of the op table that declares a launch's attributes.
+func attrRow(op string) *ir.Op {
+	if op == "kv_write" {
+		op = "attention_kv"
+	}
+	return ir.Lookup(op)
 }
 
 func operands(os []Operand) string {
@@ -159,27 +180,30 @@ func (o Operand) String() string {
 	case Absent:
 		return "_"
 	case Immediate:
-		return strconv.FormatFloat(o.Value, 'g', -1, 64)
+		return ir.FormatAttr(o.Value)
 	case InWeights, InGrads:
 		if o.Kind == InGrads {
 			b.WriteString("grad ")
 		}
 		for i, w := range o.Weight {
 			if i > 0 {
-				b.WriteString("&")
+				b.WriteString(" & ")
 			}
 			b.WriteString("$" + w.Name)
 		}
 	case InState:
 		b.WriteString("!" + o.State.Name)
 	case InBuffer:
-		b.WriteString(o.Buffer.Name)
+		b.WriteString("%" + o.Buffer.Name)
 	}
 	if o.Layer != NoLayer {
 		fmt.Fprintf(&b, "[%s]", o.Layer)
 	}
 	if o.Ld > 0 {
 		fmt.Fprintf(&b, " columns %d of %d", o.Col, o.Ld)
+	}
+	if o.Kind == InBuffer && o.Name != o.Buffer.Name || len(o.Weight) > 1 {
+		fmt.Fprintf(&b, " as %s", o.Name)
 	}
 	fmt.Fprintf(&b, ": %s", o.Type)
 	if o.Mode != Read {

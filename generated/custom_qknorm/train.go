@@ -63,7 +63,7 @@ type stepScratch struct {
 	ffnMAgain       []float32 // [B, T, 48]
 	dFfnM           []float32 // [B, T, 48]
 	dFfnGu          []float32 // [B*T, 96]
-	ffnN1           []float32 // [B, T, 32]
+	ffnNAgain       []float32 // [B, T, 32]
 	dFfnN           []float32 // [B, T, 32]
 	dAttnO          []float32 // [B, T, 32]
 	attnQnAgain     []float32 // [B, 4, T, 8]
@@ -147,7 +147,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:       act[44352:][:3456],
 		dFfnM:           act[51264:][:3456],
 		dFfnGu:          act[44352:][:6912],
-		ffnN1:           act[51264:][:2304],
+		ffnNAgain:       act[51264:][:2304],
 		dFfnN:           act[51264:][:2304],
 		dAttnO:          act[44352:][:2304],
 		attnQnAgain:     act[46656:][:2304],
@@ -280,10 +280,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 48, b.dH, 32, w.feedForwardW2, B*T, 32, 48, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 48], f32[B, T, 48]
 	d.SwiGLUGrad(b.dFfnGu, 96, b.dFfnGu[48:], 96, b.dFfnM, s.ffnGu, 96, s.ffnGu[48:], 96, B*T, 48)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 32]
-	d.RMSNorm(b.ffnN1, s.r, 32, w.ffnNorm, B*T, 32, 1e-05)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[48, 32], f32[48, 32]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 96, b.ffnN1, 32, B*T, 96, 32, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 32]
+	d.RMSNorm(b.ffnNAgain, s.r, 32, w.ffnNorm, B*T, 32, 1e-05)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[48, 32], f32[48, 32]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 96, b.ffnNAgain, 32, B*T, 96, 32, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 32]
 	d.LinearGradX(b.dFfnN, 32, b.dFfnGu, 96, w.feedForwardW1W3, B*T, 96, 32, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 32], f32[32]
@@ -460,7 +460,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.k", "attn.v", "attn.qh", "attn.kh", "attn.qn", "attn.kn", "attn.qr", "attn.kr", "attn.o.rows.q", "attn.o.rows.k", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 2, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "attn.qn.again", "attn.qr.again", "attn.o.rows.q.again", "attn.kn.again", "attn.kr.again", "attn.o.rows.k.again", "d.attn.o.rows.q", "d.attn.kr", "d.attn.qr", "d.attn.kn", "d.attn.qn", "d.attn.kh", "d.attn.qh", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "attention.wq", "attention.wk", "attention.wv", "d.attn.n", "d.attn.n", "d.attn.n", "d.x"}},
+	{Layers: 2, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "attn.qn.again", "attn.qr.again", "attn.o.rows.q.again", "attn.kn.again", "attn.kr.again", "attn.o.rows.k.again", "d.attn.o.rows.q", "d.attn.kr", "d.attn.qr", "d.attn.kn", "d.attn.qn", "d.attn.kh", "d.attn.qh", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "attention.wq", "attention.wk", "attention.wv", "d.attn.n", "d.attn.n", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 704]
 	dFfnM      []float32 // [B, T, 704]
 	dFfnGu     []float32 // [B*T, 1408]
-	ffnN1      []float32 // [B, T, 256]
+	ffnNAgain  []float32 // [B, T, 256]
 	dFfnN      []float32 // [B, T, 256]
 	dAttnO     []float32 // [B, T, 256]
 	dAttnQkv   []float32 // [B*T, 768]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[61505536:][:2883584],
 		dFfnM:      act[67272704:][:2883584],
 		dFfnGu:     act[61505536:][:5767168],
-		ffnN1:      act[67272704:][:1048576],
+		ffnNAgain:  act[67272704:][:1048576],
 		dFfnN:      act[67272704:][:1048576],
 		dAttnO:     act[64651264:][:1048576],
 		dAttnQkv:   act[61505536:][:3145728],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 704, b.dH, 256, w.feedForwardW2, B*T, 256, 704, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 704], f32[B, T, 704]
 	d.SwiGLUGrad(b.dFfnGu, 1408, b.dFfnGu[704:], 1408, b.dFfnM, s.ffnGu, 1408, s.ffnGu[704:], 1408, B*T, 704)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 256]
-	d.RMSNorm(b.ffnN1, s.r, 256, w.ffnNorm, B*T, 256, 1e-05)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[704, 256], f32[704, 256]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 1408, b.ffnN1, 256, B*T, 1408, 256, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 256]
+	d.RMSNorm(b.ffnNAgain, s.r, 256, w.ffnNorm, B*T, 256, 1e-05)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[704, 256], f32[704, 256]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 1408, b.ffnNAgain, 256, B*T, 1408, 256, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 256]
 	d.LinearGradX(b.dFfnN, 256, b.dFfnGu, 1408, w.feedForwardW1W3, B*T, 1408, 256, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 256], f32[256]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

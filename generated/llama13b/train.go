@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 13824]
 	dFfnM      []float32 // [B, T, 13824]
 	dFfnGu     []float32 // [B*T, 27648]
-	ffnN1      []float32 // [B, T, 5120]
+	ffnNAgain  []float32 // [B, T, 5120]
 	dFfnN      []float32 // [B, T, 5120]
 	dAttnO     []float32 // [B, T, 5120]
 	dAttnQkv   []float32 // [B*T, 15360]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[4795269120:][:28311552],
 		dFfnM:      act[4851892224:][:28311552],
 		dFfnGu:     act[4795269120:][:56623104],
-		ffnN1:      act[4851892224:][:10485760],
+		ffnNAgain:  act[4851892224:][:10485760],
 		dFfnN:      act[4851892224:][:10485760],
 		dAttnO:     act[4826726400:][:10485760],
 		dAttnQkv:   act[4795269120:][:31457280],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 13824, b.dH, 5120, w.feedForwardW2, B*T, 5120, 13824, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 13824], f32[B, T, 13824]
 	d.SwiGLUGrad(b.dFfnGu, 27648, b.dFfnGu[13824:], 27648, b.dFfnM, s.ffnGu, 27648, s.ffnGu[13824:], 27648, B*T, 13824)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-06} : f32[B, T, 5120]
-	d.RMSNorm(b.ffnN1, s.r, 5120, w.ffnNorm, B*T, 5120, 1e-06)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[13824, 5120], f32[13824, 5120]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 27648, b.ffnN1, 5120, B*T, 27648, 5120, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-06} : f32[B, T, 5120]
+	d.RMSNorm(b.ffnNAgain, s.r, 5120, w.ffnNorm, B*T, 5120, 1e-06)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[13824, 5120], f32[13824, 5120]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 27648, b.ffnNAgain, 5120, B*T, 27648, 5120, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 5120]
 	d.LinearGradX(b.dFfnN, 5120, b.dFfnGu, 27648, w.feedForwardW1W3, B*T, 27648, 5120, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-06} : f32[B, T, 5120], f32[5120]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 40, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 40, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 40, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 17920]
 	dFfnM      []float32 // [B, T, 17920]
 	dFfnGu     []float32 // [B*T, 35840]
-	ffnN1      []float32 // [B, T, 6656]
+	ffnNAgain  []float32 // [B, T, 6656]
 	dFfnN      []float32 // [B, T, 6656]
 	dAttnO     []float32 // [B, T, 6656]
 	dAttnQkv   []float32 // [B*T, 19968]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[9331376128:][:36700160],
 		dFfnM:      act[9404776448:][:36700160],
 		dFfnGu:     act[9331376128:][:73400320],
-		ffnN1:      act[9404776448:][:13631488],
+		ffnNAgain:  act[9404776448:][:13631488],
 		dFfnN:      act[9404776448:][:13631488],
 		dAttnO:     act[9372270592:][:13631488],
 		dAttnQkv:   act[9331376128:][:40894464],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 17920, b.dH, 6656, w.feedForwardW2, B*T, 6656, 17920, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 17920], f32[B, T, 17920]
 	d.SwiGLUGrad(b.dFfnGu, 35840, b.dFfnGu[17920:], 35840, b.dFfnM, s.ffnGu, 35840, s.ffnGu[17920:], 35840, B*T, 17920)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-06} : f32[B, T, 6656]
-	d.RMSNorm(b.ffnN1, s.r, 6656, w.ffnNorm, B*T, 6656, 1e-06)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[17920, 6656], f32[17920, 6656]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 35840, b.ffnN1, 6656, B*T, 35840, 6656, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-06} : f32[B, T, 6656]
+	d.RMSNorm(b.ffnNAgain, s.r, 6656, w.ffnNorm, B*T, 6656, 1e-06)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[17920, 6656], f32[17920, 6656]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 35840, b.ffnNAgain, 6656, B*T, 35840, 6656, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 6656]
 	d.LinearGradX(b.dFfnN, 6656, b.dFfnGu, 35840, w.feedForwardW1W3, B*T, 35840, 6656, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-06} : f32[B, T, 6656], f32[6656]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 60, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 60, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 60, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 22016]
 	dFfnM      []float32 // [B, T, 22016]
 	dFfnGu     []float32 // [B*T, 44032]
-	ffnN1      []float32 // [B, T, 8192]
+	ffnNAgain  []float32 // [B, T, 8192]
 	dFfnN      []float32 // [B, T, 8192]
 	dAttnO     []float32 // [B, T, 8192]
 	dAttnQkv   []float32 // [B*T, 24576]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[15294529536:][:45088768],
 		dFfnM:      act[15384707072:][:45088768],
 		dFfnGu:     act[15294529536:][:90177536],
-		ffnN1:      act[15384707072:][:16777216],
+		ffnNAgain:  act[15384707072:][:16777216],
 		dFfnN:      act[15384707072:][:16777216],
 		dAttnO:     act[15344861184:][:16777216],
 		dAttnQkv:   act[15294529536:][:50331648],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 22016, b.dH, 8192, w.feedForwardW2, B*T, 8192, 22016, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 22016], f32[B, T, 22016]
 	d.SwiGLUGrad(b.dFfnGu, 44032, b.dFfnGu[22016:], 44032, b.dFfnM, s.ffnGu, 44032, s.ffnGu[22016:], 44032, B*T, 22016)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 8192]
-	d.RMSNorm(b.ffnN1, s.r, 8192, w.ffnNorm, B*T, 8192, 1e-05)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[22016, 8192], f32[22016, 8192]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 44032, b.ffnN1, 8192, B*T, 44032, 8192, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 8192]
+	d.RMSNorm(b.ffnNAgain, s.r, 8192, w.ffnNorm, B*T, 8192, 1e-05)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[22016, 8192], f32[22016, 8192]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 44032, b.ffnNAgain, 8192, B*T, 44032, 8192, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 8192]
 	d.LinearGradX(b.dFfnN, 8192, b.dFfnGu, 44032, w.feedForwardW1W3, B*T, 44032, 8192, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 8192], f32[8192]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 80, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 80, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 80, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 11008]
 	dFfnM      []float32 // [B, T, 11008]
 	dFfnGu     []float32 // [B*T, 22016]
-	ffnN1      []float32 // [B, T, 4096]
+	ffnNAgain  []float32 // [B, T, 4096]
 	dFfnN      []float32 // [B, T, 4096]
 	dAttnO     []float32 // [B, T, 4096]
 	dAttnQkv   []float32 // [B*T, 12288]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[3063939072:][:22544384],
 		dFfnM:      act[3109027840:][:22544384],
 		dFfnGu:     act[3063939072:][:45088768],
-		ffnN1:      act[3109027840:][:8388608],
+		ffnNAgain:  act[3109027840:][:8388608],
 		dFfnN:      act[3109027840:][:8388608],
 		dAttnO:     act[3089104896:][:8388608],
 		dAttnQkv:   act[3063939072:][:25165824],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 11008, b.dH, 4096, w.feedForwardW2, B*T, 4096, 11008, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 11008], f32[B, T, 11008]
 	d.SwiGLUGrad(b.dFfnGu, 22016, b.dFfnGu[11008:], 22016, b.dFfnM, s.ffnGu, 22016, s.ffnGu[11008:], 22016, B*T, 11008)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-06} : f32[B, T, 4096]
-	d.RMSNorm(b.ffnN1, s.r, 4096, w.ffnNorm, B*T, 4096, 1e-06)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[11008, 4096], f32[11008, 4096]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 22016, b.ffnN1, 4096, B*T, 22016, 4096, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-06} : f32[B, T, 4096]
+	d.RMSNorm(b.ffnNAgain, s.r, 4096, w.ffnNorm, B*T, 4096, 1e-06)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[11008, 4096], f32[11008, 4096]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 22016, b.ffnNAgain, 4096, B*T, 22016, 4096, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 4096]
 	d.LinearGradX(b.dFfnN, 4096, b.dFfnGu, 22016, w.feedForwardW1W3, B*T, 22016, 4096, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-06} : f32[B, T, 4096], f32[4096]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 32, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 32, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 32, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 172]
 	dFfnM      []float32 // [B, T, 172]
 	dFfnGu     []float32 // [B*T, 344]
-	ffnN1      []float32 // [B, T, 64]
+	ffnNAgain  []float32 // [B, T, 64]
 	dFfnN      []float32 // [B, T, 64]
 	dAttnO     []float32 // [B, T, 64]
 	dAttnQkv   []float32 // [B*T, 128]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[876544:][:44032],
 		dFfnM:      act[964608:][:44032],
 		dFfnGu:     act[876544:][:88064],
-		ffnN1:      act[964608:][:16384],
+		ffnNAgain:  act[964608:][:16384],
 		dFfnN:      act[964608:][:16384],
 		dAttnO:     act[909312:][:16384],
 		dAttnQkv:   act[876544:][:32768],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 172, b.dH, 64, w.feedForwardW2, B*T, 64, 172, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 172], f32[B, T, 172]
 	d.SwiGLUGrad(b.dFfnGu, 344, b.dFfnGu[172:], 344, b.dFfnM, s.ffnGu, 344, s.ffnGu[172:], 344, B*T, 172)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 64]
-	d.RMSNorm(b.ffnN1, s.r, 64, w.ffnNorm, B*T, 64, 1e-05)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[172, 64], f32[172, 64]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 344, b.ffnN1, 64, B*T, 344, 64, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 64]
+	d.RMSNorm(b.ffnNAgain, s.r, 64, w.ffnNorm, B*T, 64, 1e-05)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[172, 64], f32[172, 64]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 344, b.ffnNAgain, 64, B*T, 344, 64, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 64]
 	d.LinearGradX(b.dFfnN, 64, b.dFfnGu, 344, w.feedForwardW1W3, B*T, 344, 64, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 64], f32[64]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings.1"}},
 }
 

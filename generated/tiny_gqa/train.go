@@ -55,7 +55,7 @@ type stepScratch struct {
 	ffnMAgain  []float32 // [B, T, 48]
 	dFfnM      []float32 // [B, T, 48]
 	dFfnGu     []float32 // [B*T, 96]
-	ffnN1      []float32 // [B, T, 32]
+	ffnNAgain  []float32 // [B, T, 32]
 	dFfnN      []float32 // [B, T, 32]
 	dAttnO     []float32 // [B, T, 32]
 	dAttnQkv   []float32 // [B*T, 64]
@@ -111,7 +111,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnMAgain:  act[39744:][:3456],
 		dFfnM:      act[46656:][:3456],
 		dFfnGu:     act[39744:][:6912],
-		ffnN1:      act[46656:][:2304],
+		ffnNAgain:  act[46656:][:2304],
 		dFfnN:      act[46656:][:2304],
 		dAttnO:     act[44352:][:2304],
 		dAttnQkv:   act[39744:][:4608],
@@ -210,10 +210,10 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradX(b.dFfnM, 48, b.dH, 32, w.feedForwardW2, B*T, 32, 48, cpu.Overwrite)
 	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g, %ffn.u) : f32[B, T, 48], f32[B, T, 48]
 	d.SwiGLUGrad(b.dFfnGu, 96, b.dFfnGu[48:], 96, b.dFfnM, s.ffnGu, 96, s.ffnGu[48:], 96, B*T, 48)
-	// %ffn.n.1 = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 32]
-	d.RMSNorm(b.ffnN1, s.r, 32, w.ffnNorm, B*T, 32, 1e-05)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[48, 32], f32[48, 32]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 96, b.ffnN1, 32, B*T, 96, 32, mode)
+	// %ffn.n.again = rms_norm(%r, $ffn_norm) {eps = 1e-05} : f32[B, T, 32]
+	d.RMSNorm(b.ffnNAgain, s.r, 32, w.ffnNorm, B*T, 32, 1e-05)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again, %d.ffn.g, %d.ffn.u) : f32[48, 32], f32[48, 32]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 96, b.ffnNAgain, 32, B*T, 96, 32, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 32]
 	d.LinearGradX(b.dFfnN, 32, b.dFfnGu, 96, w.feedForwardW1W3, B*T, 96, 32, cpu.Overwrite)
 	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 32], f32[32]
@@ -348,7 +348,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 2, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 2, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -39,35 +39,35 @@ stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
 */
 type stepScratch struct {
-	attnN                    []float32 // [B, T, 32]
-	attnQkv                  []float32 // [B*T, 64]
-	attnO                    []float32 // [B, T, 32]
-	attnORowsLse             []float32 // [B, 4, T]
-	attnOut                  []float32 // [B, T, 32]
-	ffnN                     []float32 // [B, T, 32]
-	ffnGu                    []float32 // [B*T, 96]
-	ffnM                     []float32 // [B, T, 48]
-	ffnOut                   []float32 // [B, T, 32]
-	n                        []float32 // [B, T, 32]
-	loss1                    []float32 // []
-	dN                       []float32 // [B, T, 32]
-	dH                       []float32 // [B, T, 32]
-	attnNAgain               []float32 // [B, T, 32]
-	attnQrAgainQAgainQAgain1 []float32 // [B*T, 64]
-	attnOAgain               []float32 // [B, T, 32]
-	attnORowsAgainLse        []float32 // [B, 4, T]
-	attnOutAgain             []float32 // [B, T, 32]
-	rAgainR                  []float32 // [B, T, 32]
-	rAgainY                  []float32 // [B, T, 32]
-	ffnN1                    []float32 // [B, T, 32]
-	ffnGAgainAgain           []float32 // [B*T, 96]
-	ffnMAgain                []float32 // [B, T, 48]
-	dFfnM                    []float32 // [B, T, 48]
-	dFfnGu                   []float32 // [B*T, 96]
-	dFfnN                    []float32 // [B, T, 32]
-	dAttnO                   []float32 // [B, T, 32]
-	dAttnQkv                 []float32 // [B*T, 64]
-	dAttnN                   []float32 // [B, T, 32]
+	attnN             []float32 // [B, T, 32]
+	attnQkv           []float32 // [B*T, 64]
+	attnO             []float32 // [B, T, 32]
+	attnORowsLse      []float32 // [B, 4, T]
+	attnOut           []float32 // [B, T, 32]
+	ffnN              []float32 // [B, T, 32]
+	ffnGu             []float32 // [B*T, 96]
+	ffnM              []float32 // [B, T, 48]
+	ffnOut            []float32 // [B, T, 32]
+	n                 []float32 // [B, T, 32]
+	loss1             []float32 // []
+	dN                []float32 // [B, T, 32]
+	dH                []float32 // [B, T, 32]
+	attnNAgain        []float32 // [B, T, 32]
+	attnQkvAgain      []float32 // [B*T, 64]
+	attnOAgain        []float32 // [B, T, 32]
+	attnORowsLseAgain []float32 // [B, 4, T]
+	attnOutAgain      []float32 // [B, T, 32]
+	rAgain            []float32 // [B, T, 32]
+	ffnNAgain         []float32 // [B, T, 32]
+	ffnNAgain1        []float32 // [B, T, 32]
+	ffnGuAgain        []float32 // [B*T, 96]
+	ffnMAgain         []float32 // [B, T, 48]
+	dFfnM             []float32 // [B, T, 48]
+	dFfnGu            []float32 // [B*T, 96]
+	dFfnN             []float32 // [B, T, 32]
+	dAttnO            []float32 // [B, T, 32]
+	dAttnQkv          []float32 // [B*T, 64]
+	dAttnN            []float32 // [B, T, 32]
 }
 
 // evalScratch is the same for Eval.
@@ -102,35 +102,35 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*2304:][:2304]
 	t.step = stepScratch{
-		attnN:                    act[11520:][:2304],
-		attnQkv:                  act[6912:][:4608],
-		attnO:                    act[11520:][:2304],
-		attnORowsLse:             act[13824:][:288],
-		attnOut:                  act[6912:][:2304],
-		ffnN:                     act[13824:][:2304],
-		ffnGu:                    act[6912:][:6912],
-		ffnM:                     act[13824:][:3456],
-		ffnOut:                   act[6912:][:2304],
-		n:                        act[6912:][:2304],
-		loss1:                    act[40608:][:1],
-		dN:                       act[9216:][:2304],
-		dH:                       act[28800:][:2304],
-		attnNAgain:               act[31104:][:2304],
-		attnQrAgainQAgainQAgain1: act[20736:][:4608],
-		attnOAgain:               act[33408:][:2304],
-		attnORowsAgainLse:        act[40320:][:288],
-		attnOutAgain:             act[6912:][:2304],
-		rAgainR:                  act[35712:][:2304],
-		rAgainY:                  act[9216:][:2304],
-		ffnN1:                    act[38016:][:2304],
-		ffnGAgainAgain:           act[6912:][:6912],
-		ffnMAgain:                act[13824:][:3456],
-		dFfnM:                    act[25344:][:3456],
-		dFfnGu:                   act[13824:][:6912],
-		dFfnN:                    act[6912:][:2304],
-		dAttnO:                   act[11520:][:2304],
-		dAttnQkv:                 act[6912:][:4608],
-		dAttnN:                   act[11520:][:2304],
+		attnN:             act[11520:][:2304],
+		attnQkv:           act[6912:][:4608],
+		attnO:             act[11520:][:2304],
+		attnORowsLse:      act[13824:][:288],
+		attnOut:           act[6912:][:2304],
+		ffnN:              act[13824:][:2304],
+		ffnGu:             act[6912:][:6912],
+		ffnM:              act[13824:][:3456],
+		ffnOut:            act[6912:][:2304],
+		n:                 act[6912:][:2304],
+		loss1:             act[40608:][:1],
+		dN:                act[9216:][:2304],
+		dH:                act[28800:][:2304],
+		attnNAgain:        act[31104:][:2304],
+		attnQkvAgain:      act[20736:][:4608],
+		attnOAgain:        act[33408:][:2304],
+		attnORowsLseAgain: act[40320:][:288],
+		attnOutAgain:      act[6912:][:2304],
+		rAgain:            act[35712:][:2304],
+		ffnNAgain:         act[9216:][:2304],
+		ffnNAgain1:        act[38016:][:2304],
+		ffnGuAgain:        act[6912:][:6912],
+		ffnMAgain:         act[13824:][:3456],
+		dFfnM:             act[25344:][:3456],
+		dFfnGu:            act[13824:][:6912],
+		dFfnN:             act[6912:][:2304],
+		dAttnO:            act[11520:][:2304],
+		dAttnQkv:          act[6912:][:4608],
+		dAttnN:            act[11520:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],
@@ -218,42 +218,42 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	s := &t.saved[l]
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnNAgain, s.h, 32, w.attentionNorm, B*T, 32, 1e-05)
-	// %attn.q.again...., %attn.q.again, %attn.q.again.1 = linear_pack(%attn.n.again, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQrAgainQAgainQAgain1, 64, b.attnNAgain, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.q.again, %attn.k.again, %attn.v.again = linear_pack(%attn.n.again, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
+	d.Linear(b.attnQkvAgain, 64, b.attnNAgain, 32, w.attentionWqWkWv, B*T, 64, 32)
 	// %attn.qr.again = rope(%attn.qh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQrAgainQAgainQAgain1, 64, b.attnQrAgainQAgainQAgain1, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	d.Rope(b.attnQkvAgain, 64, b.attnQkvAgain, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
 	// %attn.kr.pairs.m.again = rope(%attn.kh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
-	d.Rope(b.attnQrAgainQAgainQAgain1[32:], 64, b.attnQrAgainQAgainQAgain1[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
-	// %attn.o.rows.again.o, %attn.o.rows.again.lse = attention(%attn.qr.again, %attn.kr.pairs.m.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnOAgain, b.attnORowsAgainLse, b.attnQrAgainQAgainQAgain1, 64, b.attnQrAgainQAgainQAgain1[32:], 64, b.attnQrAgainQAgainQAgain1[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Rope(b.attnQkvAgain[32:], 64, b.attnQkvAgain[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	// %attn.o.rows.again, %attn.o.rows.lse.again = attention(%attn.qr.again, %attn.kr.pairs.m.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(b.attnOAgain, b.attnORowsLseAgain, b.attnQkvAgain, 64, b.attnQkvAgain[32:], 64, b.attnQkvAgain[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out.again = linear(%attn.o.again, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOutAgain, 32, b.attnOAgain, 32, w.attentionWo, B*T, 32, 32)
-	// %r.again.r, %r.again.y = add_rms_norm(%x, %attn.out.again, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
-	d.AddRMSNorm(b.rAgainR, b.rAgainY, s.h, b.attnOutAgain, w.ffnNorm, B*T, 32, 1e-05)
-	// %ffn.n.1 = rms_norm(%r.again.r, $ffn_norm) {eps = 1e-05} : f32[B, T, 32]
-	d.RMSNorm(b.ffnN1, b.rAgainR, 32, w.ffnNorm, B*T, 32, 1e-05)
-	// %ffn.g.again...., %ffn.g.again = linear_pack(%ffn.n.1, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 48], f32[B, T, 48]
-	d.Linear(b.ffnGAgainAgain, 96, b.ffnN1, 32, w.feedForwardW1W3, B*T, 96, 32)
-	// %ffn.m.again = swiglu(%ffn.g.again...., %ffn.g.again) : f32[B, T, 48]
-	d.SwiGLU(b.ffnMAgain, b.ffnGAgainAgain, 96, b.ffnGAgainAgain[48:], 96, B*T, 48)
+	// %r.again, %ffn.n.again = add_rms_norm(%x, %attn.out.again, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
+	d.AddRMSNorm(b.rAgain, b.ffnNAgain, s.h, b.attnOutAgain, w.ffnNorm, B*T, 32, 1e-05)
+	// %ffn.n.again.1 = rms_norm(%r.again, $ffn_norm) {eps = 1e-05} : f32[B, T, 32]
+	d.RMSNorm(b.ffnNAgain1, b.rAgain, 32, w.ffnNorm, B*T, 32, 1e-05)
+	// %ffn.g.again, %ffn.u.again = linear_pack(%ffn.n.again.1, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 48], f32[B, T, 48]
+	d.Linear(b.ffnGuAgain, 96, b.ffnNAgain1, 32, w.feedForwardW1W3, B*T, 96, 32)
+	// %ffn.m.again = swiglu(%ffn.g.again, %ffn.u.again) : f32[B, T, 48]
+	d.SwiGLU(b.ffnMAgain, b.ffnGuAgain, 96, b.ffnGuAgain[48:], 96, B*T, 48)
 	// %d.feed_forward.w2 = linear_grad_w(%d.out, %ffn.m.again) : f32[32, 48]
 	d.LinearGradW(g.feedForwardW2, b.dH, 32, b.ffnMAgain, 48, B*T, 32, 48, mode)
 	// %d.ffn.m = linear_grad_x(%d.out, $feed_forward.w2) : f32[B, T, 48]
 	d.LinearGradX(b.dFfnM, 48, b.dH, 32, w.feedForwardW2, B*T, 32, 48, cpu.Overwrite)
-	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g.again...., %ffn.g.again) : f32[B, T, 48], f32[B, T, 48]
-	d.SwiGLUGrad(b.dFfnGu, 96, b.dFfnGu[48:], 96, b.dFfnM, b.ffnGAgainAgain, 96, b.ffnGAgainAgain[48:], 96, B*T, 48)
-	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.1, %d.ffn.g, %d.ffn.u) : f32[48, 32], f32[48, 32]
-	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 96, b.ffnN1, 32, B*T, 96, 32, mode)
+	// %d.ffn.g, %d.ffn.u = swiglu_grad(%d.ffn.m, %ffn.g.again, %ffn.u.again) : f32[B, T, 48], f32[B, T, 48]
+	d.SwiGLUGrad(b.dFfnGu, 96, b.dFfnGu[48:], 96, b.dFfnM, b.ffnGuAgain, 96, b.ffnGuAgain[48:], 96, B*T, 48)
+	// %d.feed_forward.w1, %d.feed_forward.w3 = linear_pack_grad_w(%ffn.n.again.1, %d.ffn.g, %d.ffn.u) : f32[48, 32], f32[48, 32]
+	d.LinearGradW(g.feedForwardW1W3, b.dFfnGu, 96, b.ffnNAgain1, 32, B*T, 96, 32, mode)
 	// %d.ffn.n = linear_pack_grad_x(_, %d.ffn.g, %d.ffn.u, $feed_forward.w1, $feed_forward.w3) : f32[B, T, 32]
 	d.LinearGradX(b.dFfnN, 32, b.dFfnGu, 96, w.feedForwardW1W3, B*T, 96, 32, cpu.Overwrite)
-	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r.again.r, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 32], f32[32]
-	d.RMSNormGrad(b.dH, g.ffnNorm, b.dFfnN, b.rAgainR, 32, w.ffnNorm, b.dH, B*T, 32, 1e-05, mode)
+	// %d.r, %d.ffn_norm = rms_norm_grad(%d.ffn.n, %r.again, $ffn_norm, %d.out) {eps = 1e-05} : f32[B, T, 32], f32[32]
+	d.RMSNormGrad(b.dH, g.ffnNorm, b.dFfnN, b.rAgain, 32, w.ffnNorm, b.dH, B*T, 32, 1e-05, mode)
 	// %d.attention.wo = linear_grad_w(%d.r, %attn.o.again) : f32[32, 32]
 	d.LinearGradW(g.attentionWo, b.dH, 32, b.attnOAgain, 32, B*T, 32, 32, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 32]
 	d.LinearGradX(b.dAttnO, 32, b.dH, 32, w.attentionWo, B*T, 32, 32, cpu.Overwrite)
-	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows.again.o, %attn.o.rows.again.lse, %attn.qr.again, %attn.kr.pairs.m.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
-	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, b.attnOAgain, b.attnORowsAgainLse, b.attnQrAgainQAgainQAgain1, 64, b.attnQrAgainQAgainQAgain1[32:], 64, b.attnQrAgainQAgainQAgain1[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows.again, %attn.o.rows.lse.again, %attn.qr.again, %attn.kr.pairs.m.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
+	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, b.attnOAgain, b.attnORowsLseAgain, b.attnQkvAgain, 64, b.attnQkvAgain[32:], 64, b.attnQkvAgain[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %d.attn.kh.split = rope(%d.attn.kr.pairs.m, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 2, 8]
 	d.Rope(b.dAttnQkv[32:], 64, b.dAttnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, true)
 	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
@@ -376,7 +376,7 @@ var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
 	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 2, Reverse: true, Nodes: []string{"attn.n.again", "attn.q.again....", "attn.qr.again", "attn.kr.pairs.m.again", "attn.o.rows.again.o", "attn.out.again", "r.again.r", "ffn.n.1", "ffn.g.again....", "ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 2, Reverse: true, Nodes: []string{"attn.n.again", "attn.q.again", "attn.qr.again", "attn.kr.pairs.m.again", "attn.o.rows.again", "attn.out.again", "r.again", "ffn.n.again.1", "ffn.g.again", "ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

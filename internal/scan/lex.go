@@ -1,33 +1,37 @@
-package ir
+// Package scan cuts the text forms of modules and plans into tokens, and holds
+// what their parsers share: expectations, positions, and going on after an
+// error so that several show at once.
+package scan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/llamac/llamac/internal/diag"
 )
 
-type tokenKind uint8
+type Kind uint8
 
 const (
-	eof    tokenKind = iota
-	word             // a name: letters, digits, "_", "." and "-" inside
-	number           // -1, 0.5, 1e-05, -inf
-	quoted           // a Go string literal
-	symbol           // one of %$!@()[]{}:,=*_ or ->
-	bad
+	EOF    Kind = iota
+	Word        // a name: letters, digits, "_", "." and "-" inside
+	Number      // -1, 0.5, 1e-05, -inf
+	Quoted      // a Go string literal
+	Symbol      // one of %$!@()[]{}:,=*&+<_ or ->
+	Bad
 )
 
-type token struct {
-	kind tokenKind
-	text string
-	pos  diag.Pos
+type Token struct {
+	Kind Kind
+	Text string
+	Pos  diag.Pos
 }
 
-func (t token) String() string {
-	if t.kind == eof {
+func (t Token) String() string {
+	if t.Kind == EOF {
 		return "the end of the file"
 	}
-	return fmt.Sprintf("%q", t.text)
+	return fmt.Sprintf("%q", t.Text)
 }
 
 // lexer cuts the text form into tokens. Comments run from // to the line's end.
@@ -36,6 +40,10 @@ type lexer struct {
 	src       []byte
 	i         int
 	line, col int
+
+	// Comment is the text of the last comment before the next token, without
+	// its slashes; empty if there is none.
+	Comment string
 }
 
 func (l *lexer) peek(k int) byte {
@@ -55,41 +63,44 @@ func (l *lexer) step(n int) {
 	}
 }
 
-func (l *lexer) scan() token {
+func (l *lexer) scan() Token {
+	l.Comment = ""
 	for l.i < len(l.src) {
 		switch c := l.src[l.i]; {
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
 			l.step(1)
 			continue
 		case c == '/' && l.peek(1) == '/':
+			start := l.i
 			for l.i < len(l.src) && l.src[l.i] != '\n' {
 				l.step(1)
 			}
+			l.Comment = strings.TrimSpace(string(l.src[start+2 : l.i]))
 			continue
 		}
 		break
 	}
-	t := token{pos: diag.Pos{File: l.file, Line: l.line, Col: l.col}}
+	t := Token{Pos: diag.Pos{File: l.file, Line: l.line, Col: l.col}}
 	if l.i >= len(l.src) {
 		return t
 	}
 	n := 1
 	switch c := l.src[l.i]; {
 	case letter(c):
-		t.kind = word
+		t.Kind = Word
 		for letter(l.peek(n)) || digit(l.peek(n)) || (l.peek(n) == '.' || l.peek(n) == '-' && l.peek(n+1) != '>') && (letter(l.peek(n+1)) || digit(l.peek(n+1))) {
 			n++
 		}
 		if n == 1 && c == '_' {
-			t.kind = symbol
+			t.Kind = Symbol
 		}
 	case digit(c), c == '-' && (digit(l.peek(1)) || l.peek(1) == 'i'):
-		t.kind = number
+		t.Kind = Number
 		for letter(l.peek(n)) || digit(l.peek(n)) || l.peek(n) == '.' || (l.peek(n) == '-' || l.peek(n) == '+') && l.peek(n-1) == 'e' {
 			n++
 		}
 	case c == '"':
-		t.kind = quoted
+		t.Kind = Quoted
 		for l.peek(n) != '"' && l.peek(n) != '\n' && l.peek(n) != 0 {
 			if l.peek(n) == '\\' {
 				n++
@@ -98,16 +109,16 @@ func (l *lexer) scan() token {
 		}
 		n++
 		if l.i+n > len(l.src) || l.src[l.i+n-1] != '"' {
-			t.kind, n = bad, 1
+			t.Kind, n = Bad, 1
 		}
 	case c == '-' && l.peek(1) == '>':
-		t.kind, n = symbol, 2
-	case indexByte("%$!@()[]{}:,=*", c):
-		t.kind = symbol
+		t.Kind, n = Symbol, 2
+	case indexByte("%$!@()[]{}:,=*&+<", c):
+		t.Kind = Symbol
 	default:
-		t.kind = bad
+		t.Kind = Bad
 	}
-	t.text = string(l.src[l.i : l.i+n])
+	t.Text = string(l.src[l.i : l.i+n])
 	l.step(n)
 	return t
 }
