@@ -65,37 +65,22 @@ func matchRope(g *graph, n *ir.Node) *match {
 	y := n.Result()
 	m := &match{root: n, rule: "rope." + layout}
 	m.build = func(b *ir.Builder) *ir.Value {
-		x := b.Reshape(y.Name+".x", r.x, r.dims...)
-		c, i, axis := rise(x, r.cos.axis)
-		v := b.Op("rope", y.Name, ir.Attrs{"layout": layout, "seq_axis": int64(axis), "inverse": r.inverse},
-			c.vals[i], r.cos.produce(b, y.Name+".cos"), r.sin.produce(b, y.Name+".sin"))
-		if i == 0 && v.Type.Equal(y.Type) {
+		at := rise(b, y.Name, b.Reshape(y.Name+".x", r.x, r.dims...), r.cos.axis)
+		v := b.Op("rope", y.Name, ir.Attrs{"layout": layout, "seq_axis": int64(at.axis), "inverse": r.inverse},
+			at.x, r.cos.produce(b, y.Name+".cos"), r.sin.produce(b, y.Name+".sin"))
+		if at.back == nil && v.Type.Equal(y.Type) {
 			return v
 		}
 		// The rotation keeps the name; what the moves make of it gets another.
 		name := y.Name
 		y.Name, v.Name = b.Name(name+".moved"), name
-		return b.Reshape(name, c.replay(b, name, i, v), y.Type.Dims...)
+		moved := v
+		if at.back != nil {
+			moved = at.back(v)
+		}
+		return b.Reshape(name, moved, y.Type.Dims...)
 	}
 	return m.with(r.inner)
-}
-
-// rise follows x back to where the rotation is best done: [B, T, heads, d],
-// before heads are repeated. It returns the chain, the place in it, and the
-// axis of the positions there.
-func rise(x *ir.Value, axis int) (c chain, best, bestAxis int) {
-	c, bestAxis = trace(x, true), axis
-	last := x.Type.Rank() - 1
-	for i, v := range c.vals {
-		w, ok := c.view(i)
-		if !ok || v.Type.Rank() != 4 || !w.is(last, 3) || v.Type.Last() != x.Type.Last() || !covers(distinct(w.axes), v.Type) {
-			continue
-		}
-		if v.Type.Dims[1] == x.Type.Dims[axis] && w.is(axis, 1) {
-			best, bestAxis = i, 1
-		}
-	}
-	return c, best, bestAxis
 }
 
 // merged reports that a reader of n, a concatenation of columns, makes pairs
@@ -116,7 +101,7 @@ func ropeByParts(n *ir.Node) *rotation {
 	inner := s.inner
 	var rows [2][2]turn // by half, then by the part of x it reads
 	for i, v := range s.parts {
-		t, in, ok := turns(v, s.col)
+		t, in, ok := turns(v, s.col[i])
 		if !ok || t[0].part.second == t[1].part.second || t[0].part.x != t[1].part.x ||
 			t[0].part.half != s.half || t[1].part.half != s.half {
 			return nil
@@ -137,11 +122,11 @@ func ropeByParts(n *ir.Node) *rotation {
 	}
 	var is [4]bool
 	var other table
-	r.cos, is[0] = tableOf(y0[0].tab, s.parts[0].Type, s.col, widthHalf)
-	r.sin, is[1] = tableOf(y0[1].tab, s.parts[0].Type, s.col, widthHalf)
-	other, is[2] = tableOf(y1[1].tab, s.parts[0].Type, s.col, widthHalf)
+	r.cos, is[0] = tableOf(y0[0].tab, s.parts[0].Type, s.col[0], widthHalf)
+	r.sin, is[1] = tableOf(y0[1].tab, s.parts[0].Type, s.col[0], widthHalf)
+	other, is[2] = tableOf(y1[1].tab, s.parts[1].Type, s.col[1], widthHalf)
 	same := other.equal(r.cos)
-	other, is[3] = tableOf(y1[0].tab, s.parts[0].Type, s.col, widthHalf)
+	other, is[3] = tableOf(y1[0].tab, s.parts[1].Type, s.col[1], widthHalf)
 	if is != [4]bool{true, true, true, true} || !same || !other.equal(r.sin) {
 		return nil
 	}
@@ -189,7 +174,7 @@ func (g *graph) rotated(v, x *ir.Value, sign float64, cos, sin *ir.Value) *rotat
 			if len(p.num) != 1 || len(p.den) != 0 || p.coef*p.coef != 1 {
 				continue
 			}
-			if pt, ok := partOf(p.num[0], s.col); ok && pt.x == x && pt.half == s.half && pt.second == (i == 0) {
+			if pt, ok := partOf(p.num[0], s.col[i]); ok && pt.x == x && pt.half == s.half && pt.second == (i == 0) {
 				signs[i] = p.coef * sign
 				r.inner = append(r.inner, p.inner...)
 				break

@@ -34,8 +34,11 @@ func partOf(v *ir.Value, col int) (p part, found bool) {
 	c := trace(v, false)
 	for i, x := range c.vals {
 		w, ok := c.view(i)
+		if !ok || x.Type.Rank() < last+1 {
+			continue
+		}
 		axes := dropAxis(w.axes, col)
-		if !ok || x.Type.Rank() < last+1 || len(axes[last]) != 1 {
+		if len(axes[last]) != 1 {
 			continue
 		}
 		for j := range last {
@@ -77,7 +80,7 @@ type sides struct {
 	parts [2]*ir.Value
 	dims  []ir.Dim // of both together, the pairs in one axis
 	half  bool
-	col   int // axis of size 1 that the parts have besides, or -1
+	col   [2]int // axis of size 1 that each part has besides, or -1
 	inner []*ir.Node
 }
 
@@ -94,13 +97,13 @@ func sidesOf(v *ir.Value) *sides {
 	}
 	z, a := n.Result(), n.Int("axis")
 	last := z.Type.Rank() - 1
-	s := &sides{parts: [2]*ir.Value(n.Operands), dims: z.Type.Dims, half: a != last, col: -1, inner: append(inner, n)}
+	s := &sides{parts: [2]*ir.Value(n.Operands), dims: z.Type.Dims, half: a != last, col: [2]int{-1, -1}, inner: append(inner, n)}
 	size := n.In(0).Dims[a]
 	switch {
 	case a == last && !size.Is(1):
 		s.half = true
 	case size.Is(1) && last > 0 && (a == last || a == last-1):
-		s.col = a
+		s.col = [2]int{a, a}
 		s.dims = append(slices.Clone(z.Type.Dims[:last-1]), z.Type.Dims[last-1].Mul(z.Type.Dims[last]))
 	default:
 		return nil
@@ -112,23 +115,15 @@ func sidesOf(v *ir.Value) *sides {
 	return s
 }
 
-// stripColumns looks behind the reshapes that gave the parts their column
-// axis, if both have one.
+// stripColumns looks behind the reshapes that gave parts their column axis.
 func (s *sides) stripColumns(t ir.Type) {
-	if s.col < 0 {
-		return
-	}
-	want := dropAxis(t.Dims, s.col)
-	var behind [2]*ir.Value
 	for i, u := range s.parts {
-		for r := def(u, "reshape"); r != nil && behind[i] == nil; r = def(u, "reshape") {
+		want := dropAxis(t.Dims, s.col[i])
+		for r := def(u, "reshape"); r != nil && s.col[i] >= 0; r = def(u, "reshape") {
 			if u = r.Operands[0]; slices.Equal(u.Type.Dims, want) {
-				behind[i] = u
+				s.parts[i], s.col[i] = u, -1
 			}
 		}
-	}
-	if behind[0] != nil && behind[1] != nil {
-		s.parts, s.col = behind, -1
 	}
 }
 
@@ -152,7 +147,10 @@ func turns(v *ir.Value, col int) (t [2]turn, inner []*ir.Node, ok bool) {
 				continue
 			}
 			for k, f := range p.num {
-				if pt, is := partOf(f, col); is && f.Type.Equal(v.Type) {
+				if !f.Type.Equal(v.Type) {
+					continue
+				}
+				if pt, is := partOf(f, col); is {
 					t[i], ok = turn{term.sign * p.coef, pt, p.num[1-k]}, true
 					inner = append(inner, p.inner...)
 					break
