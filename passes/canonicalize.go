@@ -105,7 +105,8 @@ func simplifyAll(u *Unit, f *ir.Func) bool {
 }
 
 // mergeEqual makes one node of pure nodes with the same op, attributes and
-// operands: the first of them.
+// operands. It stands where the first of them stood, and reads as that with
+// the plainest name, so that the result does not depend on the nodes' order.
 func mergeEqual(u *Unit, f *ir.Func) bool {
 	changed := false
 	same := aliases{}
@@ -141,6 +142,12 @@ func mergeEqual(u *Unit, f *ir.Func) bool {
 		if slices.ContainsFunc(n.Results, func(r *ir.Value) bool { return keeps(f, r) }) {
 			continue
 		}
+		if plainer(n, old) && !slices.ContainsFunc(old.Results, func(r *ir.Value) bool { return keeps(f, r) }) {
+			old.Operands = n.Operands // perhaps commuted
+			for i, r := range n.Results {
+				old.Results[i].Name, r.Name = r.Name, old.Results[i].Name
+			}
+		}
 		for i, r := range n.Results {
 			same[r] = old.Results[i]
 		}
@@ -152,6 +159,12 @@ func mergeEqual(u *Unit, f *ir.Func) bool {
 		sweep(f)
 	}
 	return changed
+}
+
+// plainer prefers the shorter name, then the first of the alphabet.
+func plainer(n, than *ir.Node) bool {
+	a, b := n.Results[0].Name, than.Results[0].Name
+	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
 func readsState(v *ir.Value) bool { return v != nil && v.State != nil }

@@ -29,10 +29,13 @@ func simplify(b *ir.Builder, n *ir.Node) (*ir.Value, string) {
 // rules by op. A rule's result counts only if it has the node's type, so rules
 // need not look at broadcasting.
 var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
+	// Of reshapes in a row only those that undo each other go. A reshape costs
+	// nothing, and the shapes between say what a spec or an exporter meant by
+	// the axes.
 	"reshape": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		x := n.Operands[0]
-		if r := def(x, "reshape"); r != nil {
-			return b.Op("reshape", "y", ir.Attrs{"dims": n.DimsOf("dims")}, r.Operands[0])
+		for r := def(x, "reshape"); r != nil && !x.Type.Equal(n.Result().Type); r = def(x, "reshape") {
+			x = r.Operands[0]
 		}
 		return x
 	},

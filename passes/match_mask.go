@@ -98,8 +98,8 @@ var scalarOps = map[string]func(x []float64) float64{
 	"mul": func(x []float64) float64 { return x[0] * x[1] },
 	"div": func(x []float64) float64 { return x[0] / x[1] },
 	"neg": func(x []float64) float64 { return -x[0] },
-	"max": func(x []float64) float64 { return max(x[0], x[1]) },
-	"min": func(x []float64) float64 { return min(x[0], x[1]) },
+	"max": func(x []float64) float64 { return math.Max(x[0], x[1]) },
+	"min": func(x []float64) float64 { return math.Min(x[0], x[1]) },
 	"where": func(x []float64) float64 {
 		if x[0] != 0 {
 			return x[1]

@@ -194,12 +194,12 @@ func (w view) repeated(axis int, outer, inner int64) (view, bool) {
 }
 
 func (w view) slice(a int, from, to, step int64, in ir.Type) (view, bool) {
-	if from == 0 && step == 1 && in.Dims[a].Is(to) {
-		return w, true
+	count := (to - from + step - 1) / step
+	if in.Dims[a].Is(count) {
+		return w, true // all of it
 	}
 	ds := w.axes[a]
 	out := view{w.src, slices.Clone(w.axes), slices.Clone(w.off)}
-	count := (to - from + step - 1) / step
 	inner := int64(1) // a slice of whole blocks cuts the outermost digit
 	for _, d := range ds[min(1, len(ds)):] {
 		if !d.size.IsConst() {

@@ -17,6 +17,7 @@ import (
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/ir/interp"
 	"golang.org/x/tools/txtar"
+	"pgregory.net/rapid"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected parts of testdata")
@@ -110,7 +111,7 @@ func parse(t *testing.T, file, src string) *ir.Module {
 
 // runPasses runs passes on a module, verifies after each, and spells the
 // stats, with the pass's name in front if there are several.
-func runPasses(t testing.TB, m *ir.Module, list []Pass) string {
+func runPasses(t rapid.TB, m *ir.Module, list []Pass) string {
 	t.Helper()
 	var lines []string
 	for _, p := range list {
@@ -167,7 +168,7 @@ func inNameOrder(m *ir.Module) string {
 
 // sameNumbers runs every function of two modules on the same random numbers
 // and compares what they return.
-func sameNumbers(t testing.TB, before, after *ir.Module) {
+func sameNumbers(t rapid.TB, before, after *ir.Module) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	dims := map[string]int64{}
