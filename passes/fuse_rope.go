@@ -32,12 +32,7 @@ import (
 var FuseRope = Pass{
 	Name: "fuse_rope",
 	Doc:  "Finds rotary position embeddings, interleaved and half, and puts them on [B, T, heads, d].",
-	Run: func(u *Unit) error {
-		for _, f := range u.Module.Funcs {
-			mergePairs(f)
-		}
-		return fuse(u, matchRope)
-	},
+	Run:  func(u *Unit) error { return fuse(u, matchRope) },
 }
 
 // rotation is what a match found.

@@ -141,11 +141,11 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.Linear(b.attnQkv, 128, b.attnN, 64, w.attentionWqWkWv, n, 128, 64)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 8]
 	d.Rope(b.attnQkv, 128, b.attnQkv, 128, b.ropeCos, b.ropeSin, n, n, 8, 8, false, false)
-	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
 	d.Rope(b.attnQkv[64:], 128, b.attnQkv[64:], 128, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
-	// !kv <- %attn.kr.pairs.m, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[64:], 128, b.attnQkv[96:], 128, n, 4, 8, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr.pairs.m, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 8, 8]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 8, 8]
 	d.AttentionKV(b.attnO, b.attnQkv, 128, t.kv[l], n, 8, 4, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 64]
 	d.Linear(b.attnOut, 64, b.attnO, 64, w.attentionWo, n, 64, 64)

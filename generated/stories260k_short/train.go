@@ -177,9 +177,9 @@ func (t *trainer) layer(l int) {
 	d.Linear(s.attnQkv, 128, b.attnN, 64, w.attentionWqWkWv, B*T, 128, 64)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 8]
 	d.Rope(s.attnQkv, 128, s.attnQkv, 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, false)
-	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
 	d.Rope(s.attnQkv[64:], 128, s.attnQkv[64:], 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
 	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 128, s.attnQkv[64:], 128, s.attnQkv[96:], 128, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 64]
 	d.Linear(b.attnOut, 64, s.attnO, 64, w.attentionWo, B*T, 64, 64)
@@ -222,9 +222,9 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 64, s.attnO, 64, B*T, 64, 64, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 64]
 	d.LinearGradX(b.dAttnO, 64, b.dH, 64, w.attentionWo, B*T, 64, 64, cpu.Overwrite)
-	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr.pairs.m, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, T, 4, 8], f32[B, T, 4, 8]
+	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, T, 4, 8], f32[B, T, 4, 8]
 	d.AttentionGrad(b.dAttnQkv, 128, b.dAttnQkv[64:], 128, b.dAttnQkv[96:], 128, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 128, s.attnQkv[64:], 128, s.attnQkv[96:], 128, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
-	// %d.attn.kh.split = rope(%d.attn.kr.pairs.m, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
+	// %d.attn.kh.split = rope(%d.attn.kr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
 	d.Rope(b.dAttnQkv[64:], 128, b.dAttnQkv[64:], 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
 	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 8]
 	d.Rope(b.dAttnQkv, 128, b.dAttnQkv, 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, true)
@@ -265,9 +265,9 @@ func (t *trainer) evalLayer(l int) {
 	d.Linear(b.attnQkv, 128, b.attnN, 64, w.attentionWqWkWv, B*T, 128, 64)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 8]
 	d.Rope(b.attnQkv, 128, b.attnQkv, 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, false)
-	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
 	d.Rope(b.attnQkv[64:], 128, b.attnQkv[64:], 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
 	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 128, b.attnQkv[64:], 128, b.attnQkv[96:], 128, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 64]
 	d.Linear(b.attnOut, 64, b.attnO, 64, w.attentionWo, B*T, 64, 64)
@@ -346,7 +346,7 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
 	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings.1"}},

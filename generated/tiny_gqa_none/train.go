@@ -171,9 +171,9 @@ func (t *trainer) layer(l int) {
 	d.Linear(s.attnQkv, 64, s.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
 	d.Rope(s.attnQkv, 64, s.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
 	d.Rope(s.attnQkv[32:], 64, s.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
 	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 64, s.attnQkv[32:], 64, s.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, s.attnO, 32, w.attentionWo, B*T, 32, 32)
@@ -212,9 +212,9 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 32, s.attnO, 32, B*T, 32, 32, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 32]
 	d.LinearGradX(b.dAttnO, 32, b.dH, 32, w.attentionWo, B*T, 32, 32, cpu.Overwrite)
-	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr.pairs.m, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
+	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
 	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 64, s.attnQkv[32:], 64, s.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
-	// %d.attn.kh.split = rope(%d.attn.kr.pairs.m, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 2, 8]
+	// %d.attn.kh.split = rope(%d.attn.kr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 2, 8]
 	d.Rope(b.dAttnQkv[32:], 64, b.dAttnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, true)
 	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
 	d.Rope(b.dAttnQkv, 64, b.dAttnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
@@ -253,9 +253,9 @@ func (t *trainer) evalLayer(l int) {
 	d.Linear(b.attnQkv, 64, b.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
 	d.Rope(b.attnQkv, 64, b.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
 	d.Rope(b.attnQkv[32:], 64, b.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
 	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 64, b.attnQkv[32:], 64, b.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, B*T, 32, 32)
@@ -334,7 +334,7 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
 	{Layers: 2, Reverse: true, Nodes: []string{"d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
