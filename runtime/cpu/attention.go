@@ -21,7 +21,7 @@ func (d *Device) Attention(o, lse []float32, q []float32, ldq int, k []float32, 
 	}
 	t.check(q, k, v)
 	t.o, t.lse = o[:batch*T*heads*hd], lse[:batch*heads*T]
-	d.tasks.model.tileScratch(t.forwardScratch())
+	d.tasks.model.tileScratch(queryTileScratch(hd))
 	if len(t.visited) < d.tasks.model.workers {
 		t.visited = make([]int64, d.tasks.model.workers)
 	}
@@ -104,23 +104,12 @@ func keysOf(c, nk int, diagonal bool) int {
 	return nk
 }
 
-// padRows copies x [rows, hd] to y [rows, hp], with zeros between hd and hp.
-func padRows(y []float32, hp int, x []float32, ldx, rows, hd int) []float32 {
-	for r := range rows {
-		copy(y[r*hp:][:hd], x[r*ldx:][:hd])
-		clear(y[r*hp+hd : (r+1)*hp])
-	}
-	return y
-}
-
 type attentionTask struct {
 	attentionShape
 	o, lse  []float32
 	tiles   [][]float32
 	visited []int64 // by worker
 }
-
-func (t *attentionTask) forwardScratch() int { return t.hd*tileQ + tileK*tileQ + 2*tileQ*t.hp }
 
 // do computes one block of queries of one head. Chunks of a head follow each
 // other, since they read the same keys and values; its late blocks, which see
@@ -131,58 +120,16 @@ func (t *attentionTask) do(chunk, worker int) {
 	q0 := qi * tileQ
 	nq := min(tileQ, t.T-q0)
 	row := b * t.T // first row of the sequence
-
-	mem := t.tiles[worker]
-	qt, mem := mem[:t.hd*tileQ], mem[t.hd*tileQ:]
-	s, mem := mem[:tileK*tileQ], mem[tileK*tileQ:]
-	o, vp := mem[:tileQ*t.hp], mem[tileQ*t.hp:]
-	var m, sum, alpha [tileQ]float32
-	for i := range m {
-		m[i] = noScore
-	}
-	transpose(t.isa, qt, t.q[(row+q0)*t.ldq+h*t.hd:], t.ldq, nq, t.hd, t.scale*log2e)
+	var g queryTile
+	g.begin(t.isa, t.tiles[worker], t.q[(row+q0)*t.ldq+h*t.hd:], t.ldq, nq, t.hd, t.scale)
 	kv := h / t.group * t.hd
 	first, end := t.keyBlocks(qi)
 	for ki := first; ki < end; ki++ {
 		k0 := ki * tileK
 		nk := min(tileK, t.T-k0)
-		k, v, ldv := t.k[(row+k0)*t.ldk+kv:], t.v[(row+k0)*t.ldv+kv:], t.ldv
-		if t.padded() {
-			v, ldv = padRows(vp, t.hp, v, ldv, nk, t.hd), t.hp
-		}
-		diagonal := t.scores(s, k, qt, q0, k0, nq, nk)
-		for c := 0; c < nq; c += lanes {
-			softmaxTile(t.isa, s[c:], keysOf(c, nk, diagonal), (*[lanes]float32)(m[c:]), (*[lanes]float32)(sum[c:]), (*[lanes]float32)(alpha[c:]))
-		}
-		t.weigh(o, s, v, ldv, &alpha, nq, nk, diagonal, ki > first)
+		diagonal := t.scores(g.s, t.k[(row+k0)*t.ldk+kv:], g.qt, q0, k0, nq, nk)
+		g.absorb(t.v[(row+k0)*t.ldv+kv:], t.ldv, nk, diagonal)
 		t.visited[worker]++
 	}
-	for i := range nq {
-		out := t.o[((row+q0+i)*t.heads+h)*t.hd:][:t.hd]
-		vecScale(t.isa, out, o[i*t.hp:][:t.hd], 1/sum[i])
-		t.lse[(b*t.heads+h)*t.T+q0+i] = float32(float64(m[i])*ln2 + logOf(sum[i]))
-	}
-}
-
-// weigh computes o = o·alpha + pᵀ·v for the probabilities p [nk, tileQ].
-func (t *attentionTask) weigh(o, p, v []float32, ldv int, alpha *[tileQ]float32, nq, nk int, diagonal, more bool) {
-	if more {
-		scaleRows(t.isa, o, alpha, nq, t.hp)
-	}
-	if !diagonal {
-		tileMul(t.isa, o, t.hp, p, 1, tileQ, v, ldv, nq, t.hp, nk, more)
-		return
-	}
-	for c := 0; c < nq; c += lanes {
-		tileMul(t.isa, o[c*t.hp:], t.hp, p[c:], 1, tileQ, v, ldv, min(lanes, nq-c), t.hp, keysOf(c, nk, true), more)
-	}
-}
-
-// scaleRows multiplies row i of o [rows, n] by alpha[i].
-func scaleRows(l isa, o []float32, alpha *[tileQ]float32, rows, n int) {
-	for i := range rows {
-		if a := alpha[i]; a != 1 {
-			vecScale(l, o[i*n:(i+1)*n], o[i*n:(i+1)*n], a)
-		}
-	}
+	g.finish(t.o[((row+q0)*t.heads+h)*t.hd:], t.heads*t.hd, t.lse[(b*t.heads+h)*t.T+q0:])
 }
