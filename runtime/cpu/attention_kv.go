@@ -88,6 +88,7 @@ func (t *attentionKVTask) single(i, kh int, s []float32) {
 		k, _ := t.rows(int(t.seq[i]), p/t.block, kh)
 		k = k[p%t.block*t.hd:]
 		c = min(end-p, t.block-p%t.block)
+		t.fetchAhead(i, kh, 0, p+c, end)
 		for h := 0; h < t.group; h += dotMaxRows {
 			dotRows(t.isa, s[h*n+p-first:], n, q[h*t.hd:], t.hd, k, t.hd, min(dotMaxRows, t.group-h), c, t.hd, false)
 		}
@@ -103,7 +104,17 @@ func (t *attentionKVTask) single(i, kh int, s []float32) {
 		_, v := t.rows(int(t.seq[i]), p/t.block, kh)
 		v = v[p%t.block*t.hd:]
 		c = min(end-p, t.block-p%t.block)
+		t.fetchAhead(i, kh, 1, p+c, end)
 		tileMul(t.isa, o, t.hd, s[p-first:], n, 1, v, t.hd, t.group, t.hd, c, p > first)
+	}
+}
+
+// fetchAhead asks for the block of keys (0) or values (1) at position p, if that
+// is before end. The processor does not foresee it: blocks lie anywhere.
+func (t *attentionKVTask) fetchAhead(i, kh, which, p, end int) {
+	if p < end {
+		k, v := t.rows(int(t.seq[i]), p/t.block, kh)
+		fetchAhead([2][]float32{k, v}[which][:min(end-p, t.block)*t.hd])
 	}
 }
 
