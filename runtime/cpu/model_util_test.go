@@ -82,12 +82,9 @@ func onDevices(t *testing.T, seed uint64, kernel func(t *testing.T, d *Device, m
 		t.Run(l.String(), func(t *testing.T) {
 			var want [][]float32
 			for _, workers := range []int{1, 2, 3, 5} {
-				d := New(workers)
-				d.isa = l
 				m := newMem(t, seed)
-				got := kernel(t, d, m, workers == 1)
+				got := kernel(t, testDevice(l, workers), m, workers == 1)
 				m.check()
-				d.Close()
 				if workers == 1 {
 					want = got
 					continue
@@ -99,6 +96,19 @@ func onDevices(t *testing.T, seed uint64, kernel func(t *testing.T, d *Device, m
 		})
 	}
 }
+
+// testDevice returns a device that all tests share.
+func testDevice(l isa, workers int) *Device {
+	key := [2]int{int(l), workers}
+	if testDevices[key] == nil {
+		d := New(workers)
+		d.isa = l
+		testDevices[key] = d
+	}
+	return testDevices[key]
+}
+
+var testDevices = map[[2]int]*Device{}
 
 func sameBits(t testing.TB, what string, got, want []float32) {
 	t.Helper()
