@@ -80,20 +80,26 @@ func (t *attentionShape) keyBlocks(qi int) (first, end int) {
 }
 
 // scores computes the masked scores s [nk, tileQ] of a tile, from the block of
-// keys and the transposed block of queries. Of a diagonal tile, sub-tiles of 16
-// keys take only the queries from theirs on.
+// keys and the transposed block of queries.
 func (t *attentionShape) scores(s, k, qt []float32, q0, k0, nq, nk int) (diagonal bool) {
 	diagonal = t.causal && k0 == q0
-	n := roundUp(nq, lanes)
-	if diagonal {
-		for r := 0; r < nk; r += lanes {
-			tileMul(t.isa, s[r*tileQ+r:], tileQ, k[r*t.ldk:], t.ldk, 1, qt[r:], tileQ, min(lanes, nk-r), n-r, t.hd, false)
-		}
-	} else {
-		tileMul(t.isa, s, tileQ, k, t.ldk, 1, qt, tileQ, nk, n, t.hd, false)
-	}
+	t.cross(s, k, t.ldk, qt, nq, nk, diagonal)
 	maskTile(s, q0, k0, nq, nk, diagonal, t.window)
 	return diagonal
+}
+
+// cross computes s [nk, tileQ] = x·yt for rows x of keys or values and a
+// transposed block of queries yt [hd, tileQ]. Of a diagonal tile, 16 keys at a
+// time take the queries from theirs on only.
+func (t *attentionShape) cross(s, x []float32, ldx int, yt []float32, nq, nk int, diagonal bool) {
+	n := roundUp(nq, lanes)
+	if !diagonal {
+		tileMul(t.isa, s, tileQ, x, ldx, 1, yt, tileQ, nk, n, t.hd, false)
+		return
+	}
+	for r := 0; r < nk; r += lanes {
+		tileMul(t.isa, s[r*tileQ+r:], tileQ, x[r*ldx:], ldx, 1, yt[r:], tileQ, min(lanes, nk-r), n-r, t.hd, false)
+	}
 }
 
 // keysOf is the number of keys of a tile that the 16 queries from c on may see.

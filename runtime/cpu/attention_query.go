@@ -68,11 +68,11 @@ func (g *queryTile) finish(o []float32, ldo int, lse []float32) {
 	}
 }
 
-// padRows copies x [rows, hd] to y [rows, hp], with zeros between hd and hp.
+// padRows copies x [rows, hd] to y [rows, hp]. Columns from hd on are left as
+// they are: products carry them to columns that nobody reads.
 func padRows(y []float32, hp int, x []float32, ldx, rows, hd int) []float32 {
 	for r := range rows {
 		copy(y[r*hp:][:hd], x[r*ldx:][:hd])
-		clear(y[r*hp+hd : (r+1)*hp])
 	}
 	return y
 }

@@ -122,3 +122,21 @@ func BenchmarkAttentionKV(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLinearXentGrad counts the FLOPs of its three matrix products.
+func BenchmarkLinearXentGrad(b *testing.B) {
+	for _, workers := range []int{1, 2} {
+		d := New(workers)
+		m := newMem(b, 1)
+		const rows, dim, vocab = 2048, 256, 4096
+		x, w, dx, dw := m.vec(rows*dim, 0.1), m.vec(vocab*dim, 0.1), m.vec(rows*dim, 1), m.vec(vocab*dim, 1)
+		ids := randTargets(m.rng, rows, vocab)
+		b.Run(fmt.Sprintf("workers%d", workers), func(b *testing.B) {
+			for b.Loop() {
+				d.LinearXentGrad(dx, dw, x, w, ids, rows, vocab, dim, Overwrite)
+			}
+			b.ReportMetric(3*2*rows*dim*vocab*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+		})
+		d.Close()
+	}
+}
