@@ -85,8 +85,6 @@ var twins = []twin{
 	{"add", func(l isa, y, _, a, b, _ []float32) float32 { vecAdd(l, y, a, b); return 0 }, 0},
 	{"mul", func(l isa, y, _, a, b, _ []float32) float32 { vecMul(l, y, a, b); return 0 }, 0},
 	{"scale", func(l isa, y, _, a, _, _ []float32) float32 { vecScale(l, y, a, 1.3); return 0 }, 0},
-	{"axpy", func(l isa, y, _, a, b, _ []float32) float32 { copy(y, b); vecAxpy(l, y, a, 1.3); return 0 }, 4 * unit},
-	{"sum", func(l isa, _, _, a, _, _ []float32) float32 { return vecSum(l, a) }, 80 * unit},
 	{"dot", func(l isa, _, _, a, b, _ []float32) float32 { return vecDot(l, a, b) }, 80 * unit},
 	{"dot3", func(l isa, _, _, a, b, c []float32) float32 { return vecDot3(l, a, b, c) }, 80 * unit},
 	{"max", func(l isa, _, _, a, _, _ []float32) float32 { return vecMax(l, a) }, 0},
