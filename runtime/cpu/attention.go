@@ -46,6 +46,7 @@ type attentionShape struct {
 	batch, group      int
 }
 
+// newAttentionShape checks what does not depend on the operands.
 func newAttentionShape(d *Device, ldq, ldk, ldv, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int) attentionShape {
 	if heads%kvHeads != 0 {
 		panic("cpu: Attention: heads is not a multiple of kvHeads")
@@ -56,6 +57,7 @@ func newAttentionShape(d *Device, ldq, ldk, ldv, batch, T, heads, kvHeads, hd in
 	}
 }
 
+// check cuts the operands to their extent.
 func (t *attentionShape) check(q, k, v []float32) {
 	rows := t.batch * t.T
 	t.q = view(q, rows, t.ldq, t.heads*t.hd)
@@ -110,6 +112,7 @@ func keysOf(c, nk int, diagonal bool) int {
 	return nk
 }
 
+// attentionTask is one launch of Attention; a chunk is a block of queries.
 type attentionTask struct {
 	attentionShape
 	o, lse  []float32

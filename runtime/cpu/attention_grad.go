@@ -46,6 +46,7 @@ func (d *Device) AttentionGrad(dq []float32, lddq int, dk []float32, lddk int, d
 	d.launchedRows("attention_grad", rows, strided{t.dq, lddq, heads * hd}, strided{t.dk, lddk, kvHeads * hd}, strided{t.dv, lddv, kvHeads * hd})
 }
 
+// attentionGradTask is one launch of AttentionGrad.
 type attentionGradTask struct {
 	attentionShape
 	dq, dk, dv       []float32

@@ -23,6 +23,8 @@ func (d *Device) AttentionKV(o []float32, q []float32, ldq int, cache []float32,
 	d.launched("attention_kv", t.o)
 }
 
+// attentionKVTask is one launch of AttentionKV; a chunk is a run of tokens and a
+// key head.
 type attentionKVTask struct {
 	kvCache
 	isa          isa
@@ -44,6 +46,7 @@ type tokenRun struct{ first, n int }
 // has 16 lanes for its queries at least.
 const fewTokens = 6
 
+// findRuns cuts the tokens into runs of at most a tile.
 func (t *attentionKVTask) findRuns() {
 	for i := 0; i < len(t.pos); {
 		n := 1
