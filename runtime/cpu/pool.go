@@ -117,13 +117,15 @@ func (d *Device) run(t task, chunks int) {
 // patience is how long to spin and to yield before sleeping.
 type patience struct{ spins, yields int }
 
-// patienceFor gives about 20 µs of spinning, or none if workers would spin
-// away the time of the one they wait for.
+// patienceFor gives about 20 µs of spinning and 1 ms of yielding, longer than
+// what lies between two kernels of a training step: to wake a sleeping thread
+// takes the system 0.1 ms, and at times several. Workers that outnumber the
+// cores do not spin, since that would take time from the one they wait for.
 func patienceFor(workers int) patience {
 	if workers > min(runtime.GOMAXPROCS(0), runtime.NumCPU()) {
-		return patience{0, 50}
+		return patience{0, 100}
 	}
-	return patience{400, 100}
+	return patience{1500, 5000}
 }
 
 // wait passes a little time; false says that it is time to sleep.
