@@ -90,7 +90,7 @@ func onDevices(t *testing.T, seed uint64, kernel func(t *testing.T, d *Device, m
 					continue
 				}
 				for i := range want {
-					sameBits(t, fmt.Sprintf("result %d, %d workers against 1", i, workers), got[i], want[i])
+					equalBits(t, fmt.Sprintf("result %d, %d workers against 1", i, workers), got[i], want[i])
 				}
 			}
 		})
@@ -110,7 +110,7 @@ func testDevice(l isa, workers int) *Device {
 
 var testDevices = map[[2]int]*Device{}
 
-func sameBits(t testing.TB, what string, got, want []float32) {
+func equalBits(t testing.TB, what string, got, want []float32) {
 	t.Helper()
 	for i := range want {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {

@@ -118,7 +118,7 @@ func TestVecTwins(t *testing.T) {
 				got, want := w.run(l, y, z, a, b, c), w.run(portable, y2, z2, a, b, c)
 				m.check()
 				if w.rel == 0 {
-					sameBits(t, w.name, append(append(y, z...), got), append(append(y2, z2...), want))
+					equalBits(t, w.name, append(append(y, z...), got), append(append(y2, z2...), want))
 					continue
 				}
 				tol := func(v float32) float64 { return w.rel * (math.Abs(float64(v)) + 1) }
