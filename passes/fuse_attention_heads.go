@@ -168,27 +168,30 @@ func (h *heads) operands(c chain, row, col int) []operand {
 }
 
 // outcome finds the value that attention's result [B, T, heads, d] can stand
-// for: one that the product with v is only moved to. Failing that the product
-// itself, with the axes it has in terms of attention's result.
+// for: one that the product with v is only moved to. If its shape is another,
+// or if there is none and the product itself must be made, back has its axes
+// in terms of attention's result.
 func (h *heads) outcome(g *graph) (root *ir.Node, back [][]digit) {
 	o := h.pv.Result()
 	rank := o.Type.Rank()
 	w := identity(o)
-	var lead []digit
-	for _, ds := range w.axes[:rank-2] {
-		lead = append(lead, ds...)
-	}
-	parts, ok := cut(lead, []ir.Dim{h.batch, h.n})
+	parts, ok := cut(slices.Concat(w.axes[:rank-2]...), []ir.Dim{h.batch, h.n})
 	if !ok {
 		return nil, nil
 	}
-	want := slices.Concat(parts[0], w.axes[rank-2], parts[1], w.axes[rank-1])
-	dims := []ir.Dim{h.batch, h.t, h.n, h.d}
-	inner := []*ir.Node{}
-	for v, n := o, h.pv; ; {
-		if slices.Equal(slices.Concat(w.axes...), want) && slices.Equal(v.Type.Dims, dims) {
-			h.inner = inner
-			return n, nil
+	want := merge(slices.Concat(parts[0], w.axes[rank-2], parts[1], w.axes[rank-1]))
+	result := ir.Type{Dims: []ir.Dim{h.batch, h.t, h.n, h.d}}
+	var passed []*ir.Node
+	for n := h.pv; ; {
+		v := n.Result()
+		if slices.Equal(merge(slices.Concat(w.axes...)), want) {
+			same := slices.Equal(v.Type.Dims, result.Dims)
+			if same || root == nil {
+				root, h.inner = n, slices.Clone(passed)
+			}
+			if same {
+				return root, nil
+			}
 		}
 		user := g.user(v)
 		if user == nil || moved(user) != v || user.Op.Name == "slice" {
@@ -197,14 +200,18 @@ func (h *heads) outcome(g *graph) (root *ir.Node, back [][]digit) {
 		if w, ok = w.then(user); !ok {
 			break
 		}
-		inner = append(inner, n)
-		v, n = user.Result(), user
+		passed, n = append(passed, n), user
 	}
-	// In terms of attention's result: batch, positions, heads, elements.
-	axis := func(a int) []digit { return whole(ir.Type{Dims: dims}, a) }
-	leading, ok := cut(append(axis(0), axis(2)...), o.Type.Dims[:rank-2])
+	axis := func(a int) []digit { return whole(result, a) }
+	if root != nil {
+		back, ok = cut(slices.Concat(axis(0), axis(1), axis(2), axis(3)), root.Result().Type.Dims)
+	} else {
+		root = h.pv
+		back, ok = cut(append(axis(0), axis(2)...), o.Type.Dims[:rank-2])
+		back = append(back, axis(1), axis(3))
+	}
 	if !ok {
 		return nil, nil
 	}
-	return h.pv, append(leading, axis(1), axis(3))
+	return root, back
 }

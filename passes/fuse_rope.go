@@ -32,7 +32,12 @@ import (
 var FuseRope = Pass{
 	Name: "fuse_rope",
 	Doc:  "Finds rotary position embeddings, interleaved and half, and puts them on [B, T, heads, d].",
-	Run:  func(u *Unit) error { return fuse(u, matchRope) },
+	Run: func(u *Unit) error {
+		for _, f := range u.Module.Funcs {
+			mergePairs(f)
+		}
+		return fuse(u, matchRope)
+	},
 }
 
 // rotation is what a match found.
@@ -68,7 +73,10 @@ func matchRope(g *graph, n *ir.Node) *match {
 		if i == 0 {
 			return v
 		}
-		return c.replay(b, y.Name, i, v)
+		// The rotation keeps the name; what the moves make of it gets another.
+		name := y.Name
+		y.Name, v.Name = b.Name(name+".moved"), name
+		return c.replay(b, name, i, v)
 	}
 	return m.with(r.inner)
 }

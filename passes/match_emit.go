@@ -112,6 +112,7 @@ func (w view) produce(b *ir.Builder, name string, axes [][]digit) *ir.Value {
 	if perm := permutation(axes, x.Type); perm != nil {
 		return b.Op("transpose", name, ir.Attrs{"perm": perm}, x)
 	}
+	flat = merge(flat)
 	lie := slices.Clone(flat)
 	slices.SortStableFunc(lie, outermost)
 	var split []ir.Dim

@@ -6,7 +6,11 @@ import "github.com/llamac/llamac/plan"
 func memory(p *plan.Plan) []any {
 	var saved int64
 	if q := p.Program("micro_step"); q != nil {
-		saved = q.SavedPerLayer
+		for _, b := range q.Buffers {
+			if b.Region == plan.Saved {
+				saved += b.Bytes
+			}
+		}
 	}
 	var kv int64
 	block := int64(0)

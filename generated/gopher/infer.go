@@ -139,13 +139,13 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.RMSNorm(b.attnN, b.h, 256, w.attentionNorm, n, 256, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 256], f32[1, N, 256], f32[1, N, 256]
 	d.Linear(b.attnQkv, 768, b.attnN, 256, w.attentionWqWkWv, n, 768, 256)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 32]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 32]
 	d.Rope(b.attnQkv, 768, b.attnQkv, 768, b.ropeCos, b.ropeSin, n, n, 8, 32, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 32]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 32]
 	d.Rope(b.attnQkv[256:], 768, b.attnQkv[256:], 768, b.ropeCos, b.ropeSin, n, n, 8, 32, false, false)
-	// !kv <- %attn.kr.1, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[256:], 768, b.attnQkv[512:], 768, n, 8, 32, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.kr.1, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.17677669529663687} : f32[1, N, 8, 32]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.17677669529663687} : f32[1, N, 8, 32]
 	d.AttentionKV(b.attnO, b.attnQkv, 768, t.kv[l], n, 8, 8, 32, kvBlock, pos1, seq, table, maxBlocks, 0.17677669529663687, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 256]
 	d.Linear(b.attnOut, 256, b.attnO, 256, w.attentionWo, n, 256, 256)

@@ -175,11 +175,11 @@ func (t *trainer) layer(l int) {
 	d.RMSNorm(b.attnN, s.h, 256, w.attentionNorm, B*T, 256, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 256], f32[B, T, 256], f32[B, T, 256]
 	d.Linear(s.attnQkv, 768, b.attnN, 256, w.attentionWqWkWv, B*T, 768, 256)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
 	d.Rope(s.attnQkv, 768, s.attnQkv, 768, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 32, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
 	d.Rope(s.attnQkv[256:], 768, s.attnQkv[256:], 768, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 32, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.kr.1, %attn.vh.split) {scale = 0.17677669529663687} : f32[B, T, 8, 32], f32[B, 8, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.17677669529663687} : f32[B, T, 8, 32], f32[B, 8, T]
 	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 768, s.attnQkv[256:], 768, s.attnQkv[512:], 768, B, T, 8, 8, 32, 0.17677669529663687, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 256]
 	d.Linear(b.attnOut, 256, s.attnO, 256, w.attentionWo, B*T, 256, 256)
@@ -222,11 +222,11 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 256, s.attnO, 256, B*T, 256, 256, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 256]
 	d.LinearGradX(b.dAttnO, 256, b.dH, 256, w.attentionWo, B*T, 256, 256, cpu.Overwrite)
-	// %d.attn.qr.1, %d.attn.kr.1, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr.1, %attn.kr.1, %attn.vh.split.again) {scale = 0.17677669529663687} : f32[B, T, 8, 32], f32[B, T, 8, 32], f32[B, T, 8, 32]
+	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr, %attn.vh.split.again) {scale = 0.17677669529663687} : f32[B, T, 8, 32], f32[B, T, 8, 32], f32[B, T, 8, 32]
 	d.AttentionGrad(b.dAttnQkv, 768, b.dAttnQkv[256:], 768, b.dAttnQkv[512:], 768, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 768, s.attnQkv[256:], 768, s.attnQkv[512:], 768, B, T, 8, 8, 32, 0.17677669529663687, true, 0)
-	// %d.attn.kh.split = rope(%d.attn.kr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 32]
+	// %d.attn.kh.split = rope(%d.attn.kr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 32]
 	d.Rope(b.dAttnQkv[256:], 768, b.dAttnQkv[256:], 768, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 32, false, true)
-	// %d.attn.qh.split = rope(%d.attn.qr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 32]
+	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 32]
 	d.Rope(b.dAttnQkv, 768, b.dAttnQkv, 768, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 32, false, true)
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 256]
 	d.RMSNorm(b.attnNAgain, s.h, 256, w.attentionNorm, B*T, 256, 1e-05)
@@ -263,11 +263,11 @@ func (t *trainer) evalLayer(l int) {
 	d.RMSNorm(b.attnN, b.h, 256, w.attentionNorm, B*T, 256, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 256], f32[B, T, 256], f32[B, T, 256]
 	d.Linear(b.attnQkv, 768, b.attnN, 256, w.attentionWqWkWv, B*T, 768, 256)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
 	d.Rope(b.attnQkv, 768, b.attnQkv, 768, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 32, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 32]
 	d.Rope(b.attnQkv[256:], 768, b.attnQkv[256:], 768, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 32, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.kr.1, %attn.vh.split) {scale = 0.17677669529663687} : f32[B, T, 8, 32], f32[B, 8, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.17677669529663687} : f32[B, T, 8, 32], f32[B, 8, T]
 	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 768, b.attnQkv[256:], 768, b.attnQkv[512:], 768, B, T, 8, 8, 32, 0.17677669529663687, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 256]
 	d.Linear(b.attnOut, 256, b.attnO, 256, w.attentionWo, B*T, 256, 256)
@@ -346,9 +346,9 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr.1", "attn.kr.1", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr.1", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -139,13 +139,13 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.RMSNorm(b.attnN, b.h, 5120, w.attentionNorm, n, 5120, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 5120], f32[1, N, 5120], f32[1, N, 5120]
 	d.Linear(b.attnQkv, 15360, b.attnN, 5120, w.attentionWqWkWv, n, 15360, 5120)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 40, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 40, 128]
 	d.Rope(b.attnQkv, 15360, b.attnQkv, 15360, b.ropeCos, b.ropeSin, n, n, 40, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 40, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 40, 128]
 	d.Rope(b.attnQkv[5120:], 15360, b.attnQkv[5120:], 15360, b.ropeCos, b.ropeSin, n, n, 40, 128, false, false)
-	// !kv <- %attn.kr.1, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[5120:], 15360, b.attnQkv[10240:], 15360, n, 40, 128, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.kr.1, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 40, 128]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 40, 128]
 	d.AttentionKV(b.attnO, b.attnQkv, 15360, t.kv[l], n, 40, 40, 128, kvBlock, pos1, seq, table, maxBlocks, 0.08838834764831843, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 5120]
 	d.Linear(b.attnOut, 5120, b.attnO, 5120, w.attentionWo, n, 5120, 5120)

@@ -175,11 +175,11 @@ func (t *trainer) layer(l int) {
 	d.RMSNorm(b.attnN, s.h, 5120, w.attentionNorm, B*T, 5120, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 5120], f32[B, T, 5120], f32[B, T, 5120]
 	d.Linear(s.attnQkv, 15360, b.attnN, 5120, w.attentionWqWkWv, B*T, 15360, 5120)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
 	d.Rope(s.attnQkv, 15360, s.attnQkv, 15360, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 40, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
 	d.Rope(s.attnQkv[5120:], 15360, s.attnQkv[5120:], 15360, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 40, 128, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.kr.1, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 40, 128], f32[B, 40, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 40, 128], f32[B, 40, T]
 	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 15360, s.attnQkv[5120:], 15360, s.attnQkv[10240:], 15360, B, T, 40, 40, 128, 0.08838834764831843, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 5120]
 	d.Linear(b.attnOut, 5120, s.attnO, 5120, w.attentionWo, B*T, 5120, 5120)
@@ -222,11 +222,11 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 5120, s.attnO, 5120, B*T, 5120, 5120, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 5120]
 	d.LinearGradX(b.dAttnO, 5120, b.dH, 5120, w.attentionWo, B*T, 5120, 5120, cpu.Overwrite)
-	// %d.attn.qr.1, %d.attn.kr.1, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr.1, %attn.kr.1, %attn.vh.split.again) {scale = 0.08838834764831843} : f32[B, T, 40, 128], f32[B, T, 40, 128], f32[B, T, 40, 128]
+	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr, %attn.vh.split.again) {scale = 0.08838834764831843} : f32[B, T, 40, 128], f32[B, T, 40, 128], f32[B, T, 40, 128]
 	d.AttentionGrad(b.dAttnQkv, 15360, b.dAttnQkv[5120:], 15360, b.dAttnQkv[10240:], 15360, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 15360, s.attnQkv[5120:], 15360, s.attnQkv[10240:], 15360, B, T, 40, 40, 128, 0.08838834764831843, true, 0)
-	// %d.attn.kh.split = rope(%d.attn.kr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 40, 128]
+	// %d.attn.kh.split = rope(%d.attn.kr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 40, 128]
 	d.Rope(b.dAttnQkv[5120:], 15360, b.dAttnQkv[5120:], 15360, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 40, 128, false, true)
-	// %d.attn.qh.split = rope(%d.attn.qr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 40, 128]
+	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 40, 128]
 	d.Rope(b.dAttnQkv, 15360, b.dAttnQkv, 15360, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 40, 128, false, true)
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-06} : f32[B, T, 5120]
 	d.RMSNorm(b.attnNAgain, s.h, 5120, w.attentionNorm, B*T, 5120, 1e-06)
@@ -263,11 +263,11 @@ func (t *trainer) evalLayer(l int) {
 	d.RMSNorm(b.attnN, b.h, 5120, w.attentionNorm, B*T, 5120, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 5120], f32[B, T, 5120], f32[B, T, 5120]
 	d.Linear(b.attnQkv, 15360, b.attnN, 5120, w.attentionWqWkWv, B*T, 15360, 5120)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
 	d.Rope(b.attnQkv, 15360, b.attnQkv, 15360, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 40, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 40, 128]
 	d.Rope(b.attnQkv[5120:], 15360, b.attnQkv[5120:], 15360, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 40, 128, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.kr.1, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 40, 128], f32[B, 40, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 40, 128], f32[B, 40, T]
 	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 15360, b.attnQkv[5120:], 15360, b.attnQkv[10240:], 15360, B, T, 40, 40, 128, 0.08838834764831843, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 5120]
 	d.Linear(b.attnOut, 5120, b.attnO, 5120, w.attentionWo, B*T, 5120, 5120)
@@ -346,9 +346,9 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 40, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr.1", "attn.kr.1", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 40, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 40, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr.1", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 40, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -139,13 +139,13 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.RMSNorm(b.attnN, b.h, 6656, w.attentionNorm, n, 6656, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 6656], f32[1, N, 6656], f32[1, N, 6656]
 	d.Linear(b.attnQkv, 19968, b.attnN, 6656, w.attentionWqWkWv, n, 19968, 6656)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 52, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 52, 128]
 	d.Rope(b.attnQkv, 19968, b.attnQkv, 19968, b.ropeCos, b.ropeSin, n, n, 52, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 52, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 52, 128]
 	d.Rope(b.attnQkv[6656:], 19968, b.attnQkv[6656:], 19968, b.ropeCos, b.ropeSin, n, n, 52, 128, false, false)
-	// !kv <- %attn.kr.1, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[6656:], 19968, b.attnQkv[13312:], 19968, n, 52, 128, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.kr.1, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 52, 128]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 52, 128]
 	d.AttentionKV(b.attnO, b.attnQkv, 19968, t.kv[l], n, 52, 52, 128, kvBlock, pos1, seq, table, maxBlocks, 0.08838834764831843, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 6656]
 	d.Linear(b.attnOut, 6656, b.attnO, 6656, w.attentionWo, n, 6656, 6656)

@@ -175,11 +175,11 @@ func (t *trainer) layer(l int) {
 	d.RMSNorm(b.attnN, s.h, 6656, w.attentionNorm, B*T, 6656, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 6656], f32[B, T, 6656], f32[B, T, 6656]
 	d.Linear(s.attnQkv, 19968, b.attnN, 6656, w.attentionWqWkWv, B*T, 19968, 6656)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
 	d.Rope(s.attnQkv, 19968, s.attnQkv, 19968, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 52, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
 	d.Rope(s.attnQkv[6656:], 19968, s.attnQkv[6656:], 19968, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 52, 128, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.kr.1, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 52, 128], f32[B, 52, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 52, 128], f32[B, 52, T]
 	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 19968, s.attnQkv[6656:], 19968, s.attnQkv[13312:], 19968, B, T, 52, 52, 128, 0.08838834764831843, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 6656]
 	d.Linear(b.attnOut, 6656, s.attnO, 6656, w.attentionWo, B*T, 6656, 6656)
@@ -222,11 +222,11 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 6656, s.attnO, 6656, B*T, 6656, 6656, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 6656]
 	d.LinearGradX(b.dAttnO, 6656, b.dH, 6656, w.attentionWo, B*T, 6656, 6656, cpu.Overwrite)
-	// %d.attn.qr.1, %d.attn.kr.1, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr.1, %attn.kr.1, %attn.vh.split.again) {scale = 0.08838834764831843} : f32[B, T, 52, 128], f32[B, T, 52, 128], f32[B, T, 52, 128]
+	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr, %attn.vh.split.again) {scale = 0.08838834764831843} : f32[B, T, 52, 128], f32[B, T, 52, 128], f32[B, T, 52, 128]
 	d.AttentionGrad(b.dAttnQkv, 19968, b.dAttnQkv[6656:], 19968, b.dAttnQkv[13312:], 19968, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 19968, s.attnQkv[6656:], 19968, s.attnQkv[13312:], 19968, B, T, 52, 52, 128, 0.08838834764831843, true, 0)
-	// %d.attn.kh.split = rope(%d.attn.kr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 52, 128]
+	// %d.attn.kh.split = rope(%d.attn.kr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 52, 128]
 	d.Rope(b.dAttnQkv[6656:], 19968, b.dAttnQkv[6656:], 19968, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 52, 128, false, true)
-	// %d.attn.qh.split = rope(%d.attn.qr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 52, 128]
+	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 52, 128]
 	d.Rope(b.dAttnQkv, 19968, b.dAttnQkv, 19968, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 52, 128, false, true)
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-06} : f32[B, T, 6656]
 	d.RMSNorm(b.attnNAgain, s.h, 6656, w.attentionNorm, B*T, 6656, 1e-06)
@@ -263,11 +263,11 @@ func (t *trainer) evalLayer(l int) {
 	d.RMSNorm(b.attnN, b.h, 6656, w.attentionNorm, B*T, 6656, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 6656], f32[B, T, 6656], f32[B, T, 6656]
 	d.Linear(b.attnQkv, 19968, b.attnN, 6656, w.attentionWqWkWv, B*T, 19968, 6656)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
 	d.Rope(b.attnQkv, 19968, b.attnQkv, 19968, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 52, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 52, 128]
 	d.Rope(b.attnQkv[6656:], 19968, b.attnQkv[6656:], 19968, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 52, 128, false, false)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.kr.1, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 52, 128], f32[B, 52, T]
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.08838834764831843} : f32[B, T, 52, 128], f32[B, 52, T]
 	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 19968, b.attnQkv[6656:], 19968, b.attnQkv[13312:], 19968, B, T, 52, 52, 128, 0.08838834764831843, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 6656]
 	d.Linear(b.attnOut, 6656, b.attnO, 6656, w.attentionWo, B*T, 6656, 6656)
@@ -346,9 +346,9 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 60, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr.1", "attn.kr.1", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 60, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 60, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr.1", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 60, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 

@@ -139,13 +139,13 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.RMSNorm(b.attnN, b.h, 8192, w.attentionNorm, n, 8192, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 8192], f32[1, N, 8192], f32[1, N, 8192]
 	d.Linear(b.attnQkv, 24576, b.attnN, 8192, w.attentionWqWkWv, n, 24576, 8192)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 64, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 64, 128]
 	d.Rope(b.attnQkv, 24576, b.attnQkv, 24576, b.ropeCos, b.ropeSin, n, n, 64, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 64, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 64, 128]
 	d.Rope(b.attnQkv[8192:], 24576, b.attnQkv[8192:], 24576, b.ropeCos, b.ropeSin, n, n, 64, 128, false, false)
-	// !kv <- %attn.kr.1, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[8192:], 24576, b.attnQkv[16384:], 24576, n, 64, 128, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.kr.1, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 64, 128]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 64, 128]
 	d.AttentionKV(b.attnO, b.attnQkv, 24576, t.kv[l], n, 64, 64, 128, kvBlock, pos1, seq, table, maxBlocks, 0.08838834764831843, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 8192]
 	d.Linear(b.attnOut, 8192, b.attnO, 8192, w.attentionWo, n, 8192, 8192)

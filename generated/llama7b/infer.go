@@ -139,13 +139,13 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.RMSNorm(b.attnN, b.h, 4096, w.attentionNorm, n, 4096, 1e-06)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 4096], f32[1, N, 4096], f32[1, N, 4096]
 	d.Linear(b.attnQkv, 12288, b.attnN, 4096, w.attentionWqWkWv, n, 12288, 4096)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 32, 128]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 32, 128]
 	d.Rope(b.attnQkv, 12288, b.attnQkv, 12288, b.ropeCos, b.ropeSin, n, n, 32, 128, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 32, 128]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 32, 128]
 	d.Rope(b.attnQkv[4096:], 12288, b.attnQkv[4096:], 12288, b.ropeCos, b.ropeSin, n, n, 32, 128, false, false)
-	// !kv <- %attn.kr.1, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[4096:], 12288, b.attnQkv[8192:], 12288, n, 32, 128, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.kr.1, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 32, 128]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.08838834764831843} : f32[1, N, 32, 128]
 	d.AttentionKV(b.attnO, b.attnQkv, 12288, t.kv[l], n, 32, 32, 128, kvBlock, pos1, seq, table, maxBlocks, 0.08838834764831843, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 4096]
 	d.Linear(b.attnOut, 4096, b.attnO, 4096, w.attentionWo, n, 4096, 4096)

@@ -29,51 +29,25 @@ type decoder struct {
 	kv      [Layers][]float32 // [blocks, 2, 4, 16, 8]
 	scratch decodeScratch
 	dims0   [2]int
-	dims1   [3]int
-	dims2   [3]int
-	dims3   [1]int
-	dims4   [1]int
-	dims5   [2]int
-	dims6   [2]int
-	dims7   [2]int
-	dims8   [2]int
-	dims9   [1]int
-	dims10  [2]int
-	dims11  [2]int
-	dims12  [2]int
-	dims13  [2]int
-	dims14  [1]int
-	dims15  [1]int
-	dims16  [3]int
-	dims17  [3]int
 }
 
 // decodeScratch is what lives within one step.
 type decodeScratch struct {
-	h           []float32 // [1, N, 64]
-	ropePos     []float32 // [N]
-	ropeSin     []float32 // [N, 4]
-	ropeCos     []float32 // [N, 4]
-	attnN       []float32 // [1, N, 64]
-	attnQ       []float32 // [1, N, 64]
-	attnK       []float32 // [1, N, 32]
-	attnV       []float32 // [1, N, 32]
-	attnKh      []float32 // [1, 4, N, 8]
-	attnKrA     []float32 // [1, 4, N, 4]
-	attnKrB     []float32 // [1, 4, N, 4]
-	attnKrM     []float32 // [1, 4, N, 4]
-	attnKrM1    []float32 // [1, 4, N, 4]
-	attnKrPairs []float32 // [1, 4, N, 4, 2]
-	attnORowsK  []float32 // [1, N, 4, 8]
-	attnO       []float32 // [1, N, 64]
-	attnOut     []float32 // [1, N, 64]
-	ffnN        []float32 // [1, N, 64]
-	ffnGu       []float32 // [N, 344]
-	ffnM        []float32 // [1, N, 172]
-	ffnOut      []float32 // [1, N, 64]
-	layersWant  []float32 // [1, R, 64]
-	n           []float32 // [1, R, 64]
-	logits      []float32 // [1, R, 512]
+	h          []float32 // [1, N, 64]
+	ropePos    []float32 // [N]
+	ropeSin    []float32 // [N, 4]
+	ropeCos    []float32 // [N, 4]
+	attnN      []float32 // [1, N, 64]
+	attnQkv    []float32 // [N, 128]
+	attnO      []float32 // [1, N, 64]
+	attnOut    []float32 // [1, N, 64]
+	ffnN       []float32 // [1, N, 64]
+	ffnGu      []float32 // [N, 344]
+	ffnM       []float32 // [1, N, 172]
+	ffnOut     []float32 // [1, N, 64]
+	layersWant []float32 // [1, R, 64]
+	n          []float32 // [1, R, 64]
+	logits     []float32 // [1, R, 512]
 }
 
 // NewDecoder allocates all that inference needs.
@@ -90,30 +64,21 @@ func NewDecoder(o model.Options) (model.Decoder, error) {
 		t.kv[l] = make([]float32, kvBlocks*1024)
 	}
 	t.scratch = decodeScratch{
-		h:           act[132096:][:16384],
-		ropePos:     act[0:][:256],
-		ropeSin:     act[148480:][:1024],
-		ropeCos:     act[149504:][:1024],
-		attnN:       act[0:][:16384],
-		attnQ:       act[16384:][:16384],
-		attnK:       act[32768:][:8192],
-		attnV:       act[40960:][:8192],
-		attnKh:      act[0:][:8192],
-		attnKrA:     act[8192:][:4096],
-		attnKrB:     act[12288:][:4096],
-		attnKrM:     act[32768:][:4096],
-		attnKrM1:    act[0:][:4096],
-		attnKrPairs: act[0:][:8192],
-		attnORowsK:  act[32768:][:8192],
-		attnO:       act[0:][:16384],
-		attnOut:     act[16384:][:16384],
-		ffnN:        act[88064:][:16384],
-		ffnGu:       act[0:][:88064],
-		ffnM:        act[88064:][:44032],
-		ffnOut:      act[0:][:16384],
-		layersWant:  act[0:][:4096],
-		n:           act[32768:][:4096],
-		logits:      act[0:][:32768],
+		h:          act[132096:][:16384],
+		ropePos:    act[0:][:256],
+		ropeSin:    act[148480:][:1024],
+		ropeCos:    act[149504:][:1024],
+		attnN:      act[32768:][:16384],
+		attnQkv:    act[0:][:32768],
+		attnO:      act[32768:][:16384],
+		attnOut:    act[0:][:16384],
+		ffnN:       act[88064:][:16384],
+		ffnGu:      act[0:][:88064],
+		ffnM:       act[88064:][:44032],
+		ffnOut:     act[0:][:16384],
+		layersWant: act[0:][:4096],
+		n:          act[32768:][:4096],
+		logits:     act[0:][:32768],
 	}
 	return t, nil
 }
@@ -173,55 +138,15 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[1, N, 64]
 	d.RMSNorm(b.attnN, b.h, 64, w.attentionNorm, n, 64, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 64], f32[1, N, 32], f32[1, N, 32]
-	d.Linear(b.attnQ, 64, b.attnN, 64, w.attentionWq, n, 64, 64)
-	d.Linear(b.attnK, 32, b.attnN, 64, w.attentionWk, n, 32, 64)
-	d.Linear(b.attnV, 32, b.attnN, 64, w.attentionWv, n, 32, 64)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[1, 4, N, 8]
-	t.dims1 = [3]int{8 * n, 8, 1}
-	t.dims2 = [3]int{4, n, 8}
-	d.Copy(b.attnKh, t.dims1[:], b.attnK, dims8x32x1, t.dims2[:])
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 8]
-	d.Rope(b.attnQ, 64, b.attnQ, 64, b.ropeCos, b.ropeSin, n, n, 8, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[1, 4, N, 4]
-	t.dims3 = [1]int{16 * n}
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, t.dims3[:])
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[1, 4, N, 4]
-	t.dims4 = [1]int{16 * n}
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, t.dims4[:])
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[1, 4, N, 4]
-	t.dims5 = [2]int{4 * n, 1}
-	t.dims6 = [2]int{4, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrM, t.dims6[:], b.attnKrA, t.dims5[:], b.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[1, 4, N, 4]
-	t.dims7 = [2]int{4 * n, 1}
-	t.dims8 = [2]int{4, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrM1, t.dims8[:], b.attnKrB, t.dims7[:], b.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[1, 4, N, 4]
-	t.dims9 = [1]int{16 * n}
-	d.Binary(cpu.Sub, b.attnKrM, t.dims9[:], b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[1, 4, N, 4]
-	t.dims10 = [2]int{4 * n, 1}
-	t.dims11 = [2]int{4, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrA, t.dims11[:], b.attnKrA, t.dims10[:], b.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[1, 4, N, 4]
-	t.dims12 = [2]int{4 * n, 1}
-	t.dims13 = [2]int{4, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrB, t.dims13[:], b.attnKrB, t.dims12[:], b.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[1, 4, N, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[1, 4, N, 4, 2]
-	t.dims14 = [1]int{16 * n}
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, t.dims14[:])
-	t.dims15 = [1]int{16 * n}
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, t.dims15[:])
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[1, N, 4, 4, 2]
-	t.dims16 = [3]int{8, 8 * n, 1}
-	t.dims17 = [3]int{n, 4, 8}
-	d.Copy(b.attnORowsK, dims32x8x1, b.attnKrPairs, t.dims16[:], t.dims17[:])
-	// !kv <- %attn.o.rows.k, %attn.vh.split
-	d.KVWrite(t.kv[l], b.attnORowsK, 32, b.attnV, 32, n, 4, 8, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.o.rows.k, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 8, 8]
-	d.AttentionKV(b.attnO, b.attnQ, 64, t.kv[l], n, 8, 4, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
+	d.Linear(b.attnQkv, 128, b.attnN, 64, w.attentionWqWkWv, n, 128, 64)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 8]
+	d.Rope(b.attnQkv, 128, b.attnQkv, 128, b.ropeCos, b.ropeSin, n, n, 8, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
+	d.Rope(b.attnQkv[64:], 128, b.attnQkv[64:], 128, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
+	// !kv <- %attn.kr.pairs.m, %attn.vh.split
+	d.KVWrite(t.kv[l], b.attnQkv[64:], 128, b.attnQkv[96:], 128, n, 4, 8, kvBlock, pos1, seq, table, maxBlocks)
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr.pairs.m, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 8, 8]
+	d.AttentionKV(b.attnO, b.attnQkv, 128, t.kv[l], n, 8, 4, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 64]
 	d.Linear(b.attnOut, 64, b.attnO, 64, w.attentionWo, n, 64, 64)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[1, N, 64], f32[1, N, 64]
@@ -260,10 +185,3 @@ func (t *decoder) Fork(dst, src int) error {
 func (t *decoder) Close() {
 	t.dev.Close()
 }
-
-// Sizes, strides and numbers that kernels read: made once, so that a launch
-// allocates nothing.
-var (
-	dims8x32x1 = []int{8, 32, 1}
-	dims32x8x1 = []int{32, 8, 1}
-)

@@ -27,7 +27,7 @@ var Info = model.Info{
 	Version:  "v0.1.0",
 	Dim:      Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: 8, FFNDim: FFNDim, Vocab: Vocab, Context: Context,
 	Params:        260032,
-	FLOPsPerToken: 2539007,
+	FLOPsPerToken: 2539008,
 	Weights:       model.Layout(baseTable),
 	Recipe: model.Recipe{
 		MicroBatch:   16,
@@ -98,11 +98,9 @@ type weights struct {
 
 // layer is the weights of one layer.
 type layer struct {
+	attentionWqWkWv []float32 // [128, 64] rows of wq, wk, wv
 	feedForwardW1W3 []float32 // [344, 64] rows of w1, w3
 	attentionNorm   []float32 // [64]
-	attentionWq     []float32 // [64, 64]
-	attentionWk     []float32 // [32, 64]
-	attentionWv     []float32 // [32, 64]
 	attentionWo     []float32 // [64, 64]
 	ffnNorm         []float32 // [64]
 	feedForwardW2   []float32 // [64, 172]
@@ -115,11 +113,9 @@ func (w *weights) bind(arena []float32) {
 	for l := range w.layers {
 		a := arena[64+(Layers-1-l)*45440:]
 		w.layers[l] = layer{
+			attentionWqWkWv: a[64:][:8192],
 			feedForwardW1W3: a[12416:][:22016],
 			attentionNorm:   a[:64],
-			attentionWq:     a[64:][:4096],
-			attentionWk:     a[4160:][:2048],
-			attentionWv:     a[6208:][:2048],
 			attentionWo:     a[8256:][:4096],
 			ffnNorm:         a[12352:][:64],
 			feedForwardW2:   a[34432:][:11008],

@@ -32,9 +32,7 @@ type trainer struct {
 // saved is what the backward of one layer finds stored.
 type saved struct {
 	h            []float32 // [B, T, 64]
-	attnQ        []float32 // [B, T, 64]
-	attnV        []float32 // [B, T, 32]
-	attnKh       []float32 // [B, 4, T, 8]
+	attnQkv      []float32 // [B*T, 128]
 	attnO        []float32 // [B, T, 64]
 	attnORowsLse []float32 // [B, 8, T]
 	r            []float32 // [B, T, 64]
@@ -46,62 +44,30 @@ stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
 */
 type stepScratch struct {
-	attnN            []float32 // [B, T, 64]
-	attnK            []float32 // [B, T, 32]
-	attnKrA          []float32 // [B, 4, T, 4]
-	attnKrB          []float32 // [B, 4, T, 4]
-	attnKrM          []float32 // [B, 4, T, 4]
-	attnKrM1         []float32 // [B, 4, T, 4]
-	attnKrPairs      []float32 // [B, 4, T, 4, 2]
-	attnORowsK       []float32 // [B, T, 4, 8]
-	attnOut          []float32 // [B, T, 64]
-	ffnN             []float32 // [B, T, 64]
-	ffnM             []float32 // [B, T, 172]
-	n                []float32 // [B, T, 64]
-	loss1            []float32 // []
-	dN               []float32 // [B, T, 64]
-	dH               []float32 // [B, T, 64]
-	ffnMAgain        []float32 // [B, T, 172]
-	dFfnM            []float32 // [B, T, 172]
-	dFfnGu           []float32 // [B*T, 344]
-	ffnN1            []float32 // [B, T, 64]
-	dFfnN            []float32 // [B, T, 64]
-	dAttnO           []float32 // [B, T, 64]
-	attnKrAAgain     []float32 // [B, 4, T, 4]
-	attnKrMAgain     []float32 // [B, 4, T, 4]
-	attnKrBAgain     []float32 // [B, 4, T, 4]
-	attnKrM1Again    []float32 // [B, 4, T, 4]
-	attnKrPairsAgain []float32 // [B, 4, T, 4, 2]
-	attnORowsKAgain  []float32 // [B, T, 4, 8]
-	dAttnQ           []float32 // [B, T, 64]
-	dAttnORowsK      []float32 // [B, T, 4, 8]
-	dAttnV           []float32 // [B, T, 32]
-	dAttnKrPairs     []float32 // [B, 4, T, 4, 2]
-	dAttnKrY0        []float32 // [B, 4, T, 4]
-	dAttnKrA         []float32 // [B, 4, T, 4]
-	dAttnKrB         []float32 // [B, 4, T, 4]
-	dAttnKrB1        []float32 // [B, 4, T, 4]
-	dAttnKh          []float32 // [B, 4, T, 8]
-	dAttnKh1         []float32 // [B, 4, T, 8]
-	dAttnK           []float32 // [B, T, 32]
-	attnNAgain       []float32 // [B, T, 64]
-	dAttnN           []float32 // [B, T, 64]
+	attnN      []float32 // [B, T, 64]
+	attnOut    []float32 // [B, T, 64]
+	ffnN       []float32 // [B, T, 64]
+	ffnM       []float32 // [B, T, 172]
+	n          []float32 // [B, T, 64]
+	loss1      []float32 // []
+	dN         []float32 // [B, T, 64]
+	dH         []float32 // [B, T, 64]
+	ffnMAgain  []float32 // [B, T, 172]
+	dFfnM      []float32 // [B, T, 172]
+	dFfnGu     []float32 // [B*T, 344]
+	ffnN1      []float32 // [B, T, 64]
+	dFfnN      []float32 // [B, T, 64]
+	dAttnO     []float32 // [B, T, 64]
+	dAttnQkv   []float32 // [B*T, 128]
+	attnNAgain []float32 // [B, T, 64]
+	dAttnN     []float32 // [B, T, 64]
 }
 
 // evalScratch is the same for Eval.
 type evalScratch struct {
 	h            []float32 // [B, T, 64]
 	attnN        []float32 // [B, T, 64]
-	attnQ        []float32 // [B, T, 64]
-	attnK        []float32 // [B, T, 32]
-	attnV        []float32 // [B, T, 32]
-	attnKh       []float32 // [B, 4, T, 8]
-	attnKrA      []float32 // [B, 4, T, 4]
-	attnKrB      []float32 // [B, 4, T, 4]
-	attnKrM      []float32 // [B, 4, T, 4]
-	attnKrM1     []float32 // [B, 4, T, 4]
-	attnKrPairs  []float32 // [B, 4, T, 4, 2]
-	attnORowsK   []float32 // [B, T, 4, 8]
+	attnQkv      []float32 // [B*T, 128]
 	attnO        []float32 // [B, T, 64]
 	attnORowsLse []float32 // [B, 8, T]
 	attnOut      []float32 // [B, T, 64]
@@ -125,9 +91,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		a := act[l*5505024:]
 		t.saved[l] = saved{
 			h:            a[:524288],
-			attnQ:        a[524288:][:524288],
-			attnV:        a[1048576:][:262144],
-			attnKh:       a[1310720:][:262144],
+			attnQkv:      a[524288:][:1048576],
 			attnO:        a[1572864:][:524288],
 			attnORowsLse: a[2097152:][:65536],
 			r:            a[2162688:][:524288],
@@ -136,63 +100,31 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*5505024:][:524288]
 	t.step = stepScratch{
-		attnN:            act[28049408:][:524288],
-		attnK:            act[28573696:][:262144],
-		attnKrA:          act[28311552:][:131072],
-		attnKrB:          act[28049408:][:131072],
-		attnKrM:          act[28442624:][:131072],
-		attnKrM1:         act[28180480:][:131072],
-		attnKrPairs:      act[28049408:][:262144],
-		attnORowsK:       act[28311552:][:262144],
-		attnOut:          act[28049408:][:524288],
-		ffnN:             act[28573696:][:524288],
-		ffnM:             act[28049408:][:1409024],
-		n:                act[28049408:][:524288],
-		loss1:            act[32800768:][:1],
-		dN:               act[28573696:][:524288],
-		dH:               act[32276480:][:524288],
-		ffnMAgain:        act[28049408:][:1409024],
-		dFfnM:            act[30867456:][:1409024],
-		dFfnGu:           act[28049408:][:2818048],
-		ffnN1:            act[30867456:][:524288],
-		dFfnN:            act[30867456:][:524288],
-		dAttnO:           act[28049408:][:524288],
-		attnKrAAgain:     act[28835840:][:131072],
-		attnKrMAgain:     act[28966912:][:131072],
-		attnKrBAgain:     act[28573696:][:131072],
-		attnKrM1Again:    act[28704768:][:131072],
-		attnKrPairsAgain: act[28573696:][:262144],
-		attnORowsKAgain:  act[29097984:][:262144],
-		dAttnQ:           act[28573696:][:524288],
-		dAttnORowsK:      act[29360128:][:262144],
-		dAttnV:           act[29622272:][:262144],
-		dAttnKrPairs:     act[28049408:][:262144],
-		dAttnKrY0:        act[28311552:][:131072],
-		dAttnKrA:         act[29097984:][:131072],
-		dAttnKrB:         act[28442624:][:131072],
-		dAttnKrB1:        act[28049408:][:131072],
-		dAttnKh:          act[28049408:][:262144],
-		dAttnKh1:         act[28311552:][:262144],
-		dAttnK:           act[29097984:][:262144],
-		attnNAgain:       act[28049408:][:524288],
-		dAttnN:           act[28049408:][:524288],
+		attnN:      act[28049408:][:524288],
+		attnOut:    act[28049408:][:524288],
+		ffnN:       act[28573696:][:524288],
+		ffnM:       act[28049408:][:1409024],
+		n:          act[28049408:][:524288],
+		loss1:      act[32800768:][:1],
+		dN:         act[28573696:][:524288],
+		dH:         act[32276480:][:524288],
+		ffnMAgain:  act[28049408:][:1409024],
+		dFfnM:      act[30867456:][:1409024],
+		dFfnGu:     act[28049408:][:2818048],
+		ffnN1:      act[30867456:][:524288],
+		dFfnN:      act[30867456:][:524288],
+		dAttnO:     act[29097984:][:524288],
+		dAttnQkv:   act[28049408:][:1048576],
+		attnNAgain: act[29097984:][:524288],
+		dAttnN:     act[29097984:][:524288],
 	}
 	t.eval = evalScratch{
 		h:            act[4227072:][:524288],
-		attnN:        act[0:][:524288],
-		attnQ:        act[524288:][:524288],
-		attnK:        act[1048576:][:262144],
-		attnV:        act[1310720:][:262144],
-		attnKh:       act[0:][:262144],
-		attnKrA:      act[262144:][:131072],
-		attnKrB:      act[393216:][:131072],
-		attnKrM:      act[1048576:][:131072],
-		attnKrM1:     act[0:][:131072],
-		attnKrPairs:  act[0:][:262144],
-		attnORowsK:   act[1048576:][:262144],
-		attnO:        act[0:][:524288],
+		attnN:        act[1048576:][:524288],
+		attnQkv:      act[0:][:1048576],
+		attnO:        act[1048576:][:524288],
 		attnORowsLse: act[1572864:][:65536],
-		attnOut:      act[524288:][:524288],
+		attnOut:      act[0:][:524288],
 		ffnN:         act[2818048:][:524288],
 		ffnGu:        act[0:][:2818048],
 		ffnM:         act[2818048:][:1409024],
@@ -242,36 +174,13 @@ func (t *trainer) layer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 64]
 	d.RMSNorm(b.attnN, s.h, 64, w.attentionNorm, B*T, 64, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 64], f32[B, T, 32], f32[B, T, 32]
-	d.Linear(s.attnQ, 64, b.attnN, 64, w.attentionWq, B*T, 64, 64)
-	d.Linear(b.attnK, 32, b.attnN, 64, w.attentionWk, B*T, 32, 64)
-	d.Linear(s.attnV, 32, b.attnN, 64, w.attentionWv, B*T, 32, 64)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[B, 4, T, 8]
-	d.Copy(s.attnKh, dims32Tx8Tx8x1, b.attnK, dims32Tx8x32x1, dimsBx4xTx8)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 8]
-	d.Rope(s.attnQ, 64, s.attnQ, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 4, T, 4]
-	d.Copy(b.attnKrA, dims1, s.attnKh, dims2, dims16BT)
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 4, T, 4]
-	d.Copy(b.attnKrB, dims1, s.attnKh[1:], dims2, dims16BT)
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM, dims4Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1, dims4Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[B, 4, T, 4]
-	d.Binary(cpu.Sub, b.attnKrM, dims16BT, b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrA, dims4Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrB, dims4Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[B, 4, T, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[B, 4, T, 4, 2]
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, dims16BT)
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, dims16BT)
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 4, 4, 2]
-	d.Copy(b.attnORowsK, dims32Tx32x8x1, b.attnKrPairs, dims32Tx8x8Tx1, dimsBxTx4x8)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.o.rows.k, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
-	d.Attention(s.attnO, s.attnORowsLse, s.attnQ, 64, b.attnORowsK, 32, s.attnV, 32, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
+	d.Linear(s.attnQkv, 128, b.attnN, 64, w.attentionWqWkWv, B*T, 128, 64)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 8]
+	d.Rope(s.attnQkv, 128, s.attnQkv, 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(s.attnQkv[64:], 128, s.attnQkv[64:], 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
+	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 128, s.attnQkv[64:], 128, s.attnQkv[96:], 128, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 64]
 	d.Linear(b.attnOut, 64, s.attnO, 64, w.attentionWo, B*T, 64, 64)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 64], f32[B, T, 64]
@@ -313,71 +222,18 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 64, s.attnO, 64, B*T, 64, 64, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 64]
 	d.LinearGradX(b.dAttnO, 64, b.dH, 64, w.attentionWo, B*T, 64, 64, cpu.Overwrite)
-	// %attn.kr.a.again = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 4, T, 4]
-	d.Copy(b.attnKrAAgain, dims1, s.attnKh, dims2, dims16BT)
-	// %attn.kr.m.again = mul(%attn.kr.a.again, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrMAgain, dims4Bx4T, b.attnKrAAgain, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.b.again = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 4, T, 4]
-	d.Copy(b.attnKrBAgain, dims1, s.attnKh[1:], dims2, dims16BT)
-	// %attn.kr.m.1.again = mul(%attn.kr.b.again, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1Again, dims4Bx4T, b.attnKrBAgain, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0.again = sub(%attn.kr.m.again, %attn.kr.m.1.again) : f32[B, 4, T, 4]
-	d.Binary(cpu.Sub, b.attnKrMAgain, dims16BT, b.attnKrMAgain, dims1, b.attnKrM1Again, dims1)
-	// %attn.kr.m.2.again = mul(%attn.kr.a.again, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrAAgain, dims4Bx4T, b.attnKrAAgain, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3.again = mul(%attn.kr.b.again, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrBAgain, dims4Bx4T, b.attnKrBAgain, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1.again = add(%attn.kr.m.2.again, %attn.kr.m.3.again) : f32[B, 4, T, 4]
-	d.Add(b.attnKrAAgain, b.attnKrAAgain, b.attnKrBAgain)
-	// %attn.kr.pairs.again = concat(%attn.kr.y0.1.again, %attn.kr.y1.1.again) {axis = 4} : f32[B, 4, T, 4, 2]
-	d.Copy(b.attnKrPairsAgain, dims2, b.attnKrMAgain, dims1, dims16BT)
-	d.Copy(b.attnKrPairsAgain[1:], dims2, b.attnKrAAgain, dims1, dims16BT)
-	// %attn.o.rows.k.moved.again = transpose(%attn.kr.pairs.again) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 4, 4, 2]
-	d.Copy(b.attnORowsKAgain, dims32Tx32x8x1, b.attnKrPairsAgain, dims32Tx8x8Tx1, dimsBxTx4x8)
-	// %d.attn.qr.1, %d.attn.o.rows.k, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr.1, %attn.o.rows.k.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, T, 4, 8], f32[B, T, 4, 8]
-	d.AttentionGrad(b.dAttnQ, 64, b.dAttnORowsK, 32, b.dAttnV, 32, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQ, 64, b.attnORowsKAgain, 32, s.attnV, 32, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
-	// %d.attn.kr.pairs = transpose(%d.attn.o.rows.k.moved) {perm = [0, 2, 1, 3, 4]} : f32[B, 4, T, 4, 2]
-	d.Copy(b.dAttnKrPairs, dims32Tx8Tx8x1, b.dAttnORowsK, dims32Tx8x32x1, dimsBx4xTx8)
-	// %d.attn.kr.y0.1 = slice(%d.attn.kr.pairs) {axis = 4, from = 0, to = 1} : f32[B, 4, T, 4, 1]
-	d.Copy(b.dAttnKrY0, dims1, b.dAttnKrPairs, dims2, dims16BT)
-	// %d.attn.kr.y1.1 = slice(%d.attn.kr.pairs) {axis = 4, from = 1, to = 2} : f32[B, 4, T, 4, 1]
-	d.Copy(b.dAttnKrA, dims1, b.dAttnKrPairs[1:], dims2, dims16BT)
-	// %d.attn.kr.b = mul(%d.attn.kr.y1, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrB, dims4Bx4T, b.dAttnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %d.attn.kr.a = mul(%d.attn.kr.y1, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrA, dims4Bx4T, b.dAttnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %d.attn.kr.m.1 = neg(%d.attn.kr.y0) : f32[B, 4, T, 4]
-	d.Unary(cpu.Neg, b.dAttnKrB1, b.dAttnKrY0)
-	// %d.attn.kr.b.1 = mul(%d.attn.kr.m.1, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrB1, dims4Bx4T, b.dAttnKrB1, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %d.attn.kr.b.2 = add(%d.attn.kr.b, %d.attn.kr.b.1) : f32[B, 4, T, 4]
-	d.Add(b.dAttnKrB, b.dAttnKrB, b.dAttnKrB1)
-	// %d.attn.kr.a.1 = mul(%d.attn.kr.y0, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrY0, dims4Bx4T, b.dAttnKrY0, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %d.attn.kr.a.2 = add(%d.attn.kr.a, %d.attn.kr.a.1) : f32[B, 4, T, 4]
-	d.Add(b.dAttnKrA, b.dAttnKrA, b.dAttnKrY0)
-	// %d.attn.kh = pad(%d.attn.kr.b.2) {axis = 3, before = 1, step = 2, size = 8} : f32[B, 4, T, 8]
-	d.Fill(b.dAttnKh, 0)
-	d.Copy(b.dAttnKh[1:], dims2, b.dAttnKrB, dims1, dims16BT)
-	// %d.attn.kh.1 = pad(%d.attn.kr.a.2) {axis = 3, before = 0, step = 2, size = 8} : f32[B, 4, T, 8]
-	d.Fill(b.dAttnKh1, 0)
-	d.Copy(b.dAttnKh1, dims2, b.dAttnKrA, dims1, dims16BT)
-	// %d.attn.kh.2 = add(%d.attn.kh, %d.attn.kh.1) : f32[B, 4, T, 8]
-	d.Add(b.dAttnKh, b.dAttnKh, b.dAttnKh1)
-	// %d.attn.qh.split = rope(%d.attn.qr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 8]
-	d.Rope(b.dAttnQ, 64, b.dAttnQ, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, true)
-	// %d.attn.kh.split = transpose(%d.attn.kh.2) {perm = [0, 2, 1, 3]} : f32[B, T, 4, 8]
-	d.Copy(b.dAttnK, dims32Tx32x8x1, b.dAttnKh, dims32Tx8x8Tx1, dimsBxTx4x8)
+	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr.pairs.m, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, T, 4, 8], f32[B, T, 4, 8]
+	d.AttentionGrad(b.dAttnQkv, 128, b.dAttnQkv[64:], 128, b.dAttnQkv[96:], 128, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 128, s.attnQkv[64:], 128, s.attnQkv[96:], 128, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
+	// %d.attn.kh.split = rope(%d.attn.kr.pairs.m, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
+	d.Rope(b.dAttnQkv[64:], 128, b.dAttnQkv[64:], 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
+	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 8, 8]
+	d.Rope(b.dAttnQkv, 128, b.dAttnQkv, 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, true)
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 64]
 	d.RMSNorm(b.attnNAgain, s.h, 64, w.attentionNorm, B*T, 64, 1e-05)
 	// %d.attention.wq, %d.attention.wk, %d.attention.wv = linear_pack_grad_w(%attn.n.again, %d.attn.q, %d.attn.k, %d.attn.v) : f32[64, 64], f32[32, 64], f32[32, 64]
-	d.LinearGradW(g.attentionWq, b.dAttnQ, 64, b.attnNAgain, 64, B*T, 64, 64, mode)
-	d.LinearGradW(g.attentionWk, b.dAttnK, 32, b.attnNAgain, 64, B*T, 32, 64, mode)
-	d.LinearGradW(g.attentionWv, b.dAttnV, 32, b.attnNAgain, 64, B*T, 32, 64, mode)
+	d.LinearGradW(g.attentionWqWkWv, b.dAttnQkv, 128, b.attnNAgain, 64, B*T, 128, 64, mode)
 	// %d.attn.n = linear_pack_grad_x(_, %d.attn.q, %d.attn.k, %d.attn.v, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 64]
-	d.LinearGradX(b.dAttnN, 64, b.dAttnQ, 64, w.attentionWq, B*T, 64, 64, cpu.Overwrite)
-	d.LinearGradX(b.dAttnN, 64, b.dAttnK, 32, w.attentionWk, B*T, 32, 64, cpu.Accumulate)
-	d.LinearGradX(b.dAttnN, 64, b.dAttnV, 32, w.attentionWv, B*T, 32, 64, cpu.Accumulate)
+	d.LinearGradX(b.dAttnN, 64, b.dAttnQkv, 128, w.attentionWqWkWv, B*T, 128, 64, cpu.Overwrite)
 	// %d.x, %d.attention_norm = rms_norm_grad(%d.attn.n, %x, $attention_norm, %d.r) {eps = 1e-05} : f32[B, T, 64], f32[64]
 	d.RMSNormGrad(b.dH, g.attentionNorm, b.dAttnN, s.h, 64, w.attentionNorm, b.dH, B*T, 64, 1e-05, mode)
 }
@@ -406,36 +262,13 @@ func (t *trainer) evalLayer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 64]
 	d.RMSNorm(b.attnN, b.h, 64, w.attentionNorm, B*T, 64, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 64], f32[B, T, 32], f32[B, T, 32]
-	d.Linear(b.attnQ, 64, b.attnN, 64, w.attentionWq, B*T, 64, 64)
-	d.Linear(b.attnK, 32, b.attnN, 64, w.attentionWk, B*T, 32, 64)
-	d.Linear(b.attnV, 32, b.attnN, 64, w.attentionWv, B*T, 32, 64)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[B, 4, T, 8]
-	d.Copy(b.attnKh, dims32Tx8Tx8x1, b.attnK, dims32Tx8x32x1, dimsBx4xTx8)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 8]
-	d.Rope(b.attnQ, 64, b.attnQ, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 4, T, 4]
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, dims16BT)
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 4, T, 4]
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, dims16BT)
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM, dims4Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1, dims4Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[B, 4, T, 4]
-	d.Binary(cpu.Sub, b.attnKrM, dims16BT, b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrA, dims4Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[B, 4, T, 4]
-	d.Binary(cpu.Mul, b.attnKrB, dims4Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[B, 4, T, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[B, 4, T, 4, 2]
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, dims16BT)
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, dims16BT)
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 4, 4, 2]
-	d.Copy(b.attnORowsK, dims32Tx32x8x1, b.attnKrPairs, dims32Tx8x8Tx1, dimsBxTx4x8)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.o.rows.k, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
-	d.Attention(b.attnO, b.attnORowsLse, b.attnQ, 64, b.attnORowsK, 32, b.attnV, 32, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
+	d.Linear(b.attnQkv, 128, b.attnN, 64, w.attentionWqWkWv, B*T, 128, 64)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 8, 8]
+	d.Rope(b.attnQkv, 128, b.attnQkv, 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 8, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(b.attnQkv[64:], 128, b.attnQkv[64:], 128, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 8, 8], f32[B, 8, T]
+	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 128, b.attnQkv[64:], 128, b.attnQkv[96:], 128, B, T, 8, 4, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 64]
 	d.Linear(b.attnOut, 64, b.attnO, 64, w.attentionWo, B*T, 64, 64)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 64], f32[B, T, 64]
@@ -513,9 +346,9 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.k", "attn.v", "attn.kh", "attn.qr.1", "attn.kr.a", "attn.kr.b", "attn.kr.m", "attn.kr.m.1", "attn.kr.y0", "attn.kr.m.2", "attn.kr.m.3", "attn.kr.y1", "attn.kr.pairs", "attn.kr.pairs", "attn.o.rows.k.moved", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 5, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "attn.kr.a.again", "attn.kr.m.again", "attn.kr.b.again", "attn.kr.m.1.again", "attn.kr.y0.again", "attn.kr.m.2.again", "attn.kr.m.3.again", "attn.kr.y1.again", "attn.kr.pairs.again", "attn.kr.pairs.again", "attn.o.rows.k.moved.again", "d.attn.qr.1", "d.attn.kr.pairs", "d.attn.kr.y0.1", "d.attn.kr.y1.1", "d.attn.kr.b", "d.attn.kr.a", "d.attn.kr.m.1", "d.attn.kr.b.1", "d.attn.kr.b.2", "d.attn.kr.a.1", "d.attn.kr.a.2", "d.attn.kh", "d.attn.kh", "d.attn.kh.1", "d.attn.kh.1", "d.attn.kh.2", "d.attn.qh.split", "d.attn.kh.split", "attn.n.again", "attention.wq", "attention.wk", "attention.wv", "d.attn.n", "d.attn.n", "d.attn.n", "d.x"}},
+	{Layers: 5, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.1", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings.1"}},
 }
 
@@ -553,19 +386,3 @@ type decayRange struct {
 	from, to int
 	decay    bool
 }
-
-// Sizes, strides and numbers that kernels read: made once, so that a launch
-// allocates nothing.
-var (
-	dims32Tx8Tx8x1 = []int{32 * T, 8 * T, 8, 1}
-	dims32Tx8x32x1 = []int{32 * T, 8, 32, 1}
-	dimsBx4xTx8    = []int{B, 4, T, 8}
-	dims1          = []int{1}
-	dims2          = []int{2}
-	dims16BT       = []int{16 * B * T}
-	dims4Tx1       = []int{4 * T, 1}
-	dims4Bx4T      = []int{4 * B, 4 * T}
-	dims32Tx32x8x1 = []int{32 * T, 32, 8, 1}
-	dims32Tx8x8Tx1 = []int{32 * T, 8, 8 * T, 1}
-	dimsBxTx4x8    = []int{B, T, 4, 8}
-)

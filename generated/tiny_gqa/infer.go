@@ -29,51 +29,25 @@ type decoder struct {
 	kv      [Layers][]float32 // [blocks, 2, 2, 16, 8]
 	scratch decodeScratch
 	dims0   [2]int
-	dims1   [3]int
-	dims2   [3]int
-	dims3   [1]int
-	dims4   [1]int
-	dims5   [2]int
-	dims6   [2]int
-	dims7   [2]int
-	dims8   [2]int
-	dims9   [1]int
-	dims10  [2]int
-	dims11  [2]int
-	dims12  [2]int
-	dims13  [2]int
-	dims14  [1]int
-	dims15  [1]int
-	dims16  [3]int
-	dims17  [3]int
 }
 
 // decodeScratch is what lives within one step.
 type decodeScratch struct {
-	h           []float32 // [1, N, 32]
-	ropePos     []float32 // [N]
-	ropeSin     []float32 // [N, 4]
-	ropeCos     []float32 // [N, 4]
-	attnN       []float32 // [1, N, 32]
-	attnQ       []float32 // [1, N, 32]
-	attnK       []float32 // [1, N, 16]
-	attnV       []float32 // [1, N, 16]
-	attnKh      []float32 // [1, 2, N, 8]
-	attnKrA     []float32 // [1, 2, N, 4]
-	attnKrB     []float32 // [1, 2, N, 4]
-	attnKrM     []float32 // [1, 2, N, 4]
-	attnKrM1    []float32 // [1, 2, N, 4]
-	attnKrPairs []float32 // [1, 2, N, 4, 2]
-	attnORowsK  []float32 // [1, N, 2, 8]
-	attnO       []float32 // [1, N, 32]
-	attnOut     []float32 // [1, N, 32]
-	ffnN        []float32 // [1, N, 32]
-	ffnGu       []float32 // [N, 96]
-	ffnM        []float32 // [1, N, 48]
-	ffnOut      []float32 // [1, N, 32]
-	layersWant  []float32 // [1, R, 32]
-	n           []float32 // [1, R, 32]
-	logits      []float32 // [1, R, 61]
+	h          []float32 // [1, N, 32]
+	ropePos    []float32 // [N]
+	ropeSin    []float32 // [N, 4]
+	ropeCos    []float32 // [N, 4]
+	attnN      []float32 // [1, N, 32]
+	attnQkv    []float32 // [N, 64]
+	attnO      []float32 // [1, N, 32]
+	attnOut    []float32 // [1, N, 32]
+	ffnN       []float32 // [1, N, 32]
+	ffnGu      []float32 // [N, 96]
+	ffnM       []float32 // [1, N, 48]
+	ffnOut     []float32 // [1, N, 32]
+	layersWant []float32 // [1, R, 32]
+	n          []float32 // [1, R, 32]
+	logits     []float32 // [1, R, 61]
 }
 
 // NewDecoder allocates all that inference needs.
@@ -90,30 +64,21 @@ func NewDecoder(o model.Options) (model.Decoder, error) {
 		t.kv[l] = make([]float32, kvBlocks*512)
 	}
 	t.scratch = decodeScratch{
-		h:           act[3456:][:768],
-		ropePos:     act[0:][:24],
-		ropeSin:     act[4224:][:96],
-		ropeCos:     act[4320:][:96],
-		attnN:       act[0:][:768],
-		attnQ:       act[768:][:768],
-		attnK:       act[1536:][:384],
-		attnV:       act[1920:][:384],
-		attnKh:      act[0:][:384],
-		attnKrA:     act[384:][:192],
-		attnKrB:     act[576:][:192],
-		attnKrM:     act[1536:][:192],
-		attnKrM1:    act[0:][:192],
-		attnKrPairs: act[0:][:384],
-		attnORowsK:  act[1536:][:384],
-		attnO:       act[0:][:768],
-		attnOut:     act[768:][:768],
-		ffnN:        act[2304:][:768],
-		ffnGu:       act[0:][:2304],
-		ffnM:        act[2304:][:1152],
-		ffnOut:      act[0:][:768],
-		layersWant:  act[0:][:2048],
-		n:           act[3904:][:2048],
-		logits:      act[0:][:3904],
+		h:          act[3456:][:768],
+		ropePos:    act[0:][:24],
+		ropeSin:    act[4224:][:96],
+		ropeCos:    act[4320:][:96],
+		attnN:      act[1536:][:768],
+		attnQkv:    act[0:][:1536],
+		attnO:      act[1536:][:768],
+		attnOut:    act[0:][:768],
+		ffnN:       act[2304:][:768],
+		ffnGu:      act[0:][:2304],
+		ffnM:       act[2304:][:1152],
+		ffnOut:     act[0:][:768],
+		layersWant: act[0:][:2048],
+		n:          act[3904:][:2048],
+		logits:     act[0:][:3904],
 	}
 	return t, nil
 }
@@ -173,55 +138,15 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[1, N, 32]
 	d.RMSNorm(b.attnN, b.h, 32, w.attentionNorm, n, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 32], f32[1, N, 16], f32[1, N, 16]
-	d.Linear(b.attnQ, 32, b.attnN, 32, w.attentionWq, n, 32, 32)
-	d.Linear(b.attnK, 16, b.attnN, 32, w.attentionWk, n, 16, 32)
-	d.Linear(b.attnV, 16, b.attnN, 32, w.attentionWv, n, 16, 32)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[1, 2, N, 8]
-	t.dims1 = [3]int{8 * n, 8, 1}
-	t.dims2 = [3]int{2, n, 8}
-	d.Copy(b.attnKh, t.dims1[:], b.attnK, dims8x16x1, t.dims2[:])
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
-	d.Rope(b.attnQ, 32, b.attnQ, 32, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[1, 2, N, 4]
-	t.dims3 = [1]int{8 * n}
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, t.dims3[:])
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[1, 2, N, 4]
-	t.dims4 = [1]int{8 * n}
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, t.dims4[:])
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[1, 2, N, 4]
-	t.dims5 = [2]int{4 * n, 1}
-	t.dims6 = [2]int{2, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrM, t.dims6[:], b.attnKrA, t.dims5[:], b.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[1, 2, N, 4]
-	t.dims7 = [2]int{4 * n, 1}
-	t.dims8 = [2]int{2, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrM1, t.dims8[:], b.attnKrB, t.dims7[:], b.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[1, 2, N, 4]
-	t.dims9 = [1]int{8 * n}
-	d.Binary(cpu.Sub, b.attnKrM, t.dims9[:], b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[1, 2, N, 4]
-	t.dims10 = [2]int{4 * n, 1}
-	t.dims11 = [2]int{2, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrA, t.dims11[:], b.attnKrA, t.dims10[:], b.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[1, 2, N, 4]
-	t.dims12 = [2]int{4 * n, 1}
-	t.dims13 = [2]int{2, 4 * n}
-	d.Binary(cpu.Mul, b.attnKrB, t.dims13[:], b.attnKrB, t.dims12[:], b.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[1, 2, N, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[1, 2, N, 4, 2]
-	t.dims14 = [1]int{8 * n}
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, t.dims14[:])
-	t.dims15 = [1]int{8 * n}
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, t.dims15[:])
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[1, N, 2, 4, 2]
-	t.dims16 = [3]int{8, 8 * n, 1}
-	t.dims17 = [3]int{n, 2, 8}
-	d.Copy(b.attnORowsK, dims16x8x1, b.attnKrPairs, t.dims16[:], t.dims17[:])
-	// !kv <- %attn.o.rows.k, %attn.vh.split
-	d.KVWrite(t.kv[l], b.attnORowsK, 16, b.attnV, 16, n, 2, 8, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.o.rows.k, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 4, 8]
-	d.AttentionKV(b.attnO, b.attnQ, 32, t.kv[l], n, 4, 2, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
+	d.Linear(b.attnQkv, 64, b.attnN, 32, w.attentionWqWkWv, n, 64, 32)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
+	d.Rope(b.attnQkv, 64, b.attnQkv, 64, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 2, 8]
+	d.Rope(b.attnQkv[32:], 64, b.attnQkv[32:], 64, b.ropeCos, b.ropeSin, n, n, 2, 8, false, false)
+	// !kv <- %attn.kr.pairs.m, %attn.vh.split
+	d.KVWrite(t.kv[l], b.attnQkv[32:], 64, b.attnQkv[48:], 64, n, 2, 8, kvBlock, pos1, seq, table, maxBlocks)
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr.pairs.m, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 4, 8]
+	d.AttentionKV(b.attnO, b.attnQkv, 64, t.kv[l], n, 4, 2, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, n, 32, 32)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[1, N, 32], f32[1, N, 32]
@@ -260,10 +185,3 @@ func (t *decoder) Fork(dst, src int) error {
 func (t *decoder) Close() {
 	t.dev.Close()
 }
-
-// Sizes, strides and numbers that kernels read: made once, so that a launch
-// allocates nothing.
-var (
-	dims8x16x1 = []int{8, 16, 1}
-	dims16x8x1 = []int{16, 8, 1}
-)

@@ -37,7 +37,7 @@ func TestSaved(t *testing.T) {
 	}
 	defer m.Close()
 	s := &m.(*trainer).saved[0]
-	stored := 4 * (len(s.h) + len(s.attnQ) + len(s.attnV) + len(s.attnKh) + len(s.attnO) + len(s.attnORowsLse) + len(s.r) + len(s.ffnGu))
+	stored := 4 * (len(s.h) + len(s.attnQkv) + len(s.attnO) + len(s.attnORowsLse) + len(s.r) + len(s.ffnGu))
 	if want := 74880; stored != want {
 		t.Errorf("a layer stores %d bytes, the plan says %d", stored, want)
 	}

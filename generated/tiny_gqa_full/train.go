@@ -39,79 +39,42 @@ stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
 */
 type stepScratch struct {
-	attnN             []float32 // [B, T, 32]
-	attnQ             []float32 // [B, T, 32]
-	attnK             []float32 // [B, T, 16]
-	attnV             []float32 // [B, T, 16]
-	attnKh            []float32 // [B, 2, T, 8]
-	attnKrA           []float32 // [B, 2, T, 4]
-	attnKrB           []float32 // [B, 2, T, 4]
-	attnKrM           []float32 // [B, 2, T, 4]
-	attnKrM1          []float32 // [B, 2, T, 4]
-	attnKrPairs       []float32 // [B, 2, T, 4, 2]
-	attnORowsK        []float32 // [B, T, 2, 8]
-	attnO             []float32 // [B, T, 32]
-	attnORowsLse      []float32 // [B, 4, T]
-	attnOut           []float32 // [B, T, 32]
-	ffnN              []float32 // [B, T, 32]
-	ffnGu             []float32 // [B*T, 96]
-	ffnM              []float32 // [B, T, 48]
-	ffnOut            []float32 // [B, T, 32]
-	n                 []float32 // [B, T, 32]
-	loss1             []float32 // []
-	dN                []float32 // [B, T, 32]
-	dH                []float32 // [B, T, 32]
-	attnNAgain        []float32 // [B, T, 32]
-	attnQr1Again      []float32 // [B, T, 4, 8]
-	attnQAgain        []float32 // [B, T, 16]
-	attnQAgain1       []float32 // [B, T, 16]
-	attnKhAgain       []float32 // [B, 2, T, 8]
-	attnKrAAgain      []float32 // [B, 2, T, 4]
-	attnKrMAgain      []float32 // [B, 2, T, 4]
-	attnKrBAgain      []float32 // [B, 2, T, 4]
-	attnKrM1Again     []float32 // [B, 2, T, 4]
-	attnKrPairsAgain  []float32 // [B, 2, T, 4, 2]
-	attnORowsKAgain   []float32 // [B, T, 2, 8]
-	attnOAgain        []float32 // [B, T, 32]
-	attnORowsAgainLse []float32 // [B, 4, T]
-	attnOutAgain      []float32 // [B, T, 32]
-	rAgainR           []float32 // [B, T, 32]
-	rAgainY           []float32 // [B, T, 32]
-	ffnN1             []float32 // [B, T, 32]
-	ffnGAgainAgain    []float32 // [B*T, 96]
-	ffnMAgain         []float32 // [B, T, 48]
-	dFfnM             []float32 // [B, T, 48]
-	dFfnGu            []float32 // [B*T, 96]
-	dFfnN             []float32 // [B, T, 32]
-	dAttnO            []float32 // [B, T, 32]
-	dAttnQ            []float32 // [B, T, 32]
-	dAttnORowsK       []float32 // [B, T, 2, 8]
-	dAttnV            []float32 // [B, T, 16]
-	dAttnKrPairs      []float32 // [B, 2, T, 4, 2]
-	dAttnKrY0         []float32 // [B, 2, T, 4]
-	dAttnKrA          []float32 // [B, 2, T, 4]
-	dAttnKrB          []float32 // [B, 2, T, 4]
-	dAttnKrB1         []float32 // [B, 2, T, 4]
-	dAttnKh           []float32 // [B, 2, T, 8]
-	dAttnKh1          []float32 // [B, 2, T, 8]
-	dAttnK            []float32 // [B, T, 16]
-	dAttnN            []float32 // [B, T, 32]
+	attnN                    []float32 // [B, T, 32]
+	attnQkv                  []float32 // [B*T, 64]
+	attnO                    []float32 // [B, T, 32]
+	attnORowsLse             []float32 // [B, 4, T]
+	attnOut                  []float32 // [B, T, 32]
+	ffnN                     []float32 // [B, T, 32]
+	ffnGu                    []float32 // [B*T, 96]
+	ffnM                     []float32 // [B, T, 48]
+	ffnOut                   []float32 // [B, T, 32]
+	n                        []float32 // [B, T, 32]
+	loss1                    []float32 // []
+	dN                       []float32 // [B, T, 32]
+	dH                       []float32 // [B, T, 32]
+	attnNAgain               []float32 // [B, T, 32]
+	attnQrAgainQAgainQAgain1 []float32 // [B*T, 64]
+	attnOAgain               []float32 // [B, T, 32]
+	attnORowsAgainLse        []float32 // [B, 4, T]
+	attnOutAgain             []float32 // [B, T, 32]
+	rAgainR                  []float32 // [B, T, 32]
+	rAgainY                  []float32 // [B, T, 32]
+	ffnN1                    []float32 // [B, T, 32]
+	ffnGAgainAgain           []float32 // [B*T, 96]
+	ffnMAgain                []float32 // [B, T, 48]
+	dFfnM                    []float32 // [B, T, 48]
+	dFfnGu                   []float32 // [B*T, 96]
+	dFfnN                    []float32 // [B, T, 32]
+	dAttnO                   []float32 // [B, T, 32]
+	dAttnQkv                 []float32 // [B*T, 64]
+	dAttnN                   []float32 // [B, T, 32]
 }
 
 // evalScratch is the same for Eval.
 type evalScratch struct {
 	h            []float32 // [B, T, 32]
 	attnN        []float32 // [B, T, 32]
-	attnQ        []float32 // [B, T, 32]
-	attnK        []float32 // [B, T, 16]
-	attnV        []float32 // [B, T, 16]
-	attnKh       []float32 // [B, 2, T, 8]
-	attnKrA      []float32 // [B, 2, T, 4]
-	attnKrB      []float32 // [B, 2, T, 4]
-	attnKrM      []float32 // [B, 2, T, 4]
-	attnKrM1     []float32 // [B, 2, T, 4]
-	attnKrPairs  []float32 // [B, 2, T, 4, 2]
-	attnORowsK   []float32 // [B, T, 2, 8]
+	attnQkv      []float32 // [B*T, 64]
 	attnO        []float32 // [B, T, 32]
 	attnORowsLse []float32 // [B, 4, T]
 	attnOut      []float32 // [B, T, 32]
@@ -139,80 +102,43 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*2304:][:2304]
 	t.step = stepScratch{
-		attnN:             act[6912:][:2304],
-		attnQ:             act[9216:][:2304],
-		attnK:             act[11520:][:1152],
-		attnV:             act[12672:][:1152],
-		attnKh:            act[6912:][:1152],
-		attnKrA:           act[8064:][:576],
-		attnKrB:           act[8640:][:576],
-		attnKrM:           act[11520:][:576],
-		attnKrM1:          act[6912:][:576],
-		attnKrPairs:       act[6912:][:1152],
-		attnORowsK:        act[11520:][:1152],
-		attnO:             act[6912:][:2304],
-		attnORowsLse:      act[13824:][:288],
-		attnOut:           act[9216:][:2304],
-		ffnN:              act[13824:][:2304],
-		ffnGu:             act[6912:][:6912],
-		ffnM:              act[13824:][:3456],
-		ffnOut:            act[6912:][:2304],
-		n:                 act[6912:][:2304],
-		loss1:             act[40608:][:1],
-		dN:                act[9216:][:2304],
-		dH:                act[24192:][:2304],
-		attnNAgain:        act[26496:][:2304],
-		attnQr1Again:      act[28800:][:2304],
-		attnQAgain:        act[6912:][:1152],
-		attnQAgain1:       act[38016:][:1152],
-		attnKhAgain:       act[8064:][:1152],
-		attnKrAAgain:      act[9216:][:576],
-		attnKrMAgain:      act[9792:][:576],
-		attnKrBAgain:      act[6912:][:576],
-		attnKrM1Again:     act[7488:][:576],
-		attnKrPairsAgain:  act[6912:][:1152],
-		attnORowsKAgain:   act[39168:][:1152],
-		attnOAgain:        act[31104:][:2304],
-		attnORowsAgainLse: act[40320:][:288],
-		attnOutAgain:      act[6912:][:2304],
-		rAgainR:           act[33408:][:2304],
-		rAgainY:           act[9216:][:2304],
-		ffnN1:             act[35712:][:2304],
-		ffnGAgainAgain:    act[6912:][:6912],
-		ffnMAgain:         act[13824:][:3456],
-		dFfnM:             act[20736:][:3456],
-		dFfnGu:            act[13824:][:6912],
-		dFfnN:             act[6912:][:2304],
-		dAttnO:            act[6912:][:2304],
-		dAttnQ:            act[9216:][:2304],
-		dAttnORowsK:       act[11520:][:1152],
-		dAttnV:            act[12672:][:1152],
-		dAttnKrPairs:      act[6912:][:1152],
-		dAttnKrY0:         act[8064:][:576],
-		dAttnKrA:          act[11520:][:576],
-		dAttnKrB:          act[8640:][:576],
-		dAttnKrB1:         act[6912:][:576],
-		dAttnKh:           act[6912:][:1152],
-		dAttnKh1:          act[8064:][:1152],
-		dAttnK:            act[11520:][:1152],
-		dAttnN:            act[6912:][:2304],
+		attnN:                    act[11520:][:2304],
+		attnQkv:                  act[6912:][:4608],
+		attnO:                    act[11520:][:2304],
+		attnORowsLse:             act[13824:][:288],
+		attnOut:                  act[6912:][:2304],
+		ffnN:                     act[13824:][:2304],
+		ffnGu:                    act[6912:][:6912],
+		ffnM:                     act[13824:][:3456],
+		ffnOut:                   act[6912:][:2304],
+		n:                        act[6912:][:2304],
+		loss1:                    act[40608:][:1],
+		dN:                       act[9216:][:2304],
+		dH:                       act[28800:][:2304],
+		attnNAgain:               act[31104:][:2304],
+		attnQrAgainQAgainQAgain1: act[20736:][:4608],
+		attnOAgain:               act[33408:][:2304],
+		attnORowsAgainLse:        act[40320:][:288],
+		attnOutAgain:             act[6912:][:2304],
+		rAgainR:                  act[35712:][:2304],
+		rAgainY:                  act[9216:][:2304],
+		ffnN1:                    act[38016:][:2304],
+		ffnGAgainAgain:           act[6912:][:6912],
+		ffnMAgain:                act[13824:][:3456],
+		dFfnM:                    act[25344:][:3456],
+		dFfnGu:                   act[13824:][:6912],
+		dFfnN:                    act[6912:][:2304],
+		dAttnO:                   act[11520:][:2304],
+		dAttnQkv:                 act[6912:][:4608],
+		dAttnN:                   act[11520:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],
-		attnN:        act[0:][:2304],
-		attnQ:        act[2304:][:2304],
-		attnK:        act[4608:][:1152],
-		attnV:        act[5760:][:1152],
-		attnKh:       act[0:][:1152],
-		attnKrA:      act[1152:][:576],
-		attnKrB:      act[1728:][:576],
-		attnKrM:      act[4608:][:576],
-		attnKrM1:     act[0:][:576],
-		attnKrPairs:  act[0:][:1152],
-		attnORowsK:   act[4608:][:1152],
-		attnO:        act[0:][:2304],
+		attnN:        act[4608:][:2304],
+		attnQkv:      act[0:][:4608],
+		attnO:        act[4608:][:2304],
 		attnORowsLse: act[6912:][:288],
-		attnOut:      act[2304:][:2304],
+		attnOut:      act[0:][:2304],
 		ffnN:         act[6912:][:2304],
 		ffnGu:        act[0:][:6912],
 		ffnM:         act[6912:][:3456],
@@ -262,36 +188,13 @@ func (t *trainer) layer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnN, s.h, 32, w.attentionNorm, B*T, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQ, 32, b.attnN, 32, w.attentionWq, B*T, 32, 32)
-	d.Linear(b.attnK, 16, b.attnN, 32, w.attentionWk, B*T, 16, 32)
-	d.Linear(b.attnV, 16, b.attnN, 32, w.attentionWv, B*T, 16, 32)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[B, 2, T, 8]
-	d.Copy(b.attnKh, dims16Tx8Tx8x1, b.attnK, dims16Tx8x16x1, dimsBx2xTx8)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQ, 32, b.attnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, dims8BT)
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, dims8BT)
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[B, 2, T, 4]
-	d.Binary(cpu.Sub, b.attnKrM, dims8BT, b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrA, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrB, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[B, 2, T, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[B, 2, T, 4, 2]
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, dims8BT)
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, dims8BT)
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 2, 4, 2]
-	d.Copy(b.attnORowsK, dims16Tx16x8x1, b.attnKrPairs, dims16Tx8x8Tx1, dimsBxTx2x8)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.o.rows.k, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnO, b.attnORowsLse, b.attnQ, 32, b.attnORowsK, 16, b.attnV, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Linear(b.attnQkv, 64, b.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(b.attnQkv, 64, b.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	d.Rope(b.attnQkv[32:], 64, b.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 64, b.attnQkv[32:], 64, b.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, B*T, 32, 32)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
@@ -316,36 +219,13 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnNAgain, s.h, 32, w.attentionNorm, B*T, 32, 1e-05)
 	// %attn.q.again...., %attn.q.again, %attn.q.again.1 = linear_pack(%attn.n.again, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQr1Again, 32, b.attnNAgain, 32, w.attentionWq, B*T, 32, 32)
-	d.Linear(b.attnQAgain, 16, b.attnNAgain, 32, w.attentionWk, B*T, 16, 32)
-	d.Linear(b.attnQAgain1, 16, b.attnNAgain, 32, w.attentionWv, B*T, 16, 32)
-	// %attn.qr.1.again = rope(%attn.qh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQr1Again, 32, b.attnQr1Again, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kh.again = transpose(%attn.kh.split.again) {perm = [0, 2, 1, 3]} : f32[B, 2, T, 8]
-	d.Copy(b.attnKhAgain, dims16Tx8Tx8x1, b.attnQAgain, dims16Tx8x16x1, dimsBx2xTx8)
-	// %attn.kr.a.again = slice(%attn.kh.again) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrAAgain, dims1, b.attnKhAgain, dims2, dims8BT)
-	// %attn.kr.m.again = mul(%attn.kr.a.again, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrMAgain, dims2Bx4T, b.attnKrAAgain, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.b.again = slice(%attn.kh.again) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrBAgain, dims1, b.attnKhAgain[1:], dims2, dims8BT)
-	// %attn.kr.m.1.again = mul(%attn.kr.b.again, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1Again, dims2Bx4T, b.attnKrBAgain, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0.again = sub(%attn.kr.m.again, %attn.kr.m.1.again) : f32[B, 2, T, 4]
-	d.Binary(cpu.Sub, b.attnKrMAgain, dims8BT, b.attnKrMAgain, dims1, b.attnKrM1Again, dims1)
-	// %attn.kr.m.2.again = mul(%attn.kr.a.again, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrAAgain, dims2Bx4T, b.attnKrAAgain, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3.again = mul(%attn.kr.b.again, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrBAgain, dims2Bx4T, b.attnKrBAgain, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1.again = add(%attn.kr.m.2.again, %attn.kr.m.3.again) : f32[B, 2, T, 4]
-	d.Add(b.attnKrAAgain, b.attnKrAAgain, b.attnKrBAgain)
-	// %attn.kr.pairs.again = concat(%attn.kr.y0.1.again, %attn.kr.y1.1.again) {axis = 4} : f32[B, 2, T, 4, 2]
-	d.Copy(b.attnKrPairsAgain, dims2, b.attnKrMAgain, dims1, dims8BT)
-	d.Copy(b.attnKrPairsAgain[1:], dims2, b.attnKrAAgain, dims1, dims8BT)
-	// %attn.o.rows.k.moved.again = transpose(%attn.kr.pairs.again) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 2, 4, 2]
-	d.Copy(b.attnORowsKAgain, dims16Tx16x8x1, b.attnKrPairsAgain, dims16Tx8x8Tx1, dimsBxTx2x8)
-	// %attn.o.rows.again.o, %attn.o.rows.again.lse = attention(%attn.qr.1.again, %attn.o.rows.k.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnOAgain, b.attnORowsAgainLse, b.attnQr1Again, 32, b.attnORowsKAgain, 16, b.attnQAgain1, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Linear(b.attnQrAgainQAgainQAgain1, 64, b.attnNAgain, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.qr.again = rope(%attn.qh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(b.attnQrAgainQAgainQAgain1, 64, b.attnQrAgainQAgainQAgain1, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.kr.pairs.m.again = rope(%attn.kh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	d.Rope(b.attnQrAgainQAgainQAgain1[32:], 64, b.attnQrAgainQAgainQAgain1[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	// %attn.o.rows.again.o, %attn.o.rows.again.lse = attention(%attn.qr.again, %attn.kr.pairs.m.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(b.attnOAgain, b.attnORowsAgainLse, b.attnQrAgainQAgainQAgain1, 64, b.attnQrAgainQAgainQAgain1[32:], 64, b.attnQrAgainQAgainQAgain1[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out.again = linear(%attn.o.again, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOutAgain, 32, b.attnOAgain, 32, w.attentionWo, B*T, 32, 32)
 	// %r.again.r, %r.again.y = add_rms_norm(%x, %attn.out.again, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
@@ -372,48 +252,16 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 32, b.attnOAgain, 32, B*T, 32, 32, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 32]
 	d.LinearGradX(b.dAttnO, 32, b.dH, 32, w.attentionWo, B*T, 32, 32, cpu.Overwrite)
-	// %d.attn.qr.1, %d.attn.o.rows.k, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows.again.o, %attn.o.rows.again.lse, %attn.qr.1.again, %attn.o.rows.k.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
-	d.AttentionGrad(b.dAttnQ, 32, b.dAttnORowsK, 16, b.dAttnV, 16, b.dAttnO, b.attnOAgain, b.attnORowsAgainLse, b.attnQr1Again, 32, b.attnORowsKAgain, 16, b.attnQAgain1, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
-	// %d.attn.kr.pairs = transpose(%d.attn.o.rows.k.moved) {perm = [0, 2, 1, 3, 4]} : f32[B, 2, T, 4, 2]
-	d.Copy(b.dAttnKrPairs, dims16Tx8Tx8x1, b.dAttnORowsK, dims16Tx8x16x1, dimsBx2xTx8)
-	// %d.attn.kr.y0.1 = slice(%d.attn.kr.pairs) {axis = 4, from = 0, to = 1} : f32[B, 2, T, 4, 1]
-	d.Copy(b.dAttnKrY0, dims1, b.dAttnKrPairs, dims2, dims8BT)
-	// %d.attn.kr.y1.1 = slice(%d.attn.kr.pairs) {axis = 4, from = 1, to = 2} : f32[B, 2, T, 4, 1]
-	d.Copy(b.dAttnKrA, dims1, b.dAttnKrPairs[1:], dims2, dims8BT)
-	// %d.attn.kr.b = mul(%d.attn.kr.y1, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrB, dims2Bx4T, b.dAttnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %d.attn.kr.a = mul(%d.attn.kr.y1, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrA, dims2Bx4T, b.dAttnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %d.attn.kr.m.1 = neg(%d.attn.kr.y0) : f32[B, 2, T, 4]
-	d.Unary(cpu.Neg, b.dAttnKrB1, b.dAttnKrY0)
-	// %d.attn.kr.b.1 = mul(%d.attn.kr.m.1, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrB1, dims2Bx4T, b.dAttnKrB1, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %d.attn.kr.b.2 = add(%d.attn.kr.b, %d.attn.kr.b.1) : f32[B, 2, T, 4]
-	d.Add(b.dAttnKrB, b.dAttnKrB, b.dAttnKrB1)
-	// %d.attn.kr.a.1 = mul(%d.attn.kr.y0, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrY0, dims2Bx4T, b.dAttnKrY0, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %d.attn.kr.a.2 = add(%d.attn.kr.a, %d.attn.kr.a.1) : f32[B, 2, T, 4]
-	d.Add(b.dAttnKrA, b.dAttnKrA, b.dAttnKrY0)
-	// %d.attn.kh = pad(%d.attn.kr.b.2) {axis = 3, before = 1, step = 2, size = 8} : f32[B, 2, T, 8]
-	d.Fill(b.dAttnKh, 0)
-	d.Copy(b.dAttnKh[1:], dims2, b.dAttnKrB, dims1, dims8BT)
-	// %d.attn.kh.1 = pad(%d.attn.kr.a.2) {axis = 3, before = 0, step = 2, size = 8} : f32[B, 2, T, 8]
-	d.Fill(b.dAttnKh1, 0)
-	d.Copy(b.dAttnKh1, dims2, b.dAttnKrA, dims1, dims8BT)
-	// %d.attn.kh.2 = add(%d.attn.kh, %d.attn.kh.1) : f32[B, 2, T, 8]
-	d.Add(b.dAttnKh, b.dAttnKh, b.dAttnKh1)
-	// %d.attn.qh.split = rope(%d.attn.qr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
-	d.Rope(b.dAttnQ, 32, b.dAttnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
-	// %d.attn.kh.split = transpose(%d.attn.kh.2) {perm = [0, 2, 1, 3]} : f32[B, T, 2, 8]
-	d.Copy(b.dAttnK, dims16Tx16x8x1, b.dAttnKh, dims16Tx8x8Tx1, dimsBxTx2x8)
+	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows.again.o, %attn.o.rows.again.lse, %attn.qr.again, %attn.kr.pairs.m.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
+	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, b.attnOAgain, b.attnORowsAgainLse, b.attnQrAgainQAgainQAgain1, 64, b.attnQrAgainQAgainQAgain1[32:], 64, b.attnQrAgainQAgainQAgain1[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	// %d.attn.kh.split = rope(%d.attn.kr.pairs.m, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 2, 8]
+	d.Rope(b.dAttnQkv[32:], 64, b.dAttnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, true)
+	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
+	d.Rope(b.dAttnQkv, 64, b.dAttnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
 	// %d.attention.wq, %d.attention.wk, %d.attention.wv = linear_pack_grad_w(%attn.n.again, %d.attn.q, %d.attn.k, %d.attn.v) : f32[32, 32], f32[16, 32], f32[16, 32]
-	d.LinearGradW(g.attentionWq, b.dAttnQ, 32, b.attnNAgain, 32, B*T, 32, 32, mode)
-	d.LinearGradW(g.attentionWk, b.dAttnK, 16, b.attnNAgain, 32, B*T, 16, 32, mode)
-	d.LinearGradW(g.attentionWv, b.dAttnV, 16, b.attnNAgain, 32, B*T, 16, 32, mode)
+	d.LinearGradW(g.attentionWqWkWv, b.dAttnQkv, 64, b.attnNAgain, 32, B*T, 64, 32, mode)
 	// %d.attn.n = linear_pack_grad_x(_, %d.attn.q, %d.attn.k, %d.attn.v, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32]
-	d.LinearGradX(b.dAttnN, 32, b.dAttnQ, 32, w.attentionWq, B*T, 32, 32, cpu.Overwrite)
-	d.LinearGradX(b.dAttnN, 32, b.dAttnK, 16, w.attentionWk, B*T, 16, 32, cpu.Accumulate)
-	d.LinearGradX(b.dAttnN, 32, b.dAttnV, 16, w.attentionWv, B*T, 16, 32, cpu.Accumulate)
+	d.LinearGradX(b.dAttnN, 32, b.dAttnQkv, 64, w.attentionWqWkWv, B*T, 64, 32, cpu.Overwrite)
 	// %d.x, %d.attention_norm = rms_norm_grad(%d.attn.n, %x, $attention_norm, %d.r) {eps = 1e-05} : f32[B, T, 32], f32[32]
 	d.RMSNormGrad(b.dH, g.attentionNorm, b.dAttnN, s.h, 32, w.attentionNorm, b.dH, B*T, 32, 1e-05, mode)
 }
@@ -442,36 +290,13 @@ func (t *trainer) evalLayer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnN, b.h, 32, w.attentionNorm, B*T, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQ, 32, b.attnN, 32, w.attentionWq, B*T, 32, 32)
-	d.Linear(b.attnK, 16, b.attnN, 32, w.attentionWk, B*T, 16, 32)
-	d.Linear(b.attnV, 16, b.attnN, 32, w.attentionWv, B*T, 16, 32)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[B, 2, T, 8]
-	d.Copy(b.attnKh, dims16Tx8Tx8x1, b.attnK, dims16Tx8x16x1, dimsBx2xTx8)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQ, 32, b.attnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, dims8BT)
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, dims8BT)
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[B, 2, T, 4]
-	d.Binary(cpu.Sub, b.attnKrM, dims8BT, b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrA, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrB, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[B, 2, T, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[B, 2, T, 4, 2]
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, dims8BT)
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, dims8BT)
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 2, 4, 2]
-	d.Copy(b.attnORowsK, dims16Tx16x8x1, b.attnKrPairs, dims16Tx8x8Tx1, dimsBxTx2x8)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.o.rows.k, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnO, b.attnORowsLse, b.attnQ, 32, b.attnORowsK, 16, b.attnV, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Linear(b.attnQkv, 64, b.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(b.attnQkv, 64, b.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	d.Rope(b.attnQkv[32:], 64, b.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 64, b.attnQkv[32:], 64, b.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, B*T, 32, 32)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
@@ -549,9 +374,9 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.k", "attn.v", "attn.kh", "attn.qr.1", "attn.kr.a", "attn.kr.b", "attn.kr.m", "attn.kr.m.1", "attn.kr.y0", "attn.kr.m.2", "attn.kr.m.3", "attn.kr.y1", "attn.kr.pairs", "attn.kr.pairs", "attn.o.rows.k.moved", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 2, Reverse: true, Nodes: []string{"attn.n.again", "attn.q.again....", "attn.q.again", "attn.q.again.1", "attn.qr.1.again", "attn.kh.again", "attn.kr.a.again", "attn.kr.m.again", "attn.kr.b.again", "attn.kr.m.1.again", "attn.kr.y0.again", "attn.kr.m.2.again", "attn.kr.m.3.again", "attn.kr.y1.again", "attn.kr.pairs.again", "attn.kr.pairs.again", "attn.o.rows.k.moved.again", "attn.o.rows.again.o", "attn.out.again", "r.again.r", "ffn.n.1", "ffn.g.again....", "ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr.1", "d.attn.kr.pairs", "d.attn.kr.y0.1", "d.attn.kr.y1.1", "d.attn.kr.b", "d.attn.kr.a", "d.attn.kr.m.1", "d.attn.kr.b.1", "d.attn.kr.b.2", "d.attn.kr.a.1", "d.attn.kr.a.2", "d.attn.kh", "d.attn.kh", "d.attn.kh.1", "d.attn.kh.1", "d.attn.kh.2", "d.attn.qh.split", "d.attn.kh.split", "attention.wq", "attention.wk", "attention.wv", "d.attn.n", "d.attn.n", "d.attn.n", "d.x"}},
+	{Layers: 2, Reverse: true, Nodes: []string{"attn.n.again", "attn.q.again....", "attn.qr.again", "attn.kr.pairs.m.again", "attn.o.rows.again.o", "attn.out.again", "r.again.r", "ffn.n.1", "ffn.g.again....", "ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 
@@ -573,19 +398,3 @@ type decayRange struct {
 	from, to int
 	decay    bool
 }
-
-// Sizes, strides and numbers that kernels read: made once, so that a launch
-// allocates nothing.
-var (
-	dims16Tx8Tx8x1 = []int{16 * T, 8 * T, 8, 1}
-	dims16Tx8x16x1 = []int{16 * T, 8, 16, 1}
-	dimsBx2xTx8    = []int{B, 2, T, 8}
-	dims1          = []int{1}
-	dims2          = []int{2}
-	dims8BT        = []int{8 * B * T}
-	dims4Tx1       = []int{4 * T, 1}
-	dims2Bx4T      = []int{2 * B, 4 * T}
-	dims16Tx16x8x1 = []int{16 * T, 16, 8, 1}
-	dims16Tx8x8Tx1 = []int{16 * T, 8, 8 * T, 1}
-	dimsBxTx2x8    = []int{B, T, 2, 8}
-)

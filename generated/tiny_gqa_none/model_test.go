@@ -37,7 +37,7 @@ func TestSaved(t *testing.T) {
 	}
 	defer m.Close()
 	s := &m.(*trainer).saved[0]
-	stored := 4 * (len(s.h) + len(s.attnN) + len(s.attnQ) + len(s.attnV) + len(s.attnORowsK) + len(s.attnO) + len(s.attnORowsLse) + len(s.r) + len(s.ffnN) + len(s.ffnGu) + len(s.ffnM))
+	stored := 4 * (len(s.h) + len(s.attnN) + len(s.attnQkv) + len(s.attnO) + len(s.attnORowsLse) + len(s.r) + len(s.ffnN) + len(s.ffnGu) + len(s.ffnM))
 	if want := 107136; stored != want {
 		t.Errorf("a layer stores %d bytes, the plan says %d", stored, want)
 	}

@@ -33,9 +33,7 @@ type trainer struct {
 type saved struct {
 	h            []float32 // [B, T, 32]
 	attnN        []float32 // [B, T, 32]
-	attnQ        []float32 // [B, T, 32]
-	attnV        []float32 // [B, T, 16]
-	attnORowsK   []float32 // [B, T, 2, 8]
+	attnQkv      []float32 // [B*T, 64]
 	attnO        []float32 // [B, T, 32]
 	attnORowsLse []float32 // [B, 4, T]
 	r            []float32 // [B, T, 32]
@@ -49,50 +47,24 @@ stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
 */
 type stepScratch struct {
-	attnK        []float32 // [B, T, 16]
-	attnKh       []float32 // [B, 2, T, 8]
-	attnKrA      []float32 // [B, 2, T, 4]
-	attnKrB      []float32 // [B, 2, T, 4]
-	attnKrM      []float32 // [B, 2, T, 4]
-	attnKrM1     []float32 // [B, 2, T, 4]
-	attnKrPairs  []float32 // [B, 2, T, 4, 2]
-	attnOut      []float32 // [B, T, 32]
-	n            []float32 // [B, T, 32]
-	loss1        []float32 // []
-	dN           []float32 // [B, T, 32]
-	dH           []float32 // [B, T, 32]
-	dFfnM        []float32 // [B, T, 48]
-	dFfnGu       []float32 // [B*T, 96]
-	dFfnN        []float32 // [B, T, 32]
-	dAttnO       []float32 // [B, T, 32]
-	dAttnQ       []float32 // [B, T, 32]
-	dAttnORowsK  []float32 // [B, T, 2, 8]
-	dAttnV       []float32 // [B, T, 16]
-	dAttnKrPairs []float32 // [B, 2, T, 4, 2]
-	dAttnKrY0    []float32 // [B, 2, T, 4]
-	dAttnKrA     []float32 // [B, 2, T, 4]
-	dAttnKrB     []float32 // [B, 2, T, 4]
-	dAttnKrB1    []float32 // [B, 2, T, 4]
-	dAttnKh      []float32 // [B, 2, T, 8]
-	dAttnKh1     []float32 // [B, 2, T, 8]
-	dAttnK       []float32 // [B, T, 16]
-	dAttnN       []float32 // [B, T, 32]
+	attnOut  []float32 // [B, T, 32]
+	n        []float32 // [B, T, 32]
+	loss1    []float32 // []
+	dN       []float32 // [B, T, 32]
+	dH       []float32 // [B, T, 32]
+	dFfnM    []float32 // [B, T, 48]
+	dFfnGu   []float32 // [B*T, 96]
+	dFfnN    []float32 // [B, T, 32]
+	dAttnO   []float32 // [B, T, 32]
+	dAttnQkv []float32 // [B*T, 64]
+	dAttnN   []float32 // [B, T, 32]
 }
 
 // evalScratch is the same for Eval.
 type evalScratch struct {
 	h            []float32 // [B, T, 32]
 	attnN        []float32 // [B, T, 32]
-	attnQ        []float32 // [B, T, 32]
-	attnK        []float32 // [B, T, 16]
-	attnV        []float32 // [B, T, 16]
-	attnKh       []float32 // [B, 2, T, 8]
-	attnKrA      []float32 // [B, 2, T, 4]
-	attnKrB      []float32 // [B, 2, T, 4]
-	attnKrM      []float32 // [B, 2, T, 4]
-	attnKrM1     []float32 // [B, 2, T, 4]
-	attnKrPairs  []float32 // [B, 2, T, 4, 2]
-	attnORowsK   []float32 // [B, T, 2, 8]
+	attnQkv      []float32 // [B*T, 64]
 	attnO        []float32 // [B, T, 32]
 	attnORowsLse []float32 // [B, 4, T]
 	attnOut      []float32 // [B, T, 32]
@@ -117,9 +89,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		t.saved[l] = saved{
 			h:            a[:2304],
 			attnN:        a[2304:][:2304],
-			attnQ:        a[4608:][:2304],
-			attnV:        a[6912:][:1152],
-			attnORowsK:   a[8064:][:1152],
+			attnQkv:      a[4608:][:4608],
 			attnO:        a[9216:][:2304],
 			attnORowsLse: a[11520:][:288],
 			r:            a[11808:][:2304],
@@ -130,51 +100,25 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*26784:][:2304]
 	t.step = stepScratch{
-		attnK:        act[55872:][:1152],
-		attnKh:       act[57024:][:1152],
-		attnKrA:      act[58176:][:576],
-		attnKrB:      act[55872:][:576],
-		attnKrM:      act[57024:][:576],
-		attnKrM1:     act[56448:][:576],
-		attnKrPairs:  act[55872:][:1152],
-		attnOut:      act[55872:][:2304],
-		n:            act[55872:][:2304],
-		loss1:        act[68544:][:1],
-		dN:           act[58176:][:2304],
-		dH:           act[66240:][:2304],
-		dFfnM:        act[62784:][:3456],
-		dFfnGu:       act[55872:][:6912],
-		dFfnN:        act[62784:][:2304],
-		dAttnO:       act[55872:][:2304],
-		dAttnQ:       act[58176:][:2304],
-		dAttnORowsK:  act[60480:][:1152],
-		dAttnV:       act[61632:][:1152],
-		dAttnKrPairs: act[55872:][:1152],
-		dAttnKrY0:    act[57024:][:576],
-		dAttnKrA:     act[60480:][:576],
-		dAttnKrB:     act[57600:][:576],
-		dAttnKrB1:    act[55872:][:576],
-		dAttnKh:      act[55872:][:1152],
-		dAttnKh1:     act[57024:][:1152],
-		dAttnK:       act[60480:][:1152],
-		dAttnN:       act[55872:][:2304],
+		attnOut:  act[55872:][:2304],
+		n:        act[55872:][:2304],
+		loss1:    act[68544:][:1],
+		dN:       act[58176:][:2304],
+		dH:       act[66240:][:2304],
+		dFfnM:    act[62784:][:3456],
+		dFfnGu:   act[55872:][:6912],
+		dFfnN:    act[62784:][:2304],
+		dAttnO:   act[60480:][:2304],
+		dAttnQkv: act[55872:][:4608],
+		dAttnN:   act[60480:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],
-		attnN:        act[0:][:2304],
-		attnQ:        act[2304:][:2304],
-		attnK:        act[4608:][:1152],
-		attnV:        act[5760:][:1152],
-		attnKh:       act[0:][:1152],
-		attnKrA:      act[1152:][:576],
-		attnKrB:      act[1728:][:576],
-		attnKrM:      act[4608:][:576],
-		attnKrM1:     act[0:][:576],
-		attnKrPairs:  act[0:][:1152],
-		attnORowsK:   act[4608:][:1152],
-		attnO:        act[0:][:2304],
+		attnN:        act[4608:][:2304],
+		attnQkv:      act[0:][:4608],
+		attnO:        act[4608:][:2304],
 		attnORowsLse: act[6912:][:288],
-		attnOut:      act[2304:][:2304],
+		attnOut:      act[0:][:2304],
 		ffnN:         act[6912:][:2304],
 		ffnGu:        act[0:][:6912],
 		ffnM:         act[6912:][:3456],
@@ -224,36 +168,13 @@ func (t *trainer) layer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(s.attnN, s.h, 32, w.attentionNorm, B*T, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(s.attnQ, 32, s.attnN, 32, w.attentionWq, B*T, 32, 32)
-	d.Linear(b.attnK, 16, s.attnN, 32, w.attentionWk, B*T, 16, 32)
-	d.Linear(s.attnV, 16, s.attnN, 32, w.attentionWv, B*T, 16, 32)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[B, 2, T, 8]
-	d.Copy(b.attnKh, dims16Tx8Tx8x1, b.attnK, dims16Tx8x16x1, dimsBx2xTx8)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(s.attnQ, 32, s.attnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, dims8BT)
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, dims8BT)
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[B, 2, T, 4]
-	d.Binary(cpu.Sub, b.attnKrM, dims8BT, b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrA, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrB, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[B, 2, T, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[B, 2, T, 4, 2]
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, dims8BT)
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, dims8BT)
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 2, 4, 2]
-	d.Copy(s.attnORowsK, dims16Tx16x8x1, b.attnKrPairs, dims16Tx8x8Tx1, dimsBxTx2x8)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.o.rows.k, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(s.attnO, s.attnORowsLse, s.attnQ, 32, s.attnORowsK, 16, s.attnV, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Linear(s.attnQkv, 64, s.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(s.attnQkv, 64, s.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	d.Rope(s.attnQkv[32:], 64, s.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(s.attnO, s.attnORowsLse, s.attnQkv, 64, s.attnQkv[32:], 64, s.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, s.attnO, 32, w.attentionWo, B*T, 32, 32)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
@@ -291,48 +212,16 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.LinearGradW(g.attentionWo, b.dH, 32, s.attnO, 32, B*T, 32, 32, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 32]
 	d.LinearGradX(b.dAttnO, 32, b.dH, 32, w.attentionWo, B*T, 32, 32, cpu.Overwrite)
-	// %d.attn.qr.1, %d.attn.o.rows.k, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr.1, %attn.o.rows.k.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
-	d.AttentionGrad(b.dAttnQ, 32, b.dAttnORowsK, 16, b.dAttnV, 16, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQ, 32, s.attnORowsK, 16, s.attnV, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
-	// %d.attn.kr.pairs = transpose(%d.attn.o.rows.k.moved) {perm = [0, 2, 1, 3, 4]} : f32[B, 2, T, 4, 2]
-	d.Copy(b.dAttnKrPairs, dims16Tx8Tx8x1, b.dAttnORowsK, dims16Tx8x16x1, dimsBx2xTx8)
-	// %d.attn.kr.y0.1 = slice(%d.attn.kr.pairs) {axis = 4, from = 0, to = 1} : f32[B, 2, T, 4, 1]
-	d.Copy(b.dAttnKrY0, dims1, b.dAttnKrPairs, dims2, dims8BT)
-	// %d.attn.kr.y1.1 = slice(%d.attn.kr.pairs) {axis = 4, from = 1, to = 2} : f32[B, 2, T, 4, 1]
-	d.Copy(b.dAttnKrA, dims1, b.dAttnKrPairs[1:], dims2, dims8BT)
-	// %d.attn.kr.b = mul(%d.attn.kr.y1, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrB, dims2Bx4T, b.dAttnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %d.attn.kr.a = mul(%d.attn.kr.y1, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrA, dims2Bx4T, b.dAttnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %d.attn.kr.m.1 = neg(%d.attn.kr.y0) : f32[B, 2, T, 4]
-	d.Unary(cpu.Neg, b.dAttnKrB1, b.dAttnKrY0)
-	// %d.attn.kr.b.1 = mul(%d.attn.kr.m.1, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrB1, dims2Bx4T, b.dAttnKrB1, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %d.attn.kr.b.2 = add(%d.attn.kr.b, %d.attn.kr.b.1) : f32[B, 2, T, 4]
-	d.Add(b.dAttnKrB, b.dAttnKrB, b.dAttnKrB1)
-	// %d.attn.kr.a.1 = mul(%d.attn.kr.y0, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.dAttnKrY0, dims2Bx4T, b.dAttnKrY0, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %d.attn.kr.a.2 = add(%d.attn.kr.a, %d.attn.kr.a.1) : f32[B, 2, T, 4]
-	d.Add(b.dAttnKrA, b.dAttnKrA, b.dAttnKrY0)
-	// %d.attn.kh = pad(%d.attn.kr.b.2) {axis = 3, before = 1, step = 2, size = 8} : f32[B, 2, T, 8]
-	d.Fill(b.dAttnKh, 0)
-	d.Copy(b.dAttnKh[1:], dims2, b.dAttnKrB, dims1, dims8BT)
-	// %d.attn.kh.1 = pad(%d.attn.kr.a.2) {axis = 3, before = 0, step = 2, size = 8} : f32[B, 2, T, 8]
-	d.Fill(b.dAttnKh1, 0)
-	d.Copy(b.dAttnKh1, dims2, b.dAttnKrA, dims1, dims8BT)
-	// %d.attn.kh.2 = add(%d.attn.kh, %d.attn.kh.1) : f32[B, 2, T, 8]
-	d.Add(b.dAttnKh, b.dAttnKh, b.dAttnKh1)
-	// %d.attn.qh.split = rope(%d.attn.qr.1, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
-	d.Rope(b.dAttnQ, 32, b.dAttnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
-	// %d.attn.kh.split = transpose(%d.attn.kh.2) {perm = [0, 2, 1, 3]} : f32[B, T, 2, 8]
-	d.Copy(b.dAttnK, dims16Tx16x8x1, b.dAttnKh, dims16Tx8x8Tx1, dimsBxTx2x8)
+	// %d.attn.qr, %d.attn.kr.pairs.m, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows, %attn.o.rows.lse, %attn.qr, %attn.kr.pairs.m, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
+	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, s.attnO, s.attnORowsLse, s.attnQkv, 64, s.attnQkv[32:], 64, s.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	// %d.attn.kh.split = rope(%d.attn.kr.pairs.m, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 2, 8]
+	d.Rope(b.dAttnQkv[32:], 64, b.dAttnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, true)
+	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
+	d.Rope(b.dAttnQkv, 64, b.dAttnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, true)
 	// %d.attention.wq, %d.attention.wk, %d.attention.wv = linear_pack_grad_w(%attn.n, %d.attn.q, %d.attn.k, %d.attn.v) : f32[32, 32], f32[16, 32], f32[16, 32]
-	d.LinearGradW(g.attentionWq, b.dAttnQ, 32, s.attnN, 32, B*T, 32, 32, mode)
-	d.LinearGradW(g.attentionWk, b.dAttnK, 16, s.attnN, 32, B*T, 16, 32, mode)
-	d.LinearGradW(g.attentionWv, b.dAttnV, 16, s.attnN, 32, B*T, 16, 32, mode)
+	d.LinearGradW(g.attentionWqWkWv, b.dAttnQkv, 64, s.attnN, 32, B*T, 64, 32, mode)
 	// %d.attn.n = linear_pack_grad_x(_, %d.attn.q, %d.attn.k, %d.attn.v, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32]
-	d.LinearGradX(b.dAttnN, 32, b.dAttnQ, 32, w.attentionWq, B*T, 32, 32, cpu.Overwrite)
-	d.LinearGradX(b.dAttnN, 32, b.dAttnK, 16, w.attentionWk, B*T, 16, 32, cpu.Accumulate)
-	d.LinearGradX(b.dAttnN, 32, b.dAttnV, 16, w.attentionWv, B*T, 16, 32, cpu.Accumulate)
+	d.LinearGradX(b.dAttnN, 32, b.dAttnQkv, 64, w.attentionWqWkWv, B*T, 64, 32, cpu.Overwrite)
 	// %d.x, %d.attention_norm = rms_norm_grad(%d.attn.n, %x, $attention_norm, %d.r) {eps = 1e-05} : f32[B, T, 32], f32[32]
 	d.RMSNormGrad(b.dH, g.attentionNorm, b.dAttnN, s.h, 32, w.attentionNorm, b.dH, B*T, 32, 1e-05, mode)
 }
@@ -361,36 +250,13 @@ func (t *trainer) evalLayer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnN, b.h, 32, w.attentionNorm, B*T, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQ, 32, b.attnN, 32, w.attentionWq, B*T, 32, 32)
-	d.Linear(b.attnK, 16, b.attnN, 32, w.attentionWk, B*T, 16, 32)
-	d.Linear(b.attnV, 16, b.attnN, 32, w.attentionWv, B*T, 16, 32)
-	// %attn.kh = transpose(%attn.kh.split) {perm = [0, 2, 1, 3]} : f32[B, 2, T, 8]
-	d.Copy(b.attnKh, dims16Tx8Tx8x1, b.attnK, dims16Tx8x16x1, dimsBx2xTx8)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQ, 32, b.attnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.a = slice(%attn.kh) {axis = 3, from = 0, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrA, dims1, b.attnKh, dims2, dims8BT)
-	// %attn.kr.b = slice(%attn.kh) {axis = 3, from = 1, to = 8, step = 2} : f32[B, 2, T, 4]
-	d.Copy(b.attnKrB, dims1, b.attnKh[1:], dims2, dims8BT)
-	// %attn.kr.m = mul(%attn.kr.a, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.m.1 = mul(%attn.kr.b, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrM1, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.y0 = sub(%attn.kr.m, %attn.kr.m.1) : f32[B, 2, T, 4]
-	d.Binary(cpu.Sub, b.attnKrM, dims8BT, b.attnKrM, dims1, b.attnKrM1, dims1)
-	// %attn.kr.m.2 = mul(%attn.kr.a, %rope.sin) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrA, dims2Bx4T, b.attnKrA, dims4Tx1, t.tables.ropeSin, dims0x1)
-	// %attn.kr.m.3 = mul(%attn.kr.b, %rope.cos) : f32[B, 2, T, 4]
-	d.Binary(cpu.Mul, b.attnKrB, dims2Bx4T, b.attnKrB, dims4Tx1, t.tables.ropeCos, dims0x1)
-	// %attn.kr.y1 = add(%attn.kr.m.2, %attn.kr.m.3) : f32[B, 2, T, 4]
-	d.Add(b.attnKrA, b.attnKrA, b.attnKrB)
-	// %attn.kr.pairs = concat(%attn.kr.y0.1, %attn.kr.y1.1) {axis = 4} : f32[B, 2, T, 4, 2]
-	d.Copy(b.attnKrPairs, dims2, b.attnKrM, dims1, dims8BT)
-	d.Copy(b.attnKrPairs[1:], dims2, b.attnKrA, dims1, dims8BT)
-	// %attn.o.rows.k.moved = transpose(%attn.kr.pairs) {perm = [0, 2, 1, 3, 4]} : f32[B, T, 2, 4, 2]
-	d.Copy(b.attnORowsK, dims16Tx16x8x1, b.attnKrPairs, dims16Tx8x8Tx1, dimsBxTx2x8)
-	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr.1, %attn.o.rows.k, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnO, b.attnORowsLse, b.attnQ, 32, b.attnORowsK, 16, b.attnV, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Linear(b.attnQkv, 64, b.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
+	d.Rope(b.attnQkv, 64, b.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.kr.pairs.m = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
+	d.Rope(b.attnQkv[32:], 64, b.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr.pairs.m, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 64, b.attnQkv[32:], 64, b.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, B*T, 32, 32)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
@@ -468,9 +334,9 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.k", "attn.v", "attn.kh", "attn.qr.1", "attn.kr.a", "attn.kr.b", "attn.kr.m", "attn.kr.m.1", "attn.kr.y0", "attn.kr.m.2", "attn.kr.m.3", "attn.kr.y1", "attn.kr.pairs", "attn.kr.pairs", "attn.o.rows.k.moved", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 2, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr.pairs.m", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
-	{Layers: 2, Reverse: true, Nodes: []string{"d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr.1", "d.attn.kr.pairs", "d.attn.kr.y0.1", "d.attn.kr.y1.1", "d.attn.kr.b", "d.attn.kr.a", "d.attn.kr.m.1", "d.attn.kr.b.1", "d.attn.kr.b.2", "d.attn.kr.a.1", "d.attn.kr.a.2", "d.attn.kh", "d.attn.kh", "d.attn.kh.1", "d.attn.kh.1", "d.attn.kh.2", "d.attn.qh.split", "d.attn.kh.split", "attention.wq", "attention.wk", "attention.wv", "d.attn.n", "d.attn.n", "d.attn.n", "d.x"}},
+	{Layers: 2, Reverse: true, Nodes: []string{"d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 
@@ -492,19 +358,3 @@ type decayRange struct {
 	from, to int
 	decay    bool
 }
-
-// Sizes, strides and numbers that kernels read: made once, so that a launch
-// allocates nothing.
-var (
-	dims16Tx8Tx8x1 = []int{16 * T, 8 * T, 8, 1}
-	dims16Tx8x16x1 = []int{16 * T, 8, 16, 1}
-	dimsBx2xTx8    = []int{B, 2, T, 8}
-	dims1          = []int{1}
-	dims2          = []int{2}
-	dims8BT        = []int{8 * B * T}
-	dims4Tx1       = []int{4 * T, 1}
-	dims2Bx4T      = []int{2 * B, 4 * T}
-	dims16Tx16x8x1 = []int{16 * T, 16, 8, 1}
-	dims16Tx8x8Tx1 = []int{16 * T, 8, 8 * T, 1}
-	dimsBxTx2x8    = []int{B, T, 2, 8}
-)

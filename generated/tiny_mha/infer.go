@@ -139,13 +139,13 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	d.RMSNorm(b.attnN, b.h, 32, w.attentionNorm, n, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 32], f32[1, N, 32], f32[1, N, 32]
 	d.Linear(b.attnQkv, 96, b.attnN, 32, w.attentionWqWkWv, n, 96, 32)
-	// %attn.qr.1 = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
+	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
 	d.Rope(b.attnQkv, 96, b.attnQkv, 96, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
-	// %attn.kr.1 = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
+	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
 	d.Rope(b.attnQkv[32:], 96, b.attnQkv[32:], 96, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
-	// !kv <- %attn.kr.1, %attn.vh.split
+	// !kv <- %attn.kr, %attn.vh.split
 	d.KVWrite(t.kv[l], b.attnQkv[32:], 96, b.attnQkv[64:], 96, n, 4, 8, kvBlock, pos1, seq, table, maxBlocks)
-	// %attn.o.rows = attention_kv(%attn.qr.1, %attn.kr.1, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 4, 8]
+	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 4, 8]
 	d.AttentionKV(b.attnO, b.attnQkv, 96, t.kv[l], n, 4, 4, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, n, 32, 32)

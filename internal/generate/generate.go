@@ -17,10 +17,11 @@ import (
 
 // Package is one folder of generated/.
 type Package struct {
-	Name       string // folder and Go package
-	Spec       string // under specs/
-	Checkpoint string // policy instead of the spec's, for twins that differ in it alone
-	Numeric    bool   // small enough for the interpreter
+	Name       string   // folder and Go package
+	Spec       string   // under specs/
+	Checkpoint string   // policy instead of the spec's, for twins that differ in it alone
+	Set        []string // overrides of the spec's fields
+	Numeric    bool     // small enough for the interpreter
 }
 
 // Packages lists what is checked in.
@@ -31,6 +32,7 @@ var Packages = []Package{
 	{Name: "llama65b", Spec: "65b.jsonnet"},
 	{Name: "llama7b", Spec: "7b.jsonnet"},
 	{Name: "stories260k", Spec: "stories260k.jsonnet"},
+	{Name: "stories260k_short", Spec: "stories260k.jsonnet", Set: []string{"model.context=64", "train.micro_batch=4", "train.accum=1"}},
 	{Name: "tiny_gqa", Spec: "tiny_gqa.jsonnet", Numeric: true},
 	{Name: "tiny_gqa_full", Spec: "tiny_gqa.jsonnet", Checkpoint: "full", Numeric: true},
 	{Name: "tiny_gqa_none", Spec: "tiny_gqa.jsonnet", Checkpoint: "none", Numeric: true},
@@ -40,7 +42,7 @@ var Packages = []Package{
 // Files makes the files of a package: paths below generated/ to contents.
 // root is the module's folder.
 func (p Package) Files(root string) (map[string][]byte, error) {
-	s, err := specs.Load(filepath.Join(root, "specs", p.Spec), specs.Options{})
+	s, err := specs.Load(filepath.Join(root, "specs", p.Spec), specs.Options{Set: p.Set})
 	if err != nil {
 		return nil, err
 	}

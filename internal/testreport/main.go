@@ -1,0 +1,164 @@
+// Command testreport reads the output of go test -json, prints failures with
+// their output, every skip with its reason, slow packages, and a closing
+// count. It fails on a failed test and on a skip that the list of known skips
+// does not have.
+//
+//	go test -json ./... | go run ./internal/testreport -skips .ci/skips.txt
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+)
+
+// event is a line of go test -json.
+type event struct {
+	Action, Package, Test, Output string
+	ImportPath                    string // of build-output lines
+	Elapsed                       float64
+}
+
+func main() {
+	skips := flag.String("skips", "", "file with the skips that are known, a substring of \"package.Test: reason\" a line")
+	flag.Parse()
+	var known []string
+	if *skips != "" {
+		b, err := os.ReadFile(*skips)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		for _, l := range strings.Split(string(b), "\n") {
+			if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "#") {
+				known = append(known, l)
+			}
+		}
+	}
+	ok, err := report(os.Stdin, os.Stdout, known)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if !ok || err != nil {
+		os.Exit(1)
+	}
+}
+
+// report reads events and says whether all is well.
+func report(r io.Reader, w io.Writer, known []string) (bool, error) {
+	type key struct{ pkg, test string }
+	output := map[key][]string{}
+	var passed, failed, skipped int
+	var bad []string
+	var skips []string
+	times := map[string]float64{}
+	build := map[string][]string{}
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 1<<20), 1<<26)
+	for sc.Scan() {
+		var e event
+		if json.Unmarshal(sc.Bytes(), &e) != nil {
+			fmt.Fprintln(w, sc.Text()) // what the go command says itself
+			continue
+		}
+		k := key{e.Package, e.Test}
+		switch e.Action {
+		case "build-output":
+			build[e.ImportPath] = append(build[e.ImportPath], e.Output)
+		case "build-fail":
+			failed++
+			bad = append(bad, e.ImportPath+" does not build\n"+strings.Join(build[e.ImportPath], ""))
+		case "output":
+			output[k] = append(output[k], e.Output)
+		case "pass":
+			if e.Test != "" {
+				passed++
+			} else {
+				times[e.Package] = e.Elapsed
+			}
+			delete(output, k)
+		case "skip":
+			if e.Test == "" {
+				continue // a package without tests
+			}
+			skipped++
+			skips = append(skips, e.Package+"."+e.Test+": "+reason(output[k]))
+		case "fail":
+			if e.Test != "" || len(output[k]) > 0 {
+				bad = append(bad, e.Package+"."+e.Test+"\n"+strings.Join(output[k], ""))
+			}
+			if e.Test != "" {
+				failed++
+			} else {
+				times[e.Package] = e.Elapsed
+				if failed == 0 {
+					failed++
+				}
+			}
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return false, err
+	}
+	fmt.Fprintln(w, "time by package:")
+	pkgs := make([]string, 0, len(times))
+	for p := range times {
+		pkgs = append(pkgs, p)
+	}
+	sort.Slice(pkgs, func(i, j int) bool { return times[pkgs[i]] > times[pkgs[j]] })
+	for _, p := range pkgs[:min(len(pkgs), 12)] {
+		fmt.Fprintf(w, "  %7.1f s  %s\n", times[p], p)
+	}
+	unknown := 0
+	if len(skips) > 0 {
+		sort.Strings(skips)
+		fmt.Fprintln(w, "skipped:")
+		for _, s := range skips {
+			mark := ""
+			if !contains(known, s) {
+				mark = "   <- NOT ON THE LIST"
+				unknown++
+			}
+			fmt.Fprintf(w, "  %s%s\n", s, mark)
+		}
+	}
+	for _, b := range bad {
+		fmt.Fprintf(w, "FAILED %s\n", b)
+	}
+	if passed == 0 {
+		fmt.Fprintln(w, "no test ran")
+	}
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	return failed == 0 && unknown == 0 && passed > 0, nil
+}
+
+// reason is what a skipped test said.
+func reason(lines []string) string {
+	for _, l := range lines {
+		l = strings.TrimSpace(l)
+		if strings.HasPrefix(l, "===") || strings.HasPrefix(l, "---") || l == "" {
+			continue
+		}
+		if i := strings.Index(l, ".go:"); i >= 0 {
+			if j := strings.Index(l[i:], ": "); j >= 0 {
+				l = l[i+j+2:]
+			}
+		}
+		return l
+	}
+	return "no reason given"
+}
+
+func contains(known []string, s string) bool {
+	for _, k := range known {
+		if strings.Contains(s, k) {
+			return true
+		}
+	}
+	return false
+}
