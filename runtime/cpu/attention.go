@@ -21,7 +21,7 @@ func (d *Device) Attention(o, lse []float32, q []float32, ldq int, k []float32, 
 	}
 	t.check(q, k, v)
 	t.o, t.lse = o[:batch*T*heads*hd], lse[:batch*heads*T]
-	d.tasks.model.tileScratch(t.forwardScratch())
+	d.tasks.model.tileScratch(queryTileScratch(hd))
 	if len(t.visited) < d.tasks.model.workers {
 		t.visited = make([]int64, d.tasks.model.workers)
 	}
@@ -46,6 +46,7 @@ type attentionShape struct {
 	batch, group      int
 }
 
+// newAttentionShape checks what does not depend on the operands.
 func newAttentionShape(d *Device, ldq, ldk, ldv, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int) attentionShape {
 	if heads%kvHeads != 0 {
 		panic("cpu: Attention: heads is not a multiple of kvHeads")
@@ -56,6 +57,7 @@ func newAttentionShape(d *Device, ldq, ldk, ldv, batch, T, heads, kvHeads, hd in
 	}
 }
 
+// check cuts the operands to their extent.
 func (t *attentionShape) check(q, k, v []float32) {
 	rows := t.batch * t.T
 	t.q = view(q, rows, t.ldq, t.heads*t.hd)
@@ -80,20 +82,26 @@ func (t *attentionShape) keyBlocks(qi int) (first, end int) {
 }
 
 // scores computes the masked scores s [nk, tileQ] of a tile, from the block of
-// keys and the transposed block of queries. Of a diagonal tile, sub-tiles of 16
-// keys take only the queries from theirs on.
+// keys and the transposed block of queries.
 func (t *attentionShape) scores(s, k, qt []float32, q0, k0, nq, nk int) (diagonal bool) {
 	diagonal = t.causal && k0 == q0
-	n := roundUp(nq, lanes)
-	if diagonal {
-		for r := 0; r < nk; r += lanes {
-			tileMul(t.isa, s[r*tileQ+r:], tileQ, k[r*t.ldk:], t.ldk, 1, qt[r:], tileQ, min(lanes, nk-r), n-r, t.hd, false)
-		}
-	} else {
-		tileMul(t.isa, s, tileQ, k, t.ldk, 1, qt, tileQ, nk, n, t.hd, false)
-	}
+	t.cross(s, k, t.ldk, qt, nq, nk, diagonal)
 	maskTile(s, q0, k0, nq, nk, diagonal, t.window)
 	return diagonal
+}
+
+// cross computes s [nk, tileQ] = x·yt for rows x of keys or values and a
+// transposed block of queries yt [hd, tileQ]. Of a diagonal tile, 16 keys at a
+// time take the queries from theirs on only.
+func (t *attentionShape) cross(s, x []float32, ldx int, yt []float32, nq, nk int, diagonal bool) {
+	n := roundUp(nq, lanes)
+	if !diagonal {
+		tileMul(t.isa, s, tileQ, x, ldx, 1, yt, tileQ, nk, n, t.hd, false)
+		return
+	}
+	for r := 0; r < nk; r += lanes {
+		tileMul(t.isa, s[r*tileQ+r:], tileQ, x[r*ldx:], ldx, 1, yt[r:], tileQ, min(lanes, nk-r), n-r, t.hd, false)
+	}
 }
 
 // keysOf is the number of keys of a tile that the 16 queries from c on may see.
@@ -104,23 +112,13 @@ func keysOf(c, nk int, diagonal bool) int {
 	return nk
 }
 
-// padRows copies x [rows, hd] to y [rows, hp], with zeros between hd and hp.
-func padRows(y []float32, hp int, x []float32, ldx, rows, hd int) []float32 {
-	for r := range rows {
-		copy(y[r*hp:][:hd], x[r*ldx:][:hd])
-		clear(y[r*hp+hd : (r+1)*hp])
-	}
-	return y
-}
-
+// attentionTask is one launch of Attention; a chunk is a block of queries.
 type attentionTask struct {
 	attentionShape
 	o, lse  []float32
 	tiles   [][]float32
 	visited []int64 // by worker
 }
-
-func (t *attentionTask) forwardScratch() int { return t.hd*tileQ + tileK*tileQ + 2*tileQ*t.hp }
 
 // do computes one block of queries of one head. Chunks of a head follow each
 // other, since they read the same keys and values; its late blocks, which see
@@ -131,58 +129,16 @@ func (t *attentionTask) do(chunk, worker int) {
 	q0 := qi * tileQ
 	nq := min(tileQ, t.T-q0)
 	row := b * t.T // first row of the sequence
-
-	mem := t.tiles[worker]
-	qt, mem := mem[:t.hd*tileQ], mem[t.hd*tileQ:]
-	s, mem := mem[:tileK*tileQ], mem[tileK*tileQ:]
-	o, vp := mem[:tileQ*t.hp], mem[tileQ*t.hp:]
-	var m, sum, alpha [tileQ]float32
-	for i := range m {
-		m[i] = noScore
-	}
-	transpose(t.isa, qt, t.q[(row+q0)*t.ldq+h*t.hd:], t.ldq, nq, t.hd, t.scale*log2e)
+	var g queryTile
+	g.begin(t.isa, t.tiles[worker], t.q[(row+q0)*t.ldq+h*t.hd:], t.ldq, nq, t.hd, t.scale)
 	kv := h / t.group * t.hd
 	first, end := t.keyBlocks(qi)
 	for ki := first; ki < end; ki++ {
 		k0 := ki * tileK
 		nk := min(tileK, t.T-k0)
-		k, v, ldv := t.k[(row+k0)*t.ldk+kv:], t.v[(row+k0)*t.ldv+kv:], t.ldv
-		if t.padded() {
-			v, ldv = padRows(vp, t.hp, v, ldv, nk, t.hd), t.hp
-		}
-		diagonal := t.scores(s, k, qt, q0, k0, nq, nk)
-		for c := 0; c < nq; c += lanes {
-			softmaxTile(t.isa, s[c:], keysOf(c, nk, diagonal), (*[lanes]float32)(m[c:]), (*[lanes]float32)(sum[c:]), (*[lanes]float32)(alpha[c:]))
-		}
-		t.weigh(o, s, v, ldv, &alpha, nq, nk, diagonal, ki > first)
+		diagonal := t.scores(g.s, t.k[(row+k0)*t.ldk+kv:], g.qt, q0, k0, nq, nk)
+		g.absorb(t.v[(row+k0)*t.ldv+kv:], t.ldv, nk, diagonal)
 		t.visited[worker]++
 	}
-	for i := range nq {
-		out := t.o[((row+q0+i)*t.heads+h)*t.hd:][:t.hd]
-		vecScale(t.isa, out, o[i*t.hp:][:t.hd], 1/sum[i])
-		t.lse[(b*t.heads+h)*t.T+q0+i] = float32(float64(m[i])*ln2 + logOf(sum[i]))
-	}
-}
-
-// weigh computes o = o·alpha + pᵀ·v for the probabilities p [nk, tileQ].
-func (t *attentionTask) weigh(o, p, v []float32, ldv int, alpha *[tileQ]float32, nq, nk int, diagonal, more bool) {
-	if more {
-		scaleRows(t.isa, o, alpha, nq, t.hp)
-	}
-	if !diagonal {
-		tileMul(t.isa, o, t.hp, p, 1, tileQ, v, ldv, nq, t.hp, nk, more)
-		return
-	}
-	for c := 0; c < nq; c += lanes {
-		tileMul(t.isa, o[c*t.hp:], t.hp, p[c:], 1, tileQ, v, ldv, min(lanes, nq-c), t.hp, keysOf(c, nk, true), more)
-	}
-}
-
-// scaleRows multiplies row i of o [rows, n] by alpha[i].
-func scaleRows(l isa, o []float32, alpha *[tileQ]float32, rows, n int) {
-	for i := range rows {
-		if a := alpha[i]; a != 1 {
-			vecScale(l, o[i*n:(i+1)*n], o[i*n:(i+1)*n], a)
-		}
-	}
+	g.finish(t.o[((row+q0)*t.heads+h)*t.hd:], t.heads*t.hd, t.lse[(b*t.heads+h)*t.T+q0:])
 }

@@ -28,6 +28,13 @@ func rowDots512(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n i
 //go:noescape
 func rowDots256(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n int)
 
+// prefetch asks for the lines of memory from x on.
+//
+//go:noescape
+func prefetch(x unsafe.Pointer, bytes int)
+
+func fetchAhead(x []float32) { prefetch(ptr(x), 4*len(x)) }
+
 func tileMul(l isa, c []float32, ldc int, a []float32, ars, aks int, b []float32, ldb int, m, n, k int, acc bool) {
 	if l == portable || n%lanes != 0 || m == 0 || n == 0 || k == 0 {
 		tileMulGo(c, ldc, a, ars, aks, b, ldb, m, n, k, acc)

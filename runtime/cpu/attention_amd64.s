@@ -1121,3 +1121,15 @@ loop:
 	JNE row
 	VZEROUPPER
 	RET
+
+// func prefetch(x unsafe.Pointer, bytes int)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), SI
+	MOVQ bytes+8(FP), CX
+	ADDQ SI, CX
+loop:
+	PREFETCHT1 (SI)
+	ADDQ $64, SI
+	CMPQ SI, CX
+	JLT loop
+	RET

@@ -46,6 +46,7 @@ func (d *Device) AttentionGrad(dq []float32, lddq int, dk []float32, lddk int, d
 	d.launchedRows("attention_grad", rows, strided{t.dq, lddq, heads * hd}, strided{t.dk, lddk, kvHeads * hd}, strided{t.dv, lddv, kvHeads * hd})
 }
 
+// attentionGradTask is one launch of AttentionGrad.
 type attentionGradTask struct {
 	attentionShape
 	dq, dk, dv       []float32
@@ -60,8 +61,8 @@ func (t *attentionGradTask) backwardScratch() int {
 	return 2*t.hd*tileQ + 2*tileK*tileQ + 4*tileQ*t.hp
 }
 
-// gradTiles is the scratch of one worker, and what is known of the block of
-// queries at hand.
+// gradTiles is the scratch of one worker, and what it knows of the block of
+// queries and the tile at hand.
 type gradTiles struct {
 	qt, dot    []float32 // q·scale·log2e and do, transposed: [hd, tileQ]
 	s, dp      []float32 // [tileK, tileQ]
@@ -70,6 +71,9 @@ type gradTiles struct {
 	lse, delta [tileQ]float32
 	q, do      []float32 // rows that products read as vectors
 	ldq, lddo  int
+
+	qi, ki, nq, nk int // the tile: its place, its queries and keys
+	diagonal       bool
 }
 
 // cutTiles lays out a worker's scratch.
@@ -156,9 +160,6 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 		g.lse[i] = l * log2e
 	}
 	rowDots(t.isa, g.delta[:], do, width, o, width, nq, t.hd)
-	// Lanes without a query get probabilities 2^0 of nothing: finite, unused.
-	clear(g.lse[nq:])
-	clear(g.delta[nq:])
 	g.q, g.ldq, g.do, g.lddo = q, t.ldq, do, width
 	if t.padded() {
 		g.q, g.ldq = padRows(g.qp, t.hp, q, t.ldq, nq, t.hd), t.hp
@@ -168,60 +169,55 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 
 // tile adds one tile's share to the gradients; the first share is stored.
 func (t *attentionGradTask) tile(g *gradTiles, b, h, qi, ki int) {
+	g.qi, g.ki = qi, ki
 	q0, k0 := qi*tileQ, ki*tileK
-	nq, nk := min(tileQ, t.T-q0), min(tileK, t.T-k0)
+	g.nq, g.nk = min(tileQ, t.T-q0), min(tileK, t.T-k0)
 	rowK, kv := b*t.T+k0, h/t.group*t.hd
 	k, v := t.k[rowK*t.ldk+kv:], t.v[rowK*t.ldv+kv:]
-	diagonal := t.scores(g.s, k, g.qt, q0, k0, nq, nk)
-	n := roundUp(nq, lanes)
-	if diagonal {
-		for r := 0; r < nk; r += lanes {
-			tileMul(t.isa, g.dp[r*tileQ+r:], tileQ, v[r*t.ldv:], t.ldv, 1, g.dot[r:], tileQ, min(lanes, nk-r), n-r, t.hd, false)
-		}
-	} else {
-		tileMul(t.isa, g.dp, tileQ, v, t.ldv, 1, g.dot, tileQ, nk, n, t.hd, false)
+	g.diagonal = t.scores(g.s, k, g.qt, q0, k0, g.nq, g.nk)
+	t.cross(g.dp, v, t.ldv, g.dot, g.nq, g.nk, g.diagonal)
+	for c := 0; c < g.nq; c += lanes {
+		gradTile(t.isa, g.s[c:], g.dp[c:], keysOf(c, g.nk, g.diagonal), (*[lanes]float32)(g.lse[c:]), (*[lanes]float32)(g.delta[c:]), t.scale)
 	}
-	for c := 0; c < nq; c += lanes {
-		gradTile(t.isa, g.s[c:], g.dp[c:], keysOf(c, nk, diagonal), (*[lanes]float32)(g.lse[c:]), (*[lanes]float32)(g.delta[c:]), t.scale)
-	}
-	t.gradKeys(g, h, qi, ki, rowK, kv, nq, nk, diagonal)
-	t.gradQueries(g, b, h, qi, ki, k, nq, nk, diagonal)
+	t.gradKeys(g, t.dk[rowK*t.lddk+kv:], t.dv[rowK*t.lddv+kv:], h%t.group == 0)
+	t.gradQueries(g, t.dq[(b*t.T+q0)*t.lddq+h*t.hd:], k)
 }
 
-// gradKeys adds pᵀ·do to dv and dsᵀ·q to dk.
-func (t *attentionGradTask) gradKeys(g *gradTiles, h, qi, ki, rowK, kv, nq, nk int, diagonal bool) {
-	// The first block of queries that sees these keys, with a causal mask the
-	// one on the diagonal, stores.
-	more := h%t.group != 0 || (t.causal && qi != ki) || (!t.causal && qi != 0)
-	dk, dv := t.dk[rowK*t.lddk+kv:], t.dv[rowK*t.lddv+kv:]
-	step := nk
-	if diagonal {
-		step = lanes
+// step is the number of rows or columns that are computed together: 16 in a
+// diagonal tile, where each 16 keys have their own first query.
+func (t *attentionGradTask) step(g *gradTiles, n int) int {
+	if g.diagonal {
+		return lanes
 	}
-	for r := 0; r < nk; r += step {
-		c, rows := 0, min(step, nk-r)
-		if diagonal {
+	return n
+}
+
+// gradKeys adds pᵀ·do to dv and dsᵀ·q to dk, or stores them for the first block
+// of queries, of the first head, that sees these keys: with a causal mask the
+// one on the diagonal.
+func (t *attentionGradTask) gradKeys(g *gradTiles, dk, dv []float32, firstHead bool) {
+	more := !firstHead || (t.causal && g.qi != g.ki) || (!t.causal && g.qi != 0)
+	step := t.step(g, g.nk)
+	for r := 0; r < g.nk; r += step {
+		c, rows := 0, min(step, g.nk-r)
+		if g.diagonal {
 			c = r // earlier queries do not see these keys
 		}
-		t.product(g, dv[r*t.lddv:], t.lddv, g.s[r*tileQ+c:], tileQ, 1, g.do[c*g.lddo:], g.lddo, rows, nq-c, more)
-		t.product(g, dk[r*t.lddk:], t.lddk, g.dp[r*tileQ+c:], tileQ, 1, g.q[c*g.ldq:], g.ldq, rows, nq-c, more)
+		t.product(g, dv[r*t.lddv:], t.lddv, g.s[r*tileQ+c:], tileQ, 1, g.do[c*g.lddo:], g.lddo, rows, g.nq-c, more)
+		t.product(g, dk[r*t.lddk:], t.lddk, g.dp[r*tileQ+c:], tileQ, 1, g.q[c*g.ldq:], g.ldq, rows, g.nq-c, more)
 	}
 }
 
-// gradQueries adds ds·k to dq.
-func (t *attentionGradTask) gradQueries(g *gradTiles, b, h, qi, ki int, k []float32, nq, nk int, diagonal bool) {
-	first, _ := t.keyBlocks(qi)
-	q0, ldk := qi*tileQ, t.ldk
-	dq := t.dq[(b*t.T+q0)*t.lddq+h*t.hd:]
+// gradQueries adds ds·k to dq, or stores it for the first block of keys.
+func (t *attentionGradTask) gradQueries(g *gradTiles, dq, k []float32) {
+	first, _ := t.keyBlocks(g.qi)
+	ldk := t.ldk
 	if t.padded() {
-		k, ldk = padRows(g.kp, t.hp, k, ldk, nk, t.hd), t.hp
+		k, ldk = padRows(g.kp, t.hp, k, ldk, g.nk, t.hd), t.hp
 	}
-	step := nq
-	if diagonal {
-		step = lanes
-	}
-	for c := 0; c < nq; c += step {
-		t.product(g, dq[c*t.lddq:], t.lddq, g.dp[c:], 1, tileQ, k, ldk, min(step, nq-c), keysOf(c, nk, diagonal), ki > first)
+	step := t.step(g, g.nq)
+	for c := 0; c < g.nq; c += step {
+		t.product(g, dq[c*t.lddq:], t.lddq, g.dp[c:], 1, tileQ, k, ldk, min(step, g.nq-c), keysOf(c, g.nk, g.diagonal), g.ki > first)
 	}
 }
 

@@ -21,3 +21,5 @@ func transpose(_ isa, y, x []float32, ldx, rows, cols int, scale float32) {
 func rowDots(_ isa, out, x []float32, ldx int, y []float32, ldy, rows, n int) {
 	rowDotsGo(out, x, ldx, y, ldy, rows, n)
 }
+
+func fetchAhead([]float32) {}

@@ -161,7 +161,7 @@ func TestAttentionPoisonedFuture(t *testing.T) {
 			}
 		}
 		c.forward(d, x, o, lse)
-		sameBits(t, "o before the junk", o[:n], want)
+		equalBits(t, "o before the junk", o[:n], want)
 		for i, v := range o[n:] {
 			if v == v {
 				t.Fatalf("element %d after the junk is %v: the junk is not read at all", i, v)

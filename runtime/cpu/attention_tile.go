@@ -117,21 +117,30 @@ func transposeGo(y, x []float32, ldx, rows, cols int, scale float32) {
 // blocks of 16×16 on the diagonal hold both kinds; those above are not computed
 // at all.
 func maskTile(s []float32, q0, k0, nq, nk int, diagonal bool, window int) {
-	inf := float32(math.Inf(-1))
 	if diagonal {
 		for j := range nk {
-			row := s[j*tileQ+j&^(lanes-1) : j*tileQ+j]
-			for i := range row {
-				row[i] = inf
-			}
+			fillInf(s[j*tileQ:], j&^(lanes-1), j)
 		}
 	}
 	if window > 0 && q0+nq-1 >= k0+window {
 		for j := range nk {
-			row := s[j*tileQ+min(tileQ, max(0, k0+j+window-q0)) : (j+1)*tileQ]
-			for i := range row {
-				row[i] = inf
-			}
+			fillInf(s[j*tileQ:], k0+j+window-q0, tileQ)
 		}
+	}
+}
+
+// maskRun is maskTile for a tile at any place: query q0+i must not see keys
+// after it, nor, if window > 0, those window before it or more.
+func maskRun(s []float32, q0, k0, nq, nk, window int) {
+	for j := max(0, q0+1-k0); j < nk; j++ {
+		fillInf(s[j*tileQ:], 0, k0+j-q0)
+	}
+	maskTile(s, q0, k0, nq, nk, false, window)
+}
+
+// fillInf writes -Inf to columns lo..hi-1 of a row of a tile.
+func fillInf(row []float32, lo, hi int) {
+	for i := max(0, lo); i < min(tileQ, hi); i++ {
+		row[i] = float32(math.Inf(-1))
 	}
 }

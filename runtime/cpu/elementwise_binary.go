@@ -35,6 +35,7 @@ func (d *Device) Binary(op BinaryOp, y []float32, dims []int, a []float32, sa []
 	d.launched("binary", y)
 }
 
+// binaryTask is one launch of Binary, Add or Accumulate.
 type binaryTask struct {
 	isa     isa
 	op      BinaryOp
@@ -47,6 +48,8 @@ func (t *binaryTask) set(l isa, op BinaryOp, y, a, b []float32, w walk) {
 }
 
 func (t *binaryTask) do(chunk, _ int) {
+	// Operands that are not contiguous are gathered, so that each operation
+	// has one loop.
 	var bufA, bufB run
 	for it := t.walk.start(chunk); it.next(); {
 		a := bufA.load(t.a, it.off[1], it.step[1], it.n)
@@ -77,7 +80,7 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		}
 	case Max:
 		for i := range y {
-			v := b[i]
+			v := b[i] // if that is NaN, no comparison changes it
 			if a[i] > v || a[i] != a[i] {
 				v = a[i]
 			}
@@ -136,6 +139,7 @@ func (d *Device) scalarOp(op BinaryOp, y, a []float32, s float32, left bool) {
 	d.launched("binary_scalar", y)
 }
 
+// scalarTask is one launch of BinaryScalar or, if left, ScalarBinary.
 type scalarTask struct {
 	isa  isa
 	op   BinaryOp
@@ -156,7 +160,7 @@ func (t *scalarTask) do(chunk, _ int) {
 		vecMul(t.isa, y, a, a)
 		return
 	}
-	var buf run
+	var buf run // holds s, as many times as there are elements in a run
 	for len(y) > 0 {
 		n := min(len(y), len(buf))
 		s := buf[:n]
@@ -182,6 +186,7 @@ func (d *Device) Where(y []float32, dims []int, c []float32, sc []int, a []float
 	d.launched("where", y)
 }
 
+// whereTask is one launch of Where.
 type whereTask struct {
 	y, c, a, b []float32
 	walk       walk

@@ -55,7 +55,7 @@ func TestUnary(t *testing.T) {
 					near(t, fmt.Sprint("op ", op), y, want, relTol(want, 8*unit, tiny))
 				}
 				d.Unary(op, x, x)
-				sameBits(t, "in place", x, y)
+				equalBits(t, "in place", x, y)
 				return [][]float32{y}
 			})
 		}
@@ -199,7 +199,7 @@ func TestBinaryScalar(t *testing.T) {
 					}
 				}
 				d.BinaryScalar(op, a, a, s)
-				sameBits(t, "in place", a, y)
+				equalBits(t, "in place", a, y)
 				return [][]float32{y, z}
 			})
 		}
@@ -284,7 +284,7 @@ func TestAddAccumulateFill(t *testing.T) {
 		a, b, y, z := m.vec(n, 1), m.vec(n, 1), m.vec(n, 0), m.vec(n, 0)
 		d.Add(y, a, b)
 		d.Accumulate(a, b)
-		sameBits(t, "Accumulate", a, y)
+		equalBits(t, "Accumulate", a, y)
 		d.Fill(z, 2.5)
 		d.Fill(b, 0)
 		for i := range z {

@@ -12,6 +12,8 @@ func (d *Device) Embedding(y []float32, table []float32, ids []int32, rows, dim,
 	d.launched("embedding", t.y)
 }
 
+// checkIDs panics at an id outside the vocabulary, with its place, before any
+// worker meets it.
 func checkIDs(ids []int32, vocab int) {
 	for i, id := range ids {
 		if id < 0 || int(id) >= vocab {
@@ -20,6 +22,7 @@ func checkIDs(ids []int32, vocab int) {
 	}
 }
 
+// embeddingTask is one launch of Embedding, cut into groups of rows.
 type embeddingTask struct {
 	y, table []float32
 	ids      []int32
@@ -45,8 +48,10 @@ func (d *Device) EmbeddingGrad(dtable []float32, ids []int32, dy []float32, rows
 	d.launched("embedding_grad", t.dtable)
 }
 
+// embeddingCols columns are a chunk of EmbeddingGrad: four cache lines.
 const embeddingCols = 64
 
+// embeddingGradTask is one launch of EmbeddingGrad.
 type embeddingGradTask struct {
 	isa        isa
 	dtable, dy []float32

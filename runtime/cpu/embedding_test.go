@@ -17,14 +17,14 @@ func TestEmbedding(t *testing.T) {
 			d.EmbeddingGrad(g, ids, y, rows, dim, vocab, Overwrite)
 			d.EmbeddingGrad(g2, ids, y, rows, dim, vocab, Accumulate)
 			for r, id := range ids {
-				sameBits(t, "row", y[r*dim:(r+1)*dim], table[int(id)*dim:(int(id)+1)*dim])
+				equalBits(t, "row", y[r*dim:(r+1)*dim], table[int(id)*dim:(int(id)+1)*dim])
 				for i := range dim { // the order of additions is fixed
 					want[int(id)*dim+i] += y[r*dim+i]
 					want2[int(id)*dim+i] += y[r*dim+i]
 				}
 			}
-			sameBits(t, "gradient", g, want)
-			sameBits(t, "accumulated gradient", g2, want2)
+			equalBits(t, "gradient", g, want)
+			equalBits(t, "accumulated gradient", g2, want2)
 			return [][]float32{y, g, g2}
 		})
 	}

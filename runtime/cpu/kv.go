@@ -16,10 +16,8 @@ func (d *Device) KVWrite(cache []float32, k []float32, ldk int, v []float32, ldv
 		per: rowsPerChunk(kvHeads * hd),
 	}
 	d.run(t, chunksOf(tokens, t.per))
-	if d.watch == nil {
-		d.launched("kv_write")
-		return
-	}
+	// Watched are the rows written, not the cache, most of which may never have
+	// been.
 	d.launchedRows("kv_write", tokens, strided{k, ldk, kvHeads * hd}, strided{v, ldv, kvHeads * hd})
 }
 
@@ -41,6 +39,7 @@ func (c *kvCache) rows(seq, b, head int) (k, v []float32) {
 	return k, v
 }
 
+// kvWriteTask is one launch of KVWrite, cut into groups of tokens.
 type kvWriteTask struct {
 	kvCache
 	k, v          []float32

@@ -84,3 +84,59 @@ func BenchmarkRows(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAttentionKV decodes one token of each of eight sequences, at the end
+// of a long context, and fills a prompt.
+func BenchmarkAttentionKV(b *testing.B) {
+	for l := portable; l <= detect(); l++ {
+		for _, workers := range []int{1, 2} {
+			d := New(workers)
+			d.isa = l
+			m := newMem(b, 1)
+			const seqs, heads, kvHeads, hd, block, context = 8, 8, 4, 64, 16, 2048
+			c := newKVBatch(m, seqs, heads, kvHeads, hd, block, context/block)
+			for i := range c.cache {
+				c.cache[i] = float32(i%17) / 17
+			}
+			q, o := m.vec(512*heads*hd, 1), m.vec(512*heads*hd, 0)
+			var pos, seq, pos1, seq1 []int32
+			for i := range seqs {
+				pos, seq = append(pos, context-1), append(seq, int32(i))
+			}
+			for i := range 512 {
+				pos1, seq1 = append(pos1, int32(i)), append(seq1, 0)
+			}
+			b.Run(fmt.Sprintf("decode/%v/workers%d", l, workers), func(b *testing.B) {
+				b.SetBytes(seqs * context * 2 * kvHeads * hd * 4)
+				for b.Loop() {
+					d.AttentionKV(o, q, heads*hd, c.cache, seqs, heads, kvHeads, hd, block, pos, seq, c.table, context/block, 0.125, 0)
+				}
+			})
+			b.Run(fmt.Sprintf("prompt/%v/workers%d", l, workers), func(b *testing.B) {
+				for b.Loop() {
+					d.AttentionKV(o, q, heads*hd, c.cache, 512, heads, kvHeads, hd, block, pos1, seq1, c.table, context/block, 0.125, 0)
+				}
+				b.ReportMetric(heads*512*513/2*4*hd*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+			d.Close()
+		}
+	}
+}
+
+// BenchmarkLinearXentGrad counts the FLOPs of its three matrix products.
+func BenchmarkLinearXentGrad(b *testing.B) {
+	for _, workers := range []int{1, 2} {
+		d := New(workers)
+		m := newMem(b, 1)
+		const rows, dim, vocab = 2048, 256, 4096
+		x, w, dx, dw := m.vec(rows*dim, 0.1), m.vec(vocab*dim, 0.1), m.vec(rows*dim, 1), m.vec(vocab*dim, 1)
+		ids := randTargets(m.rng, rows, vocab)
+		b.Run(fmt.Sprintf("workers%d", workers), func(b *testing.B) {
+			for b.Loop() {
+				d.LinearXentGrad(dx, dw, x, w, ids, rows, vocab, dim, Overwrite)
+			}
+			b.ReportMetric(3*2*rows*dim*vocab*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+		})
+		d.Close()
+	}
+}

@@ -82,25 +82,35 @@ func onDevices(t *testing.T, seed uint64, kernel func(t *testing.T, d *Device, m
 		t.Run(l.String(), func(t *testing.T) {
 			var want [][]float32
 			for _, workers := range []int{1, 2, 3, 5} {
-				d := New(workers)
-				d.isa = l
 				m := newMem(t, seed)
-				got := kernel(t, d, m, workers == 1)
+				got := kernel(t, testDevice(l, workers), m, workers == 1)
 				m.check()
-				d.Close()
 				if workers == 1 {
 					want = got
 					continue
 				}
 				for i := range want {
-					sameBits(t, fmt.Sprintf("result %d, %d workers against 1", i, workers), got[i], want[i])
+					equalBits(t, fmt.Sprintf("result %d, %d workers against 1", i, workers), got[i], want[i])
 				}
 			}
 		})
 	}
 }
 
-func sameBits(t testing.TB, what string, got, want []float32) {
+// testDevice returns a device that all tests share.
+func testDevice(l isa, workers int) *Device {
+	key := [2]int{int(l), workers}
+	if testDevices[key] == nil {
+		d := New(workers)
+		d.isa = l
+		testDevices[key] = d
+	}
+	return testDevices[key]
+}
+
+var testDevices = map[[2]int]*Device{}
+
+func equalBits(t testing.TB, what string, got, want []float32) {
 	t.Helper()
 	for i := range want {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {

@@ -28,6 +28,8 @@ func (d *Device) Reduce(op ReduceOp, y, x []float32, outer, n, inner int) {
 // reduceTile is the number of columns that are reduced together.
 const reduceTile = 256
 
+// reduceTask is one launch of Reduce. Each element of the result is computed
+// whole by one chunk, so that its sum has one order.
 type reduceTask struct {
 	op         ReduceOp
 	y, x       []float32

@@ -79,9 +79,9 @@ func TestSoftmax(t *testing.T) {
 			}
 			in := append([]float32(nil), dy...)
 			d.SoftmaxGrad(in, in, y, rows, n)
-			sameBits(t, "dx as dy", in, dx)
+			equalBits(t, "dx as dy", in, dx)
 			d.Softmax(x, x, rows, n)
-			sameBits(t, "in place", x, y)
+			equalBits(t, "in place", x, y)
 			return [][]float32{y, dx}
 		})
 	}

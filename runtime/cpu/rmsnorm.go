@@ -28,6 +28,7 @@ func (d *Device) AddRMSNorm(r, y, a, b, w []float32, rows, dim int, eps float32)
 	d.launched("add_rmsnorm", t.x, t.y)
 }
 
+// normTask is one launch of RMSNorm or AddRMSNorm.
 type normTask struct {
 	isa       isa
 	y, x      []float32
@@ -50,7 +51,8 @@ func (t *normTask) do(chunk, _ int) {
 	}
 }
 
-// rstd is 1/sqrt(mean(x²) + eps).
+// rstd is 1/sqrt(mean(x²) + eps). Forward and backward share it, so that what is
+// not stored comes back with the same bits.
 func rstd(l isa, x []float32, eps float32) float32 {
 	return float32(1 / math.Sqrt(dotBlocks(l, x, x)/float64(len(x))+float64(eps)))
 }
@@ -90,6 +92,8 @@ func (d *Device) RMSNormGrad(dx, dw, dy, x []float32, ldx int, w, res []float32,
 	d.launched("rmsnorm_grad", t.dx, dw[:dim])
 }
 
+// normGradTask is one launch of RMSNormGrad. A chunk is a part of the rows and
+// has its own partial sum of dw.
 type normGradTask struct {
 	isa          isa
 	dx, dy, x, w []float32

@@ -56,10 +56,10 @@ func TestRMSNorm(t *testing.T) {
 			// dx in place of dy, then of res, and without either.
 			inDy := append([]float32(nil), dy...)
 			d.RMSNormGrad(inDy, nil, inDy, x, ldx, w, res, rows, dim, eps, Overwrite)
-			sameBits(t, "dx as dy", inDy, dx)
+			equalBits(t, "dx as dy", inDy, dx)
 			inRes := append([]float32(nil), res...)
 			d.RMSNormGrad(inRes, nil, dy, x, ldx, w, inRes, rows, dim, eps, Overwrite)
-			sameBits(t, "dx as res", inRes, dx)
+			equalBits(t, "dx as res", inRes, dx)
 			bare := m.vec(rows*dim, 0)
 			d.RMSNormGrad(bare, nil, dy, x, ldx, w, nil, rows, dim, eps, Overwrite)
 
@@ -68,13 +68,13 @@ func TestRMSNorm(t *testing.T) {
 			r, y2, y3 := m.vec(rows*dim, 0), m.vec(rows*dim, 0), m.vec(rows*dim, 0)
 			d.AddRMSNorm(r, y2, a, b, w, rows, dim, eps)
 			d.RMSNorm(y3, r, dim, w, rows, dim, eps)
-			sameBits(t, "y of AddRMSNorm", y2, y3)
+			equalBits(t, "y of AddRMSNorm", y2, y3)
 			ab := append([]float32(nil), a...)
 			d.AddRMSNorm(ab, y3, ab, b, w, rows, dim, eps)
-			sameBits(t, "r as a", ab, r)
+			equalBits(t, "r as a", ab, r)
 			ab = append(ab[:0], b...)
 			d.AddRMSNorm(ab, y3, a, ab, w, rows, dim, eps)
-			sameBits(t, "r as b", ab, r)
+			equalBits(t, "r as b", ab, r)
 			if compare {
 				for i := range r {
 					if r[i] != a[i]+b[i] {

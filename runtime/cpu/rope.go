@@ -14,6 +14,7 @@ func (d *Device) RopeAt(y []float32, ldy int, x []float32, ldx int, cos, sin []f
 	d.rope(y, ldy, x, ldx, cos, sin, pos[:rows], rows, 0, heads, hd, half, inverse)
 }
 
+// rope runs both: pos nil means that row r is at position r mod T.
 func (d *Device) rope(y []float32, ldy int, x []float32, ldx int, cos, sin []float32, pos []int32, rows, T, heads, hd int, half, inverse bool) {
 	if hd%2 != 0 {
 		panic("cpu: Rope: odd head size")
@@ -31,6 +32,7 @@ func (d *Device) rope(y []float32, ldy int, x []float32, ldx int, cos, sin []flo
 	d.launchedRows("rope", rows, strided{t.y, ldy, heads * hd})
 }
 
+// ropeTask is one launch of Rope or RopeAt, cut into groups of rows.
 type ropeTask struct {
 	isa            isa
 	y, x           []float32

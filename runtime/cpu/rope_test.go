@@ -51,7 +51,7 @@ func TestRope(t *testing.T) {
 				}
 				want := dense(y, s.rows, ldy, w)
 				d.Rope(x, ldx, x, ldx, cos, sin, s.rows, s.T, s.heads, s.hd, half, inverse)
-				sameBits(t, "in place", dense(x, s.rows, ldx, w), want)
+				equalBits(t, "in place", dense(x, s.rows, ldx, w), want)
 				return [][]float32{want, dense(at, s.rows, ldy, w)}
 			})
 		}

@@ -91,6 +91,7 @@ func (w *walk) merges(r int, s *[4][maxRank]int, i, n int) bool {
 	return true
 }
 
+// cut decides the chunks: several rows each, or parts of one row.
 func (w *walk) cut() {
 	w.rows = 1
 	for _, n := range w.dims[:w.rank-1] {
@@ -111,8 +112,10 @@ func oneRun(n, step1, step2 int) walk {
 	return w
 }
 
+// len is the number of elements visited.
 func (w *walk) len() int { return w.rows * w.dims[w.rank-1] }
 
+// chunks is the number of chunks, numbered along rows first.
 func (w *walk) chunks() int {
 	if w.len() == 0 {
 		return 0
@@ -133,6 +136,7 @@ type runs struct {
 	at             [maxRank]int
 }
 
+// start returns the iterator over one chunk, in front of its first run.
 func (w *walk) start(chunk int) runs {
 	it := runs{w: w}
 	last := w.rank - 1
@@ -144,6 +148,7 @@ func (w *walk) start(chunk int) runs {
 		it.end = min(it.end, it.left+chunkElems)
 	}
 	it.col = it.left
+	// The row's number, written in the base of the dims, is its index.
 	for i := last - 1; i >= 0; i-- {
 		it.at[i] = row % w.dims[i]
 		row /= w.dims[i]
@@ -157,6 +162,7 @@ func (w *walk) start(chunk int) runs {
 	return it
 }
 
+// next moves to the next run of at most runLen elements, if there is one.
 func (it *runs) next() bool {
 	if it.col >= it.end {
 		if it.rows--; it.rows <= 0 {
@@ -205,6 +211,7 @@ func (d *Device) Copy(y []float32, ys []int, x []float32, xs []int, dims []int) 
 	d.launched("copy", t.written()...)
 }
 
+// copyTask is one launch of Copy; its walk strides through the result too.
 type copyTask struct {
 	y, x []float32
 	walk walk

@@ -14,6 +14,7 @@ func (d *Device) Softmax(y, x []float32, rows, n int) {
 	d.launched("softmax", y)
 }
 
+// softmaxTask is one launch of Softmax, cut into groups of rows.
 type softmaxTask struct {
 	isa     isa
 	y, x    []float32
@@ -49,6 +50,7 @@ func (d *Device) SoftmaxGrad(dx, dy, y []float32, rows, n int) {
 	d.launched("softmax_grad", dx)
 }
 
+// softmaxGradTask is one launch of SoftmaxGrad.
 type softmaxGradTask struct {
 	isa       isa
 	dx, dy, y []float32

@@ -12,6 +12,7 @@ func (d *Device) SwiGLU(m []float32, g []float32, ldg int, u []float32, ldu int,
 	d.launched("swiglu", t.m)
 }
 
+// swigluTask is one launch of SwiGLU, cut into groups of rows.
 type swigluTask struct {
 	isa          isa
 	m, g, u      []float32
@@ -30,8 +31,9 @@ func (t *swigluTask) do(chunk, _ int) {
 //	du = dm·g·s
 //	dg = dm·u·(s + g·s·(1-s))
 //
-// dm [rows, f] is contiguous. dg may be g or u, and du the other or the same
-// one's neighbour: each element is read before it is written.
+// dm [rows, f] is contiguous; the sigmoid is computed again, since that costs
+// less than storing it. dg may be g and du may be u, in place: each element is
+// read before it is written.
 func (d *Device) SwiGLUGrad(dg []float32, lddg int, du []float32, lddu int, dm, g []float32, ldg int, u []float32, ldu int, rows, f int) {
 	t := &d.tasks.model.swigluGrad
 	*t = swigluGradTask{
@@ -43,6 +45,7 @@ func (d *Device) SwiGLUGrad(dg []float32, lddg int, du []float32, lddu int, dm, 
 	d.launchedRows("swiglu_grad", rows, strided{t.dg, lddg, f}, strided{t.du, lddu, f})
 }
 
+// swigluGradTask is one launch of SwiGLUGrad.
 type swigluGradTask struct {
 	isa                  isa
 	dg, du, dm, g, u     []float32

@@ -120,29 +120,7 @@ func scaleGo(y, x []float32, s float32) {
 	}
 }
 
-// axpyGo computes y += s·x.
-func axpyGo(y, x []float32, s float32) {
-	x = x[:len(y)]
-	for i := range y {
-		y[i] += float32(s * x[i])
-	}
-}
-
-// sumGo adds in eight lanes, which are then added in order.
-func sumGo(x []float32) float32 {
-	var s [8]float32
-	for len(x) >= 8 {
-		for i := range s {
-			s[i] += x[i]
-		}
-		x = x[8:]
-	}
-	for i, v := range x {
-		s[i] += v
-	}
-	return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]))
-}
-
+// dotGo adds in eight lanes, which are then added in order.
 func dotGo(x, y []float32) float32 {
 	y = y[:len(x)]
 	var s [8]float32

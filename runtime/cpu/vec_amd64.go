@@ -43,29 +43,6 @@ func vecScale(l isa, y, x []float32, s float32) {
 	}
 }
 
-func vecAxpy(l isa, y, x []float32, s float32) {
-	x = x[:len(y)]
-	switch {
-	case l == portable || len(y) == 0:
-		axpyGo(y, x, s)
-	case l == avx512:
-		vecAxpy512(ptr(y), ptr(x), len(y), s)
-	default:
-		vecAxpy256(ptr(y), ptr(x), len(y), s)
-	}
-}
-
-func vecSum(l isa, x []float32) float32 {
-	switch {
-	case l == portable || len(x) == 0:
-		return sumGo(x)
-	case l == avx512:
-		return vecSum512(ptr(x), len(x))
-	default:
-		return vecSum256(ptr(x), len(x))
-	}
-}
-
 func vecDot(l isa, x, y []float32) float32 {
 	y = y[:len(x)]
 	switch {

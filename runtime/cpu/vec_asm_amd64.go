@@ -23,18 +23,6 @@ func vecScale512(y, x unsafe.Pointer, n int, s float32)
 func vecScale256(y, x unsafe.Pointer, n int, s float32)
 
 //go:noescape
-func vecAxpy512(y, x unsafe.Pointer, n int, s float32)
-
-//go:noescape
-func vecAxpy256(y, x unsafe.Pointer, n int, s float32)
-
-//go:noescape
-func vecSum512(x unsafe.Pointer, n int) float32
-
-//go:noescape
-func vecSum256(x unsafe.Pointer, n int) float32
-
-//go:noescape
 func vecDot512(x, y unsafe.Pointer, n int) float32
 
 //go:noescape

@@ -5,8 +5,6 @@ package cpu
 func vecAdd(_ isa, y, a, b []float32)                    { addGo(y, a, b) }
 func vecMul(_ isa, y, a, b []float32)                    { mulGo(y, a, b) }
 func vecScale(_ isa, y, x []float32, s float32)          { scaleGo(y, x, s) }
-func vecAxpy(_ isa, y, x []float32, s float32)           { axpyGo(y, x, s) }
-func vecSum(_ isa, x []float32) float32                  { return sumGo(x) }
 func vecDot(_ isa, x, y []float32) float32               { return dotGo(x, y) }
 func vecDot3(_ isa, a, b, c []float32) float32           { return dot3Go(a, b, c) }
 func vecMax(_ isa, x []float32) float32                  { return maxGo(x) }

@@ -31,6 +31,9 @@ func (d *Device) LinearXentGrad(dx, dw, x, w []float32, targets []int32, rows, v
 	return loss[0]
 }
 
+// linearXent goes through the rows in chunks: logits, loss and, unless dx is
+// nil, the gradient of the logits in their place, then its two products. dw is
+// computed first, so that dx may take the place of x.
 func (d *Device) linearXent(dx, dw, x, w []float32, targets []int32, rows, vocab, dim int, mode Mode) []float32 {
 	x, w, targets = x[:rows*dim], w[:vocab*dim], targets[:rows]
 	t := &d.tasks.model.xentRows
@@ -94,6 +97,7 @@ type xentRowsTask struct {
 	result        [1]float32
 }
 
+// begin prepares for rows with the given targets, and counts those.
 func (t *xentRowsTask) begin(d *Device, targets []int32, vocab int, dloss float64) {
 	m := &d.tasks.model
 	if len(m.losses) < len(targets) {
@@ -112,6 +116,7 @@ func (t *xentRowsTask) begin(d *Device, targets []int32, vocab int, dloss float6
 	t.scale = dloss / float64(max(1, t.count))
 }
 
+// part computes the rows from first on, whose logits are given.
 func (t *xentRowsTask) part(d *Device, logits []float32, first, rows int) {
 	t.logits, t.first, t.rows = logits, first, rows
 	d.run(t, chunksOf(rows, t.per))
@@ -148,6 +153,7 @@ func (t *xentRowsTask) do(chunk, _ int) {
 			m, sum = expRow(t.isa, g, x)
 		} else {
 			m = vecMax(t.isa, x)
+			// logits may be the caller's: exponentials go to a buffer.
 			for i := 0; i < len(x); i += sumBlock {
 				j := min(i+sumBlock, len(x))
 				sum += float64(vecExpSum(t.isa, buf[:j-i], x[i:j], m))
@@ -155,6 +161,7 @@ func (t *xentRowsTask) do(chunk, _ int) {
 		}
 		t.losses[t.first+r] = math.Log(sum) + float64(m) - float64(target)
 		if g != nil {
+			// Where the answer is nearly certain p - 1 cancels: take it in float64.
 			p := float64(g[id]) / sum
 			vecScale(t.isa, g, g, float32(t.scale/sum))
 			g[id] = float32((p - 1) * t.scale)

@@ -11,6 +11,10 @@ func emitAttention(a *asm) {
 		emitGradTile(a, v)
 		emitRowDots(a, v)
 	}
+	a.f("prefetch", "(x unsafe.Pointer, bytes int)", 16)
+	a.op("MOVQ x+0(FP), SI; MOVQ bytes+8(FP), CX; ADDQ SI, CX")
+	a.label("loop")
+	a.op("PREFETCHT1 (SI); ADDQ $64, SI; CMPQ SI, CX; JLT loop; RET")
 }
 
 // emitTileMul emits C = A·B or C += A·B with A read one element at a time, at

@@ -33,16 +33,6 @@ var lanewiseFuncs = []lanewise{
 		e.mul(0, e.scalar["s"], 0)
 		e.store(0, "y")
 	}},
-	{name: "vecAxpy", pointers: "y x", floats: "s", unroll: 2, step: func(e *elements) {
-		e.load("x", 0)
-		e.load("y", 1)
-		e.fma(0, e.scalar["s"], 1)
-		e.store(1, "y")
-	}},
-	{name: "vecSum", pointers: "x", result: true, unroll: 4, setup: zeroSums, step: func(e *elements) {
-		e.load("x", 4)
-		e.add(4, e.u, e.u)
-	}, finish: func(e *elements) { e.sums(4) }},
 	{name: "vecDot", pointers: "x y", result: true, unroll: 4, setup: zeroSums, step: func(e *elements) {
 		e.load("x", 4)
 		e.load("y", 5)
