@@ -141,12 +141,7 @@ func (d *runDir) checkpointPath(step int) string {
 
 // checkpoints lists the steps that have one, newest first.
 func (d *runDir) checkpoints() ([]int, error) {
-	return d.steps(checkpointDir, ".safetensors")
-}
-
-// steps lists the numbers of files named step-N..., newest first.
-func (d *runDir) steps(sub, suffix string) ([]int, error) {
-	entries, err := os.ReadDir(d.join(sub))
+	entries, err := os.ReadDir(d.join(checkpointDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -155,13 +150,13 @@ func (d *runDir) steps(sub, suffix string) ([]int, error) {
 	}
 	var steps []int
 	for _, e := range entries {
-		if s, ok := stepOf(e.Name(), suffix); ok {
+		if s, ok := stepOf(e.Name(), ".safetensors"); ok {
 			steps = append(steps, s)
 		}
 	}
 	slices.Sort(steps)
 	slices.Reverse(steps)
-	return slices.Compact(steps), nil
+	return steps, nil
 }
 
 // stepOf reads the number of "step-00000200.safetensors".
@@ -234,7 +229,7 @@ func (d *runDir) clean(step int) error {
 			return err
 		}
 		for _, e := range entries {
-			stale := strings.HasSuffix(e.Name(), temporary)
+			stale := strings.HasSuffix(e.Name(), temporary) || step < 0 && e.Name() == "loss.svg"
 			switch sub {
 			case checkpointDir:
 				s, ok := stepOf(e.Name(), ".safetensors")

@@ -87,6 +87,7 @@ func (s *session) introduce() {
 	}
 	h := header{
 		title: fmt.Sprintf("%s · %s parameters", s.info.Name, count(s.info.Params)),
+		step:  s.step, steps: s.recipe.Steps,
 		rows: [][2]string{
 			{"model", s.describeModel()},
 			{"data", s.feed.Describe()},

@@ -37,7 +37,6 @@ type env struct {
 	peak   func(workers int) float64                  // measured FMA peak, FLOP/s
 	open   func(dir string, s settings) (feed, error) // a prepared data set
 	create func(path string) (outFile, error)         // files of a run folder
-	after  func(step int)                             // called when a step has ended; nil outside tests
 }
 
 func newEnv(info model.Info) *env {
@@ -105,7 +104,7 @@ func (e *env) program() string {
 
 // callAs is the command line that runs a command of this binary: through
 // llamac when that started it (llamac sets LLAMAC_SPEC to the specification
-// that its user named), or directly.
+// that its user named, with any --set, as they stand), or directly.
 func (e *env) callAs(command string, args ...string) string {
 	words := []string{e.program(), command}
 	if spec := e.getenv("LLAMAC_SPEC"); spec != "" {

@@ -49,6 +49,7 @@ func (s *screen) start(h header) {
 		fmt.Fprintf(s.w, "  %s  %s\n", s.dim(pad(r[0], wide)), r[1])
 	}
 	fmt.Fprintln(s.w)
+	s.last.Step, s.last.steps, s.began = h.step, h.steps, true
 }
 
 func (s *screen) phase(what string, done, of int) {
@@ -64,7 +65,7 @@ func (s *screen) phase(what string, done, of int) {
 func (s *screen) step(p progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.began, s.what, s.part = p, true, "", 0
+	s.last, s.what, s.part = p, "", 0
 	row := p.ValLoss != nil
 	if !s.tty {
 		row = row || p.Step == 1 || p.Step == p.steps || p.steps <= fewSteps || s.now().Sub(s.printed) >= lineTime

@@ -267,9 +267,6 @@ func (s *session) loop() error {
 		if err := s.oneStep(in); err != nil {
 			return s.failed(err)
 		}
-		if s.after != nil {
-			s.after(s.step)
-		}
 	}
 	return s.finish()
 }

@@ -31,6 +31,7 @@ func call(t *testing.T, change func(*env), args ...string) result {
 	e := newEnv(fakeInfo())
 	e.stdout, e.stderr, e.open = &out, &errs, openFake
 	e.memory = func() (limit, bool) { return limit{1 << 30, "of a test's memory"}, true }
+	e.peak = func(int) float64 { return 0 }
 	if change != nil {
 		change(e)
 	}
