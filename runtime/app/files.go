@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/llamac/llamac/weights"
 )
@@ -35,6 +36,7 @@ type runDir struct {
 
 const (
 	keepCheckpoints = 2
+	lockPatience    = 2 * time.Second
 	checkpointDir   = "checkpoints"
 	sampleDir       = "samples"
 	temporary       = ".tmp"
@@ -63,6 +65,10 @@ func (d *runDir) open() error {
 		}
 	}
 	lock, err := lockFile(d.join("lock"))
+	// A process that was just killed may take a moment to be gone.
+	for end := time.Now().Add(lockPatience); errors.Is(err, errLocked) && time.Now().Before(end); lock, err = lockFile(d.join("lock")) {
+		time.Sleep(50 * time.Millisecond)
+	}
 	if errors.Is(err, errLocked) {
 		return fmt.Errorf("%s: another process is training in this folder", d.path)
 	}

@@ -398,7 +398,11 @@ func (s *session) finish() error {
 		sum.last, sum.curve = s.log.last(), s.dir.join("loss.svg")
 	}
 	if sum.finished {
-		sum.next = s.callAs("generate", append(s.runArg(), "--prompt", s.recipe.SamplePrompt)...)
+		args := s.runArg()
+		if p := s.recipe.SamplePrompt; p != "" {
+			args = append(args, "--prompt", p)
+		}
+		sum.next = s.callAs("generate", args...)
 	} else {
 		sum.next = s.callAs("train", append(s.runArg(), "--resume")...)
 	}
