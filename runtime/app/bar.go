@@ -12,6 +12,7 @@ type field struct {
 	keep                     int    // the lowest go first when room is short
 }
 
+// length is the columns that a field takes.
 func (f field) length(short bool) int {
 	if short {
 		return utf8.RuneCountInString(f.short)
@@ -141,6 +142,7 @@ func excerpt(text string, wide, n int) []string {
 	return out
 }
 
+// cut shortens a line to a number of columns.
 func cut(r []rune, wide int) string { return strings.TrimRight(string(r[:fits(r, wide)]), " ") }
 
 // fits is how many runes fit into a number of terminal columns.

@@ -50,8 +50,10 @@ type outFile interface {
 	Close() error
 }
 
+// createFile is how files of a run are made outside tests.
 func createFile(path string) (outFile, error) { return os.Create(path) }
 
+// join is the path of something in the folder.
 func (d *runDir) join(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
 }
@@ -79,6 +81,7 @@ func (d *runDir) open() error {
 	return nil
 }
 
+// close gives the lock back.
 func (d *runDir) close() {
 	if d.lock != nil {
 		d.lock.Close()
@@ -133,6 +136,7 @@ func syncDir(dir string) error {
 	return nil
 }
 
+// writeBytes writes a small file whole.
 func (d *runDir) writeBytes(path string, b []byte) error {
 	return d.write(path, func(f outFile) error {
 		_, err := f.Write(b)
@@ -255,6 +259,7 @@ func (d *runDir) clean(step int) error {
 	return nil
 }
 
+// cutLast is strings.Cut around the last occurrence.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true

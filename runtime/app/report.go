@@ -57,6 +57,7 @@ type jsonReport struct {
 	w  io.Writer
 }
 
+// emit prints an event; its kind is one of the fields.
 func (j *jsonReport) emit(event string, fields map[string]any) {
 	fields["event"] = event
 	b, err := json.Marshal(fields)
