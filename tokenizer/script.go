@@ -16,7 +16,8 @@ import (
 type script int16
 
 const (
-	scriptAny    script = -1 // goes with every script
+	scriptNone   script = -2 // of spaces and accents: as the character before
+	scriptAny    script = -1 // goes with every script before and after
 	scriptCommon script = 0
 )
 

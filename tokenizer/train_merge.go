@@ -102,14 +102,16 @@ func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger 
 }
 
 func (m *merger) charSymbol(r rune) trainSymbol {
-	s := trainSymbol{text: string(r), chars: 1, first: scriptAny, last: scriptAny}
+	s := trainSymbol{text: string(r), chars: 1, first: scriptNone, last: scriptNone}
 	s.digit = '0' <= r && r <= '9' || '０' <= r && r <= '９'
 	s.blank = r == '▁'
 	s.spaced = s.blank
-	if !s.blank && !(s.digit && !m.opt.SplitByNumber) {
-		if c := m.scripts.joint(r); c != m.scripts.inherited {
-			s.first, s.last = c, c
-		}
+	switch c := m.scripts.joint(r); {
+	case s.blank:
+	case s.digit && !m.opt.SplitByNumber:
+		s.first, s.last = scriptAny, scriptAny
+	case c != m.scripts.inherited:
+		s.first, s.last = c, c
 	}
 	return s
 }
@@ -127,7 +129,7 @@ func (m *merger) joins(a, b *trainSymbol) bool {
 	case m.opt.SplitDigits && (a.digit || b.digit):
 		return false
 	}
-	return !m.opt.SplitByScript || a.last == scriptAny || b.first == scriptAny || a.last == b.first
+	return !m.opt.SplitByScript || a.last < 0 || b.first < 0 || a.last == b.first
 }
 
 // join makes the symbol of a pair. Characters without a script of their own,
@@ -137,10 +139,10 @@ func (m *merger) join(a, b *trainSymbol) trainSymbol {
 		text: a.text + b.text, chars: a.chars + b.chars, first: a.first, last: b.last,
 		blank: a.blank && b.blank, spaced: a.spaced, digit: a.digit || b.digit,
 	}
-	if s.first == scriptAny {
+	if s.first == scriptNone {
 		s.first = b.first
 	}
-	if s.last == scriptAny {
+	if s.last == scriptNone {
 		s.last = a.last
 	}
 	return s
