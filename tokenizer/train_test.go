@@ -149,6 +149,88 @@ func TestTrainRandom(t *testing.T) {
 	}
 }
 
+// Where SentencePiece's pieces differ, it is by its own rule for ties: every 100
+// pieces it picks the 5% of all pairs (at least 1000) that occur most, and until
+// the next time considers only these and newer ones. Of the pairs that occur
+// exactly as often as the last one picked, some are in and some are not, as
+// they happen to lie in its hash table. Train considers all of them. So the two
+// can only part where the best pair occurs no more often than the last one
+// picked, which takes a vocabulary too large for the text.
+func TestTrainTies(t *testing.T) {
+	oracle(t, "spm_train")
+	t.Run("corpus", func(t *testing.T) {
+		data, err := os.ReadFile("testdata/corpus.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkTies(t, string(data), 5000)
+	})
+	t.Run("botchan", func(t *testing.T) { checkTies(t, string(readAsset(t, "tokenizer/train/botchan.txt")), 9000) })
+}
+
+func checkTies(t *testing.T, text string, vocab int) {
+	opt := LlamaOptions(vocab)
+	opt.CharacterCoverage, opt.SoftLimit = 0.9995, true
+	want := spmTrain(t, text, opt)
+	if err := opt.check(); err != nil {
+		t.Fatal(err)
+	}
+	words, err := countWords(context.Background(), Lines(text), &opt, new(TrainReport))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chars, err := opt.alphabet(words, new(TrainReport))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var count int64
+	opt.Progress = func(p Progress) { count = p.Count }
+	m := newMerger(words, chars, &opt)
+	counts := map[string]int64{}
+	first := len(opt.metaPieces())
+	merges := opt.VocabSize - first - len(chars)
+	var cut, cutThen int64
+	parted := ""
+	for i := range merges {
+		if i%100 == 0 {
+			cut = lastPicked(m, len(chars))
+		}
+		texts, err := m.run(context.Background(), 1)
+		if err != nil || len(texts) == 0 {
+			t.Fatalf("piece %d: %v", i, err)
+		}
+		counts[texts[0]] = count
+		if parted == "" && texts[0] != want.Piece(int32(first+i)) {
+			if count > cut {
+				t.Fatalf("piece %d is %q, which occurs %d times and is among the pairs picked: want %q", i, texts[0], count, want.Piece(int32(first+i)))
+			}
+			parted, cutThen = texts[0], count
+			t.Logf("piece %d: %q instead of %q; both occur %d times, the last pair picked %d times", i, texts[0], want.Piece(int32(first+i)), count, cut)
+			defer func(other string) {
+				if counts[other] != cutThen {
+					t.Errorf("%q occurs %d times, not %d", other, counts[other], cutThen)
+				}
+			}(want.Piece(int32(first + i)))
+		}
+	}
+	if parted == "" {
+		t.Error("no difference: the text is too large to show one")
+	}
+}
+
+// lastPicked is how often the last pair occurs that SentencePiece would pick.
+func lastPicked(m *merger, chars int) int64 {
+	var counts []int64
+	for _, p := range m.pairs {
+		if !p.dead {
+			counts = append(counts, p.count)
+		}
+	}
+	slices.Sort(counts)
+	n := min(max(1000, (len(counts)+chars)/20), len(counts))
+	return counts[len(counts)-n]
+}
+
 func randomCorpus(rng *rand.Rand) string {
 	units := []string{"a", "b", "a", "ab", "aa", "c", " ", "  ", "1", "23", "é", "я", "日", "カ", "ー", "の", "\u0301", "-", "--", "\t", "<s>", "<0x41>", "▁", "１"}
 	units = units[:4+rng.IntN(len(units)-3)]
