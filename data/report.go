@@ -174,7 +174,7 @@ func size(n int64, unit string) string {
 		x, prefix = x/1000, p
 	}
 	if prefix == "" {
-		return fmt.Sprintf("%d %s", n, unit)
+		return strings.TrimRight(fmt.Sprintf("%d %s", n, unit), " ")
 	}
 	return fmt.Sprintf("%.4g %s%s", x, prefix, unit)
 }
