@@ -48,6 +48,7 @@ type input struct {
 	stored *bufio.Reader // the file as it is
 	raw    *counter
 	close  func()
+	off    int64  // bytes of text that line has read
 	buf    []byte // scratch of readAll and of long lines
 	most   int    // mostDoc; less in tests
 }
@@ -158,13 +159,16 @@ func (in *input) line() ([]byte, error) {
 	long := false
 	for {
 		part, err := in.r.ReadSlice('\n')
-		if len(in.buf)+len(part) > in.most {
+		in.off += int64(len(part))
+		if len(in.buf)+len(part) > in.most+1 {
 			long = true
 			in.buf = in.buf[:0]
 		}
 		switch {
 		case err == bufio.ErrBufferFull:
-			in.buf = append(in.buf, part...)
+			if !long {
+				in.buf = append(in.buf, part...)
+			}
 			continue
 		case err == io.EOF && len(in.buf)+len(part) == 0 && !long:
 			return nil, io.EOF

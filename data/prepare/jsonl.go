@@ -13,8 +13,8 @@ import (
 // readLines makes every line that is not blank a document, named by file and
 // line.
 func readLines(in *input, emit emitFunc) error {
-	var off int64
 	for n := 1; ; n++ {
+		off := in.off
 		line, err := in.line()
 		if err == io.EOF {
 			return nil
@@ -29,7 +29,6 @@ func readLines(in *input, emit emitFunc) error {
 		case err != nil:
 			return err
 		default:
-			off += int64(len(line)) + 1
 			if n == 1 {
 				line = bytes.TrimPrefix(line, []byte("\ufeff"))
 			}
