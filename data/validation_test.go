@@ -114,6 +114,47 @@ func TestValidationOrder(t *testing.T) {
 	}
 }
 
+// Batches hold what the sequences hold, with -1 and 0 where there is nothing.
+func TestValidationBatch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(15, 16))
+	ts := &testSet{vocab: 300, bos: -1, eos: 299, sources: []testSource{
+		{name: "a", share: 0.5, train: randomDocs(rng, 1, 9, 290), val: randomDocs(rng, 9, 30, 290)},
+		{name: "b", share: 0.5, train: randomDocs(rng, 1, 9, 290), val: randomDocs(rng, 3, 30, 290)},
+	}}
+	const context, rows = 7, 4
+	st, err := ts.open(t, true).Stream(StreamConfig{Context: context})
+	must(t, err)
+	in, out := make([]int32, rows*context), make([]int32, rows*context)
+	seq, wantIn, wantOut := make([]int32, context+1), make([]int32, context), make([]int32, context)
+	for first := 0; first < st.ValidationLen()+rows; first += rows {
+		for i := range in {
+			in[i], out[i] = 12345, 12345
+		}
+		bytes := st.ValidationBatch(first, in, out)
+		for r := range rows {
+			for k := range seq {
+				seq[k] = -1
+			}
+			if first+r < st.ValidationLen() {
+				bytes -= st.Validation(first+r, seq)
+			}
+			Split(seq, wantIn, wantOut)
+			for k := range wantIn {
+				// An input whose target does not exist is as good as none.
+				if wantOut[k] < 0 {
+					wantIn[k] = 0
+				}
+			}
+			if !slices.Equal(in[r*context:(r+1)*context], wantIn) || !slices.Equal(out[r*context:(r+1)*context], wantOut) {
+				t.Fatalf("sequence %d is %v and %v, want %v and %v", first+r, in[r*context:(r+1)*context], out[r*context:(r+1)*context], wantIn, wantOut)
+			}
+		}
+		if bytes != 0 {
+			t.Errorf("batch at %d: bytes differ by %d", first, bytes)
+		}
+	}
+}
+
 func TestNoValidation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	ts := countedSet(rng, 0, 100)

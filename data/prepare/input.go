@@ -78,7 +78,7 @@ func (c *counter) Read(b []byte) (int, error) {
 func openInput(f *inputFile, tell func(n int)) (*input, error) {
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, err
+		return nil, err // names the file already
 	}
 	raw := &counter{r: file, tell: tell}
 	in, err := newInput(f, raw)
@@ -94,7 +94,7 @@ func openInput(f *inputFile, tell func(n int)) (*input, error) {
 func newInput(f *inputFile, raw *counter) (*input, error) {
 	stored := bufio.NewReaderSize(raw, 1<<16)
 	in := &input{file: f, stored: stored, raw: raw, close: func() {}, most: mostDoc}
-	head, _ := stored.Peek(4)
+	head, _ := stored.Peek(4) // a short file gives what it has
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(stored)

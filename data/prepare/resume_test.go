@@ -68,27 +68,32 @@ func TestKilledRunIsResumed(t *testing.T) {
 	dir := t.TempDir()
 	corpus(t, dir)
 	cfg := corpusConfig(dir, t.TempDir())
-	begin := time.Now()
 	_, err := Run(context.Background(), cfg, nil)
 	must(t, err)
 	want := files(t, cfg.OutDir)
-	whole := time.Since(begin) + 60*time.Millisecond // and the slow tokenizer
 
 	exe, err := os.Executable()
 	must(t, err)
+	program := func(out string) *exec.Cmd {
+		cmd := exec.Command(exe)
+		cmd.Env = append(os.Environ(), "PREPARE_TEST_DIR="+dir, "PREPARE_TEST_OUT="+out)
+		return cmd
+	}
+	begin := time.Now()
+	must(t, program(t.TempDir()).Run())
+	whole := time.Since(begin)
 	rng := rand.New(rand.NewPCG(50, 51))
 	kills := 0
 	for trial := range 3 {
 		out := t.TempDir()
 		for attempt := 0; ; attempt++ {
-			if attempt > 200 {
+			if attempt > 60 {
 				t.Fatal("the preparation makes no progress between kills")
 			}
-			cmd := exec.Command(exe)
-			cmd.Env = append(os.Environ(), "PREPARE_TEST_DIR="+dir, "PREPARE_TEST_OUT="+out)
+			cmd := program(out)
 			must(t, cmd.Start())
-			// Later each time, so that a slow machine gets through as well.
-			after := time.Duration(rng.Int64N(int64(whole))) + time.Duration(attempt)*5*time.Millisecond
+			// Later each time, so that one gets through on a busy machine too.
+			after := time.Duration(rng.Int64N(int64(whole))) + time.Duration(attempt)*whole/20
 			timer := time.AfterFunc(after, func() { cmd.Process.Kill() })
 			err := cmd.Wait()
 			timer.Stop()

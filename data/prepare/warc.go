@@ -12,6 +12,13 @@ import (
 // readWARC reads a WET file: records of the WARC format (ISO 28500) of which
 // those of type "conversion" hold a page's text. A document is named by its
 // address.
+//
+//	WARC/1.0
+//	WARC-Type: conversion
+//	WARC-Target-URI: http://example.com/
+//	Content-Length: 1234
+//
+//	1234 bytes of text, and two empty lines
 func readWARC(in *input, emit emitFunc) error {
 	w := warcReader{in: in}
 	for {
@@ -43,6 +50,7 @@ func readWARC(in *input, emit emitFunc) error {
 	}
 }
 
+// warcHeader is what is of use in a record's header.
 type warcHeader struct {
 	kind, uri, id string
 	length        int64
@@ -63,6 +71,7 @@ func (w *warcReader) bad(format string, args ...any) error {
 // mostHeader bounds a header line; real ones have some hundred bytes.
 const mostHeader = 1 << 16
 
+// line returns a header line without its CR and LF.
 func (w *warcReader) line() ([]byte, error) {
 	line, err := w.in.line()
 	if err == nil && len(line) > mostHeader {
