@@ -65,6 +65,9 @@ func (t *tracer) fields(path string, o object, depth int) {
 			}
 			s.parts = append(s.parts, expr{node: f.Body, sc: inside})
 			at := position(&f.LocRange)
+			if f.PlusSuper && isOverride(at.File) && s.pos != (Position{}) {
+				continue // it only leads to what is overridden
+			}
 			s.pos = Position{Name: at, Value: valuePos(f.Body, at)}
 		}
 	}
