@@ -46,6 +46,7 @@ var bombs = []struct{ name, code, want string }{
 const anyLimit = `x\.jsonnet:\d+:\d+: .*(takes longer than 1s: a loop|needs more than 256 MiB of memory|nests too deeply|larger than 4 MiB)`
 
 func TestBombs(t *testing.T) {
+	t.Cleanup(func() { checkPeak(t) })
 	for _, b := range bombs {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
