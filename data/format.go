@@ -27,6 +27,7 @@ const (
 	flagEOS = 2 // EOS after each document
 )
 
+// castagnoli is the polynomial with an instruction on amd64 and arm64.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Header is the fixed part at the start of a shard.
@@ -113,6 +114,7 @@ func decodeHeader(file string, b []byte, size int64) (Header, error) {
 		return h, fileErr(file, 56, "vocabulary %d with tokens of %d bytes", v, h.Width)
 	}
 	h.Vocab = int(v)
+	// BOS and EOS are stored as they are used, -1 as the absence of a flag.
 	h.BOS, h.EOS = -1, -1
 	flags := le.Uint32(b[60:])
 	if flags&flagBOS != 0 {
@@ -142,6 +144,9 @@ type Doc struct {
 	Hash  [16]byte // SHA-256 of the text, first half
 }
 
+// encode writes the entry's 48 bytes:
+//
+//	start 8 · name 8 · bytes 4 · fix 4 · ord 4 · zero 4 · hash 16
 func (d *Doc) encode(b []byte) {
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], uint64(d.Start))

@@ -25,9 +25,10 @@ func openRegion(path string, size int64, mapped bool) (*region, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A mapping of nothing is an error on most systems.
 	if mapped && canMap && size > 0 {
 		mem, err := mapFile(f, size)
-		f.Close()
+		f.Close() // the mapping stays
 		if err != nil {
 			return nil, &Error{File: path, Offset: -1, Msg: "cannot map it into memory", Err: err}
 		}

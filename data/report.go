@@ -87,6 +87,7 @@ func WriteStats(w io.Writer, stats []SourceStats, width int) error {
 	return writeBars(w, stats, width)
 }
 
+// row prints one line of the table. What does not apply is a dash, not a zero.
 func row(w io.Writer, s SourceStats) {
 	realised, epochs, asked := "-", "-", "-"
 	if s.Sequences > 0 {
@@ -153,6 +154,7 @@ func writeBars(w io.Writer, stats []SourceStats, width int) error {
 
 // bar draws a part of width columns, to an eighth of a column.
 func bar(part float64, width int) string {
+	// Unicode has blocks of one to eight eighths of a column.
 	eighths := int(part*float64(width)*8 + 0.5)
 	s := strings.Repeat("█", eighths/8)
 	if r := eighths % 8; r > 0 {
@@ -174,7 +176,7 @@ func size(n int64, unit string) string {
 		x, prefix = x/1000, p
 	}
 	if prefix == "" {
-		return fmt.Sprintf("%d %s", n, unit)
+		return strings.TrimRight(fmt.Sprintf("%d %s", n, unit), " ")
 	}
 	return fmt.Sprintf("%.4g %s%s", x, prefix, unit)
 }

@@ -74,6 +74,7 @@ func (s *Set) openAll(mapped bool) error {
 func (s *Set) agree(sh *Shard, si ShardInfo) error {
 	t := s.Manifest.Tokenizer
 	switch {
+	// Another tokenizer first: it explains all the other differences.
 	case sh.Tokenizer != t.Hash:
 		return fileErr(sh.Path, 72, "made with tokenizer %s, the set with %s", short(sh.Tokenizer), short(t.Hash))
 	case sh.Vocab != t.Vocab || sh.BOS != t.BOS || sh.EOS != t.EOS:
@@ -87,7 +88,7 @@ func (s *Set) agree(sh *Shard, si ShardInfo) error {
 	return nil
 }
 
-// short cuts a hash to what a person compares.
+// short cuts a hash down to what a person compares.
 func short(hash string) string {
 	if len(hash) > 16 {
 		return hash[:16]
@@ -95,6 +96,8 @@ func short(hash string) string {
 	return hash
 }
 
+// readTokenBytes reads the table of the bytes of each id: it is small, so its
+// whole checksum is compared.
 func (s *Set) readTokenBytes() error {
 	path := filepath.Join(s.Dir, TokenBytesFile)
 	b, err := os.ReadFile(path)
@@ -141,6 +144,7 @@ func (s *Set) Verify(progress func(done, total int64)) error {
 		}
 		return nil
 	}
+	// Twice over the shards: first for the total, which progress needs.
 	each(func(sh *Shard) error { total += sh.Size(); return nil })
 	return each(func(sh *Shard) error {
 		if err := sh.Verify(); err != nil {

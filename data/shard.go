@@ -63,6 +63,7 @@ func (s *Shard) Read(start int64, dst []int32) {
 	if start < 0 || start+int64(len(dst)) > s.Tokens {
 		panic(fmt.Sprintf("data: tokens %d to %d of %d", start, start+int64(len(dst)), s.Tokens))
 	}
+	// The largest id is found along the way, where it costs next to nothing.
 	var top uint32
 	done := 0
 	err := s.r.each(headerSize+start*int64(s.Width), int64(len(dst)*s.Width), func(b []byte) {
@@ -129,7 +130,7 @@ func (s *Shard) Doc(i int64) (Doc, error) {
 // start is the first token of document i, and Tokens for i = Docs.
 func (s *Shard) start(i int64) int64 {
 	if i == s.Docs {
-		return s.Tokens
+		return s.Tokens // where the next document would begin
 	}
 	d, err := s.Doc(i)
 	if err != nil {

@@ -90,6 +90,32 @@ func (st *Stream) valPlace(i int) (r *run, at int64, n int) {
 	return r, at, int(min(int64(st.context)+1, r.tokens-at))
 }
 
+// ValidationBatch writes held-out sequences from first on as rows of inputs and
+// targets, [rows*Context] each, and returns the bytes of text that all targets
+// stand for. Where there is no token, and in rows beyond the last sequence, the
+// input is 0 and the target -1.
+func (st *Stream) ValidationBatch(first int, tokens, targets []int32) (bytes int) {
+	c := st.context
+	if len(tokens) != len(targets) || len(tokens)%c != 0 {
+		panic(fmt.Sprintf("data: %d inputs and %d targets for a context of %d", len(tokens), len(targets), c))
+	}
+	for ; len(tokens) > 0; first++ {
+		in, out := tokens[:c], targets[:c]
+		tokens, targets = tokens[c:], targets[c:]
+		n := 0 // targets of this row
+		if first < len(st.val) {
+			r, at, all := st.valPlace(first)
+			n = all - 1
+			r.read(at, in[:n])
+			bytes += int(r.textBytes(at+1, out[:n], st.set.tokenBytes)) // reads the targets
+		}
+		for k := n; k < c; k++ {
+			in[k], out[k] = 0, -1
+		}
+	}
+	return bytes
+}
+
 // ValidationSource returns the index of the source of held-out sequence i.
 func (st *Stream) ValidationSource(i int) int { return int(st.val[i].source) }
 

@@ -59,6 +59,8 @@ func (w *Writer) Add(d Doc, name string, tokens []int32) error {
 	w.h.Tokens += int64(len(tokens))
 	w.h.Bytes += int64(d.Bytes)
 
+	// The width is that of the vocabulary, not of the ids at hand, so that all
+	// shards of a set have the same.
 	w.buf = w.buf[:0]
 	le := binary.LittleEndian
 	for _, t := range tokens {

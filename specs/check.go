@@ -148,7 +148,7 @@ func (d *decoder) checkParallel(s *Spec) {
 	divides("vocab", s.Model.Vocab)
 	// Fewer key/value heads than ranks: each head is held by tp/n_kv_heads
 	// ranks, which must be a whole number.
-	if kv := s.Model.KVHeads; d.ok("model.n_kv_heads") && kv%tp != 0 && tp%kv != 0 {
+	if kv := s.Model.KVHeads; d.ok("model.n_kv_heads") && kv != s.Model.Heads && kv%tp != 0 && tp%kv != 0 {
 		d.relation("parallel.tp", "model.n_kv_heads", "tp %d and n_kv_heads %d: one must divide the other", tp, kv)
 	}
 	if s.Parallel.SP && d.ok("parallel.sp", "model.context") && s.Model.Context%tp != 0 {

@@ -18,6 +18,9 @@ type decoder struct {
 	// bad holds the paths whose value could not be had, so that no second
 	// error follows from the first.
 	bad map[string]bool
+	// partial holds the paths of objects and arrays that are there, but with
+	// something wrong inside.
+	partial map[string]bool
 }
 
 // errorf reports a problem with the value at path.
@@ -27,9 +30,21 @@ func (d *decoder) errorf(path, format string, args ...any) {
 	d.bad[path] = true
 }
 
+// inside reports a problem inside the object at path which leaves its other
+// fields as good as they are.
+func (d *decoder) inside(path, format string, args ...any) {
+	wasBad := d.bad[path]
+	d.errorf(path, format, args...)
+	d.bad[path] = wasBad
+	d.partial[path] = true
+}
+
 // ok says whether all of these paths, and what holds them, were decoded well.
 func (d *decoder) ok(paths ...string) bool {
 	for _, p := range paths {
+		if d.partial[p] {
+			return false
+		}
 		for ; ; p = eval.Parent(p) {
 			if d.bad[p] {
 				return false
@@ -56,7 +71,9 @@ func (o *object) get(name string) (v any, path string, ok bool) {
 	path = eval.Field(o.path, name)
 	if !o.has(name) {
 		if o.d.ok(path) {
-			o.d.errorf(path, "%s is missing", path)
+			pos, _ := o.d.at.value(o.path)
+			o.d.errs.Add(pos, "%s is missing", path)
+			o.d.bad[path] = true
 		}
 		return nil, path, false
 	}
@@ -70,6 +87,19 @@ func (o *object) has(name string) bool {
 	}
 	_, ok := o.m[name]
 	return ok
+}
+
+// follows says whether a field has the library's default, computed from the
+// value at path, and that value is wrong. The field is then as wrong, and no
+// more need be said.
+func (o *object) follows(name, path string) bool {
+	field := eval.Field(o.path, name)
+	if _, note := o.d.at.value(field); note == "" || o.d.ok(path) {
+		return false
+	}
+	o.has(name)
+	o.d.bad[field] = true
+	return true
 }
 
 // close reports unknown fields.

@@ -96,7 +96,7 @@ func (s *Spec) decode(doc json.RawMessage, failures []eval.Failure) diag.List {
 		// that is no object.
 		return diag.List{s.Errorf("", "a spec must be an object, not %s", article(fmt.Sprint(v)))}
 	}
-	d := &decoder{at: s.at, bad: map[string]bool{}}
+	d := &decoder{at: s.at, bad: map[string]bool{}, partial: map[string]bool{}}
 	for _, f := range failures {
 		d.bad[f.Path] = true
 	}

@@ -94,8 +94,8 @@ func (l *nodeList) decode(elems []any, path string) []Node {
 		if o := l.d.object(v, p); o != nil {
 			out = append(out, l.node(o, i))
 		}
-		if l.d.bad[p] {
-			l.d.bad[path] = true
+		if !l.d.ok(p) {
+			l.d.partial[path] = true
 		}
 	}
 	return out
@@ -108,7 +108,7 @@ func (l *nodeList) node(o *object, index int) Node {
 	before := len(d.errs)
 	defer func() {
 		if len(d.errs) > before {
-			d.bad[o.path] = true
+			d.partial[o.path] = true
 		}
 	}()
 	o.string("name", &n.Name)
@@ -141,7 +141,7 @@ func (l *nodeList) node(o *object, index int) Node {
 		return n
 	}
 	if kind.Name == "repeat" && l.body == nil {
-		d.errorf(o.path, "node %s: a block cannot hold a repeat", n.Name)
+		d.inside(o.path, "node %s: a block cannot hold a repeat", n.Name)
 		return n
 	}
 	l.inputs(o, &n, kind)
@@ -166,7 +166,7 @@ func (l *nodeList) inputs(o *object, n *Node, kind *Kind) {
 		return
 	}
 	if len(n.Inputs) != len(kind.Inputs) {
-		d.errorf(path, "node %s: %s reads %d value(s), not %d", n.Name, n.Kind, len(kind.Inputs), len(n.Inputs))
+		d.errorf(path, "node %s: the inputs of %s are %s, and there are %d", n.Name, n.Kind, strings.Join(kind.Inputs, ", "), len(n.Inputs))
 		return
 	}
 	for _, in := range n.Inputs {
@@ -193,7 +193,7 @@ func (l *nodeList) field(o *object, n *Node, name string) {
 	d := l.d
 	path := eval.Field(o.path, name)
 	if !o.has(name) {
-		d.errorf(o.path, "node %s: %s has no %s", n.Name, n.Kind, name)
+		d.inside(o.path, "node %s: %s has no %s", n.Name, n.Kind, name)
 		return
 	}
 	switch name {
@@ -250,7 +250,7 @@ func (l *nodeList) unknown(o *object, n *Node, kind *Kind) {
 		if takes == "" {
 			takes = "none"
 		}
-		l.d.errorf(o.path, "node %s: %s has no field %s (its fields: %s)", n.Name, n.Kind, f, takes)
+		l.d.inside(o.path, "node %s: %s has no field %s (its fields: %s)", n.Name, n.Kind, f, takes)
 	}
 }
 

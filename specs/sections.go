@@ -35,7 +35,9 @@ func (d *decoder) spec(doc map[string]any, s *Spec) {
 		if o.has("path") || t.Kind == "file" {
 			o.string("path", &t.Path)
 		}
-		o.int("vocab", &t.Vocab, atLeast(1))
+		if !o.follows("vocab", "model.vocab") {
+			o.int("vocab", &t.Vocab, atLeast(1))
+		}
 		o.bool("bos", &t.BOS)
 		o.bool("eos", &t.EOS)
 	})
@@ -88,7 +90,9 @@ func (d *decoder) model(o *object, m *Model) {
 	o.int("dim", &m.Dim, atLeast(1))
 	o.int("n_layers", &m.Layers, atLeast(1))
 	o.int("n_heads", &m.Heads, atLeast(1))
-	o.int("n_kv_heads", &m.KVHeads, atLeast(1))
+	if !o.follows("n_kv_heads", "model.n_heads") {
+		o.int("n_kv_heads", &m.KVHeads, atLeast(1))
+	}
 	if o.has("head_dim") {
 		o.int("head_dim", &m.HeadDim, atLeast(1))
 	}
@@ -163,12 +167,12 @@ func (d *decoder) data(o *object, data *Data) {
 	for i, v := range sources {
 		src := d.object(v, eval.Elem(path, i))
 		if src == nil {
-			d.bad[path] = true
+			d.partial[path] = true
 			continue
 		}
 		data.Sources = append(data.Sources, d.source(src))
 		if !d.ok(eval.Field(src.path, "share")) {
-			d.bad[path] = true
+			d.partial[path] = true
 		}
 	}
 }

@@ -84,33 +84,38 @@ const defaultUnknown = " ⁇ "
 // BPE is a byte-pair encoding: a vocabulary with rules. It is immutable and
 // safe for concurrent use.
 type BPE struct {
-	cfg    Config
-	pieces []Piece
-	bytes  [256]int32 // id of each byte piece, -1 if absent
-	unk    int32
-	bos    int32
-	eos    int32
+	cfg     Config
+	pieces  []Piece
+	unk     int32
+	bos     int32
+	eos     int32
+	bosName string // how BOS and EOS are spelled
+	eosName string
+	bytes   [256]int32 // id of each byte piece, -1 if absent
 
-	bosName, eosName string
-	charsHash        string
-	rules            rules
+	// Normalising.
+	user      trie      // user-defined pieces as merging meets them; no cells if there are none
+	rawUser   trie      // and as they are spelled in text that is not normalised yet
+	chars     *charsmap // nil for none
+	charsHash string
 
-	// emit gives the id that a symbol stands for where that is not the symbol
-	// itself; nil when there is no such symbol.
-	emit         map[int32]int32
-	user         trie // user-defined pieces; no cells if there are none
-	rawUser      trie // the same as they are spelled in text that is not normalised yet
-	chars        *charsmap
-	unused       bool // there are unused pieces
-	keepUnknowns bool // a run of unknown characters is as many unknown pieces
-	spec         *modelSpec
-	hf           *pipeline
-	hash         string
-	texts        []string // what each id decodes to
-	mu           sync.Mutex
-	idle         []*state
-	byteOf       []int16 // the byte of a byte piece, -1 for other pieces
-	special      []bool  // ids without text
+	// Encoding.
+	rules        rules
+	emit         map[int32]int32 // the ids of symbols that are none themselves; nil if there are no such symbols
+	unused       bool            // there are unused pieces
+	keepUnknowns bool            // a run of unknown characters is as many unknown pieces
+	hf           *pipeline       // of vocabularies with listed merges
+
+	// Decoding.
+	texts   []string // what each id says
+	byteOf  []int16  // the byte of a byte piece, -1 for other pieces
+	special []bool   // ids without text
+
+	spec *modelSpec // what a .model said, nil otherwise
+	hash func() string
+
+	mu   sync.Mutex
+	idle []*state // memory of encodings that are not in progress
 }
 
 // An option changes what newBPE builds.
@@ -367,7 +372,7 @@ func (t *BPE) finish() {
 			}
 		}
 	}
-	t.hash = t.computeHash()
+	t.hash = sync.OnceValue(t.computeHash)
 }
 
 // kindName describes the vocabulary in errors.
@@ -402,7 +407,7 @@ func (t *BPE) Piece(id int32) string {
 }
 
 // Hash identifies vocabulary and rules.
-func (t *BPE) Hash() string { return t.hash }
+func (t *BPE) Hash() string { return t.hash() }
 
 // computeHash hashes a canonical form of all that ids depend on: merges by
 // their order, not by the numbers that a format happens to store for it.

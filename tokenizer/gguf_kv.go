@@ -117,6 +117,9 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 		switch p.Kind {
 		case KindNormal, KindUnused:
 			f.Model.Vocab[p.Text] = int32(i)
+		case KindUserDefined:
+			f.Model.Vocab[p.Text] = int32(i) // merges may make it as well
+			fallthrough
 		default:
 			f.AddedTokens = append(f.AddedTokens, addedToken{ID: int32(i), Content: p.Text, Special: p.Kind != KindUserDefined})
 		}

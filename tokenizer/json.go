@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // tokenizer.json is Hugging Face's form of a tokenizer (tokenizers 0.13 and
@@ -273,7 +274,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 		texts: t.texts, byteOf: t.byteOf, special: t.special,
 	}
 	p.readAdded(u, true)
-	u.hash = u.computeHash()
+	u.hash = sync.OnceValue(u.computeHash)
 	return u
 }
 

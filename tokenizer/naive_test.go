@@ -245,7 +245,7 @@ func TestEncodeEqualsDefinition(t *testing.T) {
 	}{{"normal", false, false}, {"user", false, true}, {"unused", true, false}, {"both", true, true}} {
 		t.Run(kind.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
-			for v := range 400 {
+			for v := range 250 {
 				tok := randomBPE(rng, kind.unused, kind.user)
 				for range 20 {
 					text := randomText(rng)
@@ -273,9 +273,9 @@ func describe(t *BPE) string {
 // over two letters, and long runs.
 func TestEncodeRuns(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 60 {
+	for range 40 {
 		tok := randomBPE(rng, false, false)
-		for n := range 10 {
+		for n := range 9 {
 			for bits := range 1 << n {
 				b := make([]byte, n)
 				for i := range b {

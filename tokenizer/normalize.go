@@ -11,7 +11,7 @@ const replacement = "\uFFFD"
 // plain says whether normalising text would only put the dummy space before
 // it, so that it can be encoded where it lies.
 func (t *BPE) plain(text []byte) bool {
-	return !t.cfg.RemoveExtraSpaces && !t.cfg.SpaceAsSuffix && t.chars == nil && t.user.cells == nil && !t.unused &&
+	return !t.cfg.RemoveExtraSpaces && !t.cfg.SpaceAsSuffix && t.chars == nil && t.rawUser.cells == nil && !t.unused &&
 		utf8.Valid(text) && (!t.cfg.EscapeSpaces || !bytes.Contains(text, []byte(space)))
 }
 
@@ -37,6 +37,9 @@ func (t *BPE) normalize(dst, text []byte) []byte {
 		dst = append(dst, ' ')
 	}
 	bare := len(dst)
+	if !cfg.RemoveExtraSpaces && t.chars == nil && t.rawUser.cells == nil && utf8.Valid(text) {
+		dst, text = append(dst, text...), nil
+	}
 	afterSpace := cfg.RemoveExtraSpaces
 	for len(text) > 0 {
 		unit, n := t.normalUnit(text)
@@ -66,7 +69,7 @@ var replacementBytes = []byte(replacement)
 // normalUnit returns the normal form of the shortest beginning of text that is
 // normalised on its own, and the length of that beginning.
 func (t *BPE) normalUnit(text []byte) (unit []byte, n int) {
-	if t.user.cells != nil {
+	if t.rawUser.cells != nil {
 		// A user-defined piece keeps what it holds, such as spaces.
 		if sym := t.rawUser.longest(text); sym >= 0 {
 			n := len(t.pieces[sym].Text)

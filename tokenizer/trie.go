@@ -1,6 +1,10 @@
 package tokenizer
 
-import "sort"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // A trie maps byte strings to symbols and finds the longest one that begins a
 // text. It is a double array (Aoe 1989): the child of cell s under byte c is
@@ -71,9 +75,11 @@ type trieKey struct {
 	symbol int32
 }
 
-// newTrie builds a trie; it sorts keys. Equal strings keep the last symbol.
+// newTrie builds a trie; it sorts keys. Of equal strings the largest symbol stays.
 func newTrie(keys []trieKey) trie {
-	sort.SliceStable(keys, func(i, j int) bool { return keys[i].text < keys[j].text })
+	slices.SortFunc(keys, func(a, b trieKey) int {
+		return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.symbol, b.symbol))
+	})
 	b := trieBuilder{keys: keys}
 	b.grow(512)
 	b.take(0, 0) // the root

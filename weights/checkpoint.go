@@ -132,6 +132,7 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 	return head
 }
 
+// quote prints a JSON string.
 func quote(s string) string {
 	b, _ := json.Marshal(s) // a string: never fails
 	return string(b)
@@ -210,6 +211,7 @@ func ReadCheckpointState(path string) (Checkpoint, error) {
 	return c, s.Close()
 }
 
+// openCheckpoint opens a file and reads its header; the checksum is not verified.
 func openCheckpoint(path string) (*safetensors, Checkpoint, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -222,6 +224,8 @@ func openCheckpoint(path string) (*safetensors, Checkpoint, error) {
 	return s, c, err
 }
 
+// parseCheckpoint reads the state from the metadata. Numbers are strings there,
+// as safetensors wants it.
 func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) {
 	var c Checkpoint
 	st, err := f.Stat()

@@ -43,6 +43,7 @@ func Init(info model.Info, seed uint64, params []float32, workers int) {
 	all.Wait()
 }
 
+// initPiece fills the elements of a weight from number first on.
 func initPiece(w *model.Weight, seed uint64, dst []float32, first int) {
 	switch w.Init.Kind {
 	case "normal":

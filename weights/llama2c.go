@@ -33,6 +33,7 @@ func (d llama2cDims) String() string {
 		d.dim, d.ffn, d.layers, d.heads, d.kvHeads, d.vocab, d.context)
 }
 
+// openLlama2c reads the header and checks it against the size of the file.
 func openLlama2c(path string, f source, size int64) (File, error) {
 	var b [llama2cHeader]byte
 	if _, err := f.ReadAt(b[:], 0); err != nil && err != io.EOF || size < llama2cHeader {
@@ -60,6 +61,7 @@ func openLlama2c(path string, f source, size int64) (File, error) {
 	return w, nil
 }
 
+// bytesNeeded prints the size that layout found.
 func bytesNeeded(n int64) string {
 	if n < 0 {
 		return "more than 2^62"
@@ -70,6 +72,7 @@ func bytesNeeded(n int64) string {
 // maxLayers bounds the list of tensors that a header of garbage can ask for.
 const maxLayers = 4096
 
+// plausible tells a header from other bytes, as far as its numbers go.
 func (d llama2cDims) plausible() bool {
 	for _, n := range []int{d.dim, d.ffn, d.layers, d.heads, d.kvHeads, d.vocab, d.context} {
 		if n <= 0 {

@@ -45,6 +45,7 @@ var (
 	hf   = naming{"Hugging Face", "half", func(w *model.Weight) string { return w.HF }}
 )
 
+// load fills params from an open file.
 func load(info model.Info, path string, f File, params []float32) error {
 	names := []naming{meta, hf}
 	if f.Format() == "llamac checkpoint" {
@@ -145,6 +146,7 @@ func embedding(info model.Info, f File, n naming, have map[string]Tensor, w *mod
 	return Tensor{}, false
 }
 
+// vocabulary tells whether a shape is that of an embedding or an output projection.
 func vocabulary(info model.Info, shape []int) bool {
 	return slices.Equal(shape, []int{info.Vocab, info.Dim})
 }
@@ -205,6 +207,7 @@ func leftOver(info model.Info, path string, f File, from []string) error {
 	return nil
 }
 
+// derived tells whether a tensor holds nothing of the model itself.
 func derived(f File, name string) bool {
 	if f.Format() == "llamac checkpoint" && (strings.HasPrefix(name, firstMoment) || strings.HasPrefix(name, secondMoment)) {
 		return true
@@ -212,6 +215,7 @@ func derived(f File, name string) bool {
 	return strings.HasSuffix(name, "rope.freqs") || strings.HasSuffix(name, "rotary_emb.inv_freq")
 }
 
+// repeatsEmbedding tells whether a tensor is the embedding once more, bit for bit.
 func repeatsEmbedding(info model.Info, f File, t Tensor, from []string) (bool, error) {
 	if !vocabulary(info, t.Shape) || t.DType.size() == 0 {
 		return false, nil

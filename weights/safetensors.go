@@ -34,6 +34,8 @@ type stored struct {
 // maxHeader is the limit that the format's own reader sets.
 const maxHeader = 100 << 20
 
+// openSafetensors reads the header. It is bounded by the file and by the
+// format's own limit before memory is taken.
 func openSafetensors(path string, f source, size int64) (*safetensors, error) {
 	var b [8]byte
 	if _, err := f.ReadAt(b[:], 0); err != nil {
@@ -116,6 +118,8 @@ func (s *safetensors) parse(head []byte, dataLen int64) error {
 	return s.order(dataLen)
 }
 
+// check turns a record into a tensor whose bytes lie within the data and are as
+// many as its type and shape take. Products are checked before they overflow.
 func (e *entry) check(dataLen int64) (Tensor, error) {
 	if e.DType == nil || e.Shape == nil || len(e.Offsets) != 2 {
 		return Tensor{}, errors.New("dtype, shape or the two data_offsets are missing")

@@ -77,6 +77,7 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: offset %d: %s", e.Path, e.Offset, e.Msg)
 }
 
+// bad makes a FormatError.
 func bad(path string, offset int64, format string, args ...any) error {
 	return &FormatError{path, offset, fmt.Sprintf(format, args...)}
 }
@@ -135,6 +136,7 @@ func open(path string, f source, size int64) (File, error) {
 	return openLlama2c(path, f, size)
 }
 
+// openFolder finds the weight file of a Hugging Face folder.
 func openFolder(dir string) (File, error) {
 	one := filepath.Join(dir, "model.safetensors")
 	if _, err := os.Stat(one); err != nil {

@@ -1,6 +1,9 @@
 package prepare
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // hashSet is a set of document hashes of a fixed capacity: a table with open
 // addressing, 16 bytes a place.
@@ -81,7 +84,9 @@ again:
 			return err
 		}
 		if full {
-			bits++
+			if bits++; bits > 40 {
+				return fmt.Errorf("%d bytes are too few for the hashes of %d documents", memory, docs)
+			}
 			goto again
 		}
 	}

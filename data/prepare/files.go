@@ -24,6 +24,8 @@ type tempFile interface {
 	Name() string
 }
 
+// createTemp makes a file in the folder of path, so that it can be renamed,
+// under a name that no other run has.
 func createTemp(path string) (tempFile, error) {
 	return os.CreateTemp(filepath.Dir(path), tempPrefix+filepath.Base(path)+"-*")
 }
@@ -49,6 +51,8 @@ func (r *runner) atomically(path string, write func(f tempFile) error) (err erro
 	if err := write(f); err != nil {
 		return err
 	}
+	// Before the rename: a crash after it must not leave a name without its
+	// contents, which some file systems would.
 	if err := f.Sync(); err != nil {
 		return err
 	}
@@ -107,6 +111,7 @@ type shardFile struct {
 	path string
 }
 
+// newShard begins the shard that is to be at path.
 func (r *runner) newShard(path string) (*shardFile, error) {
 	f, err := r.cfg.create(path)
 	if err != nil {
@@ -146,7 +151,7 @@ func (s *shardFile) abandon() {
 // finish puts the shard in place, and removes it when it is empty: then the
 // header has no documents.
 func (s *shardFile) finish() (h data.Header, err error) {
-	defer s.abandon()
+	defer s.abandon() // does nothing once the file has its name
 	if s.w.Docs() == 0 {
 		os.Remove(s.path) // of an earlier run with other input
 		return data.Header{}, nil

@@ -91,6 +91,7 @@ func glob(dir string, parts []string, found func(path string)) error {
 		return err
 	}
 	if parts[0] == "**" {
+		// At the end of a pattern, ** is every file below.
 		if len(parts) == 1 {
 			parts = []string{"**", "*"}
 		}
@@ -115,7 +116,7 @@ func glob(dir string, parts []string, found func(path string)) error {
 			continue
 		}
 		p := filepath.Join(dir, e.Name())
-		st, err := os.Stat(p)
+		st, err := os.Stat(p) // of a link, its target
 		switch {
 		case err != nil:
 			return err

@@ -113,6 +113,8 @@ func (p *prose) add(c *ast.CommentGroup) {
 
 // group adds the comments of a declaration of constants, variables or types.
 func (p *prose) group(decl *ast.GenDecl) {
+	// The comment above the parentheses speaks for all, and is taken if any of
+	// the names inside can be seen from outside.
 	docs := []*ast.CommentGroup{decl.Doc}
 	exported := false
 	for _, spec := range decl.Specs {

@@ -48,6 +48,7 @@ type input struct {
 	stored *bufio.Reader // the file as it is
 	raw    *counter
 	close  func()
+	off    int64  // bytes of text that line has read
 	buf    []byte // scratch of readAll and of long lines
 	most   int    // mostDoc; less in tests
 }
@@ -77,7 +78,7 @@ func (c *counter) Read(b []byte) (int, error) {
 func openInput(f *inputFile, tell func(n int)) (*input, error) {
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, err
+		return nil, err // names the file already
 	}
 	raw := &counter{r: file, tell: tell}
 	in, err := newInput(f, raw)
@@ -93,7 +94,7 @@ func openInput(f *inputFile, tell func(n int)) (*input, error) {
 func newInput(f *inputFile, raw *counter) (*input, error) {
 	stored := bufio.NewReaderSize(raw, 1<<16)
 	in := &input{file: f, stored: stored, raw: raw, close: func() {}, most: mostDoc}
-	head, _ := stored.Peek(4)
+	head, _ := stored.Peek(4) // a short file gives what it has
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(stored)
@@ -158,13 +159,16 @@ func (in *input) line() ([]byte, error) {
 	long := false
 	for {
 		part, err := in.r.ReadSlice('\n')
-		if len(in.buf)+len(part) > in.most {
+		in.off += int64(len(part))
+		if len(in.buf)+len(part) > in.most+1 {
 			long = true
 			in.buf = in.buf[:0]
 		}
 		switch {
 		case err == bufio.ErrBufferFull:
-			in.buf = append(in.buf, part...)
+			if !long {
+				in.buf = append(in.buf, part...)
+			}
 			continue
 		case err == io.EOF && len(in.buf)+len(part) == 0 && !long:
 			return nil, io.EOF

@@ -13,8 +13,8 @@ import (
 // readLines makes every line that is not blank a document, named by file and
 // line.
 func readLines(in *input, emit emitFunc) error {
-	var off int64
 	for n := 1; ; n++ {
+		off := in.off
 		line, err := in.line()
 		if err == io.EOF {
 			return nil
@@ -29,7 +29,6 @@ func readLines(in *input, emit emitFunc) error {
 		case err != nil:
 			return err
 		default:
-			off += int64(len(line)) + 1
 			if n == 1 {
 				line = bytes.TrimPrefix(line, []byte("\ufeff"))
 			}
@@ -67,6 +66,8 @@ func (d *rawDoc) bad(col int, err error) error {
 // object has as it stands is taken first; otherwise dots lead into nested
 // objects. col is the byte of a syntax error, from 1.
 func jsonField(line []byte, field string) (text string, col int, err error) {
+	// Only the top level is decoded: the other fields of a crawl's line, which
+	// can be many, are scanned and not built.
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(line, &object); err != nil {
 		var syntax *json.SyntaxError
@@ -87,6 +88,7 @@ func jsonField(line []byte, field string) (text string, col int, err error) {
 		}
 		return "", 0, fmt.Errorf("no field %q", field)
 	}
+	// A pointer, because null decodes into a string without an error.
 	var s *string
 	if err := json.Unmarshal(value, &s); err != nil || s == nil {
 		return "", 0, fmt.Errorf("field %q is %s, want a string", field, jsonType(value))

@@ -44,8 +44,12 @@ const (
 	unitsWant = 1024
 )
 
+// newPlan lists all input and cuts it into units. It opens no file, so it is
+// quick enough to be done before every training.
 func newPlan(cfg *Config) (*plan, error) {
 	p := &plan{}
+	// The key covers names and sizes, not times: a set that was prepared on
+	// another machine from the same files is the same set.
 	sum := sha256.New()
 	t := cfg.Tokenizer
 	fmt.Fprintf(sum, "%s\ntokenizer %q vocab %d bos %d %v eos %d %v\nvalidation %v dedup %v unit %d\n", prepareVersion,
@@ -82,6 +86,8 @@ func (p *plan) cut(source int, name string, files []inputFile, size int64) {
 	}
 	number := 0
 	for len(files) > 0 {
+		// At least one file, however large: a compressed file can only be read
+		// from its beginning.
 		u := &unit{source: source, number: number, index: len(p.units), name: fmt.Sprintf("%s-%05d", name, number)}
 		for len(files) > 0 && (len(u.files) == 0 || u.bytes+files[0].size <= size) {
 			f := files[0]
@@ -113,6 +119,8 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 		if err != nil {
 			return nil, err
 		}
+		// A pattern without a file is a mistake more often than an intention,
+		// and silence would change the mixture.
 		if len(found) == 0 {
 			return nil, fmt.Errorf("no file matches %q", pattern)
 		}
@@ -158,6 +166,8 @@ func expand(cfg *Config, k *kind, pattern string) ([]inputFile, error) {
 	return expandAt(k, pattern, root)
 }
 
+// expandAt finds the files of a pattern whose variables are expanded. Names are
+// relative to root, or to the fixed part of the pattern when root is empty.
 func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
 	fixed, parts := splitPattern(pattern)
 	add := func(p string) { files = append(files, inputFile{path: p}) }
@@ -210,6 +220,7 @@ func findGOROOT(cfg *Config) (string, error) {
 		}
 		dir = string(bytes.TrimSpace(out))
 	}
+	// Names are relative to it, so links on the way to it must not matter.
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return "", fmt.Errorf("cannot find $GOROOT: %w", err)

@@ -234,6 +234,14 @@ func (r *runner) reuse() (done bool, err error) {
 	if err := set.Close(); err != nil {
 		return false, err
 	}
+	// A run may have been killed between completing the set and tidying up.
+	keep := map[string]bool{}
+	for _, s := range m.Sources {
+		for _, sh := range s.Shards {
+			keep[sh.File] = true
+		}
+	}
+	r.tidy(keep)
 	old, err := m.Encode()
 	if err != nil {
 		return false, err

@@ -27,6 +27,7 @@ type tracker struct {
 	report func(Progress)
 	begun  time.Time
 
+	// Counted by all goroutines, and gathered into state when it is sent.
 	bytes, docs, text, tokens, skipped atomic.Int64
 
 	mu    sync.Mutex
@@ -50,6 +51,8 @@ func (t *tracker) set(f func(*Progress)) {
 }
 
 // tick reports if the last report is a while ago.
+// It is called for every batch, so it never waits: if another goroutine is
+// reporting, there is nothing to report.
 func (t *tracker) tick() {
 	if !t.mu.TryLock() {
 		return

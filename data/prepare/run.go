@@ -92,6 +92,8 @@ func (r *runner) units(ctx context.Context) error {
 func (r *runner) each(ctx context.Context, todo []*unit) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// Two batches a worker, one in work and one waiting, and one for each unit
+	// whose reader is filling it.
 	r.slots = make(chan struct{}, 2*r.cfg.Workers+unitsAtOnce)
 	r.jobs = make(chan *batch)
 	var workers, open sync.WaitGroup
@@ -108,6 +110,8 @@ func (r *runner) each(ctx context.Context, todo []*unit) error {
 		open.Go(func() {
 			for u := range next {
 				if err := r.one(ctx, u); err != nil {
+					// The first error is the cause; those that follow are of
+					// units that it cancelled.
 					r.mu.Lock()
 					if first == nil {
 						first = err
@@ -118,6 +122,8 @@ func (r *runner) each(ctx context.Context, todo []*unit) error {
 			}
 		})
 	}
+	// In order, and none ahead of a free place: so that a source with a limit
+	// reads hardly more units than it needs.
 feed:
 	for _, u := range todo {
 		select {
@@ -127,7 +133,7 @@ feed:
 		}
 	}
 	close(next)
-	open.Wait()
+	open.Wait() // all readers have ended, so nobody sends to jobs any more
 	close(r.jobs)
 	workers.Wait()
 	if first == nil {

@@ -12,10 +12,17 @@ import (
 // readWARC reads a WET file: records of the WARC format (ISO 28500) of which
 // those of type "conversion" hold a page's text. A document is named by its
 // address.
+//
+//	WARC/1.0
+//	WARC-Type: conversion
+//	WARC-Target-URI: http://example.com/
+//	Content-Length: 1234
+//
+//	1234 bytes of text, and two empty lines
 func readWARC(in *input, emit emitFunc) error {
 	w := warcReader{in: in}
 	for {
-		start := w.off
+		start := in.off
 		h, err := w.header()
 		if err == io.EOF {
 			return nil
@@ -43,6 +50,7 @@ func readWARC(in *input, emit emitFunc) error {
 	}
 }
 
+// warcHeader is what is of use in a record's header.
 type warcHeader struct {
 	kind, uri, id string
 	length        int64
@@ -50,20 +58,20 @@ type warcHeader struct {
 
 type warcReader struct {
 	in   *input
-	off  int64 // in the decompressed file
 	text []byte
 }
 
 // bad is a break in the format. Records have no mark to find the next one by,
 // so the rest of the file is lost with it.
 func (w *warcReader) bad(format string, args ...any) error {
-	err := fmt.Errorf("at byte %d of the decompressed file: %w", w.off, fmt.Errorf(format, args...))
+	err := fmt.Errorf("at byte %d of the decompressed file: %w", w.in.off, fmt.Errorf(format, args...))
 	return &InputError{File: w.in.file.path, Offset: -1, Err: err}
 }
 
 // mostHeader bounds a header line; real ones have some hundred bytes.
 const mostHeader = 1 << 16
 
+// line returns a header line without its CR and LF.
 func (w *warcReader) line() ([]byte, error) {
 	line, err := w.in.line()
 	if err == nil && len(line) > mostHeader {
@@ -72,7 +80,6 @@ func (w *warcReader) line() ([]byte, error) {
 	if errors.Is(err, errLong) {
 		return nil, w.bad("header line of more than %d bytes", w.in.most)
 	}
-	w.off += int64(len(line)) + 1
 	return bytes.TrimSuffix(line, []byte("\r")), err
 }
 
@@ -134,7 +141,7 @@ func (w *warcReader) body(n int64) ([]byte, error) {
 	// Not sized by n at once: a false length must not allocate a gigabyte.
 	got, err := buf.ReadFrom(io.LimitReader(w.in.r, n))
 	w.text = buf.Bytes()
-	w.off += got
+	w.in.off += got
 	if err != nil {
 		return nil, w.in.fault(err)
 	}

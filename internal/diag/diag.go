@@ -67,9 +67,11 @@ func (l List) Err() error {
 		}
 		return a.Col < b.Col
 	})
-	out := s[:1]
-	for _, e := range s[1:] {
-		if *e != *out[len(out)-1] {
+	seen := make(map[Error]bool, len(s))
+	out := s[:0]
+	for _, e := range s {
+		if !seen[*e] {
+			seen[*e] = true
 			out = append(out, e)
 		}
 	}

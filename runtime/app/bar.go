@@ -6,44 +6,57 @@ import (
 	"unicode/utf8"
 )
 
+// field is one number of the progress line.
+type field struct {
+	name, value, unit, short string // short replaces all three
+	keep                     int    // the lowest go first when room is short
+}
+
+// length is the columns that a field takes.
+func (f field) length(short bool) int {
+	if short {
+		return utf8.RuneCountInString(f.short)
+	}
+	return utf8.RuneCountInString(f.name + f.value + f.unit)
+}
+
+// fields lists what there is to show of the last step.
+func (s *screen) fields() []field {
+	p := s.last
+	fields := []field{{"step ", fmt.Sprintf("%s/%s", thousands(int64(p.Step)), thousands(int64(p.steps))), "", fmt.Sprintf("%d/%d", p.Step, p.steps), 9}}
+	add := func(f field) { fields = append(fields, f) }
+	if p.pace > 0 { // a step has ended
+		add(field{"loss ", fmt.Sprintf("%.3f", p.Loss), "", fmt.Sprintf("loss %.2f", p.Loss), 8})
+		if v := p.lastVal; v != nil {
+			add(field{"val ", fmt.Sprintf("%.3f", *v.ValLoss), "", fmt.Sprintf("val %.2f", *v.ValLoss), 5})
+			if v.BitsPerByte != nil {
+				add(field{"", fmt.Sprintf("%.3f", *v.BitsPerByte), " bits/byte", fmt.Sprintf("%.2f b/B", *v.BitsPerByte), 4})
+			}
+		}
+		add(field{"lr ", sci(p.LR), "", "lr " + sci(p.LR), 1})
+		add(field{"grad ", three(p.GradNorm), "", "g " + three(p.GradNorm), 2})
+		add(field{"", rate(p.pace), " tok/s", rate(p.pace) + "/s", 6})
+		if p.MFU > 0 {
+			add(field{"MFU ", percent(p.MFU), "", percent(p.MFU), 3})
+		}
+		add(field{"", span(p.left), " left", span(p.left), 7})
+	}
+	if s.what != "" && (s.what != "training" || p.pace == 0) {
+		add(field{"", s.what, "", s.what, 8})
+	}
+	return fields
+}
+
 // bar is the progress line: as many fields as fit, in words if there is room
 // and in short form if not, and the bar itself in what is left.
 func (s *screen) bar() string {
-	p := s.last
-	type field struct {
-		name, value, unit, short string // short replaces all three
-		keep                     int    // the lowest go first when room is short
-	}
-	fields := []field{{"step ", fmt.Sprintf("%s/%s", thousands(int64(p.Step)), thousands(int64(p.steps))), "", fmt.Sprintf("%d/%d", p.Step, p.steps), 9}}
-	add := func(f field) { fields = append(fields, f) }
-	add(field{"loss ", fmt.Sprintf("%.3f", p.Loss), "", fmt.Sprintf("loss %.2f", p.Loss), 8})
-	if v := p.lastVal; v != nil {
-		add(field{"val ", fmt.Sprintf("%.3f", *v.ValLoss), "", fmt.Sprintf("val %.2f", *v.ValLoss), 5})
-		if v.BitsPerByte != nil {
-			add(field{"", fmt.Sprintf("%.3f", *v.BitsPerByte), " bits/byte", fmt.Sprintf("%.2f b/B", *v.BitsPerByte), 4})
-		}
-	}
-	add(field{"lr ", sci(p.LR), "", "lr " + sci(p.LR), 1})
-	add(field{"grad ", three(p.GradNorm), "", "g " + three(p.GradNorm), 2})
-	add(field{"", rate(p.pace), " tok/s", rate(p.pace) + "/s", 6})
-	if p.MFU > 0 {
-		add(field{"MFU ", percent(p.MFU), "", percent(p.MFU), 3})
-	}
-	add(field{"", span(p.left), " left", span(p.left), 7})
-	if s.what != "" && s.what != "training" {
-		add(field{"", s.what, "", s.what, 8})
-	}
-
+	p, fields := s.last, s.fields()
 	room := max(s.width()-3, 20) // room for the "^C" that a terminal echoes, which must not wrap
 	const gap, longBar, shortBar = 2, 16, 6
 	length := func(short bool) int {
 		n := 1
 		for _, f := range fields {
-			t := f.name + f.value + f.unit
-			if short {
-				t = f.short
-			}
-			n += gap + utf8.RuneCountInString(t)
+			n += gap + f.length(short)
 		}
 		return n
 	}
@@ -129,6 +142,7 @@ func excerpt(text string, wide, n int) []string {
 	return out
 }
 
+// cut shortens a line to a number of columns.
 func cut(r []rune, wide int) string { return strings.TrimRight(string(r[:fits(r, wide)]), " ") }
 
 // fits is how many runes fit into a number of terminal columns.

@@ -72,6 +72,8 @@ func (s *session) evaluate(rec *record) error {
 	return nil
 }
 
+// diagnoseEval names the node of an evaluation that went wrong: the batch that
+// did is still in the buffers.
 func (s *session) diagnoseEval(step int, loss float64) error {
 	what := fmt.Sprintf("step %d: the validation loss is %v", step, loss)
 	if node := s.trainer.Diagnose(s.val.tokens, s.val.targets); node != "" {

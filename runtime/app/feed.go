@@ -54,6 +54,8 @@ func openData(dir string, s settings) (feed, error) {
 	return &dataFeed{set, st}, nil
 }
 
+// Batches reads ahead in a goroutine of package data, so that a page of a shard
+// that is not in memory yet does not hold up a step.
 func (d *dataFeed) Batches(first int64, rows int) batches {
 	return &dataBatches{data.NewPrefetcher(d.stream, data.PrefetchConfig{First: first, Rows: rows})}
 }
@@ -68,6 +70,7 @@ func (d *dataFeed) Identity() string   { return d.set.Key }
 func (d *dataFeed) Tokenizer() string  { return d.set.Manifest.Tokenizer.Hash }
 func (d *dataFeed) Close() error       { return d.set.Close() }
 
+// Describe counts tokens, not bytes: they are what a recipe is measured in.
 func (d *dataFeed) Describe() string {
 	var train, held data.Counts
 	for _, s := range d.set.Sources {
@@ -78,6 +81,7 @@ func (d *dataFeed) Describe() string {
 		count(train.Tokens), count(train.Docs), plural(len(d.set.Sources), "source"), count(held.Tokens))
 }
 
+// plural prints a count with its noun.
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

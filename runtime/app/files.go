@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/llamac/llamac/weights"
 )
@@ -35,6 +36,7 @@ type runDir struct {
 
 const (
 	keepCheckpoints = 2
+	lockPatience    = 2 * time.Second
 	checkpointDir   = "checkpoints"
 	sampleDir       = "samples"
 	temporary       = ".tmp"
@@ -48,8 +50,10 @@ type outFile interface {
 	Close() error
 }
 
+// createFile is how files of a run are made outside tests.
 func createFile(path string) (outFile, error) { return os.Create(path) }
 
+// join is the path of something in the folder.
 func (d *runDir) join(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
 }
@@ -63,6 +67,10 @@ func (d *runDir) open() error {
 		}
 	}
 	lock, err := lockFile(d.join("lock"))
+	// A process that was just killed may take a moment to be gone.
+	for end := time.Now().Add(lockPatience); errors.Is(err, errLocked) && time.Now().Before(end); lock, err = lockFile(d.join("lock")) {
+		time.Sleep(50 * time.Millisecond)
+	}
 	if errors.Is(err, errLocked) {
 		return fmt.Errorf("%s: another process is training in this folder", d.path)
 	}
@@ -73,6 +81,7 @@ func (d *runDir) open() error {
 	return nil
 }
 
+// close gives the lock back.
 func (d *runDir) close() {
 	if d.lock != nil {
 		d.lock.Close()
@@ -127,6 +136,7 @@ func syncDir(dir string) error {
 	return nil
 }
 
+// writeBytes writes a small file whole.
 func (d *runDir) writeBytes(path string, b []byte) error {
 	return d.write(path, func(f outFile) error {
 		_, err := f.Write(b)
@@ -141,12 +151,7 @@ func (d *runDir) checkpointPath(step int) string {
 
 // checkpoints lists the steps that have one, newest first.
 func (d *runDir) checkpoints() ([]int, error) {
-	return d.steps(checkpointDir, ".safetensors")
-}
-
-// steps lists the numbers of files named step-N..., newest first.
-func (d *runDir) steps(sub, suffix string) ([]int, error) {
-	entries, err := os.ReadDir(d.join(sub))
+	entries, err := os.ReadDir(d.join(checkpointDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -155,13 +160,13 @@ func (d *runDir) steps(sub, suffix string) ([]int, error) {
 	}
 	var steps []int
 	for _, e := range entries {
-		if s, ok := stepOf(e.Name(), suffix); ok {
+		if s, ok := stepOf(e.Name(), ".safetensors"); ok {
 			steps = append(steps, s)
 		}
 	}
 	slices.Sort(steps)
 	slices.Reverse(steps)
-	return slices.Compact(steps), nil
+	return steps, nil
 }
 
 // stepOf reads the number of "step-00000200.safetensors".
@@ -234,7 +239,7 @@ func (d *runDir) clean(step int) error {
 			return err
 		}
 		for _, e := range entries {
-			stale := strings.HasSuffix(e.Name(), temporary)
+			stale := strings.HasSuffix(e.Name(), temporary) || step < 0 && e.Name() == "loss.svg"
 			switch sub {
 			case checkpointDir:
 				s, ok := stepOf(e.Name(), ".safetensors")
@@ -254,6 +259,7 @@ func (d *runDir) clean(step int) error {
 	return nil
 }
 
+// cutLast is strings.Cut around the last occurrence.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true

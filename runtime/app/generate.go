@@ -20,6 +20,8 @@ type generateFlags struct {
 	sample.Config
 }
 
+// generateFlags reads the arguments; what is not given is the recipe's, as in
+// the samples of training.
 func (e *env) generateFlags(args []string) (generateFlags, error) {
 	var f generateFlags
 	r := e.info.Recipe
@@ -69,7 +71,7 @@ func (e *env) generate(args []string) error {
 	if e.info.NewDecoder == nil {
 		return fmt.Errorf("%s was compiled without inference (--mode infer)", e.info.Name)
 	}
-	if err := e.checkMemory("write text", e.decodeNeeds(true), ""); err != nil {
+	if err := e.checkMemory("write text", e.decodeNeeds(), ""); err != nil {
 		return err
 	}
 	tok, err := e.generateTokenizer(f)

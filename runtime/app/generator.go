@@ -20,6 +20,8 @@ type generator struct {
 	prefill int // tokens the decoder takes at once
 }
 
+// newGenerator makes room for a number of texts side by side, or for as many
+// of them as the decoder takes.
 func newGenerator(info *model.Info, dec model.Decoder, side int) *generator {
 	m := info.Memory
 	g := &generator{dec: dec, info: info, prefill: max(m.Prefill, 1)}

@@ -25,7 +25,7 @@ func (e *env) show(args []string) error {
 		{"step", e.describeRecipe(i.Recipe)},
 		{"arithmetic", fmt.Sprintf("%s FLOP a training token", count(int64(i.FLOPsPerToken)))},
 		{"training", describeNeeds(e.trainNeeds())},
-		{"writing", describeNeeds(e.decodeNeeds(true))},
+		{"writing", describeNeeds(e.decodeNeeds())},
 	}
 	if have, ok := e.memory(); ok {
 		rows = append(rows, [2]string{"available", size(have.bytes) + " " + have.by})
@@ -36,6 +36,7 @@ func (e *env) show(args []string) error {
 	return nil
 }
 
+// describeNeeds prints a sum and its parts.
 func describeNeeds(needs []need) string {
 	t := size(total(needs)) + ":"
 	for i, n := range needs {
@@ -47,6 +48,7 @@ func describeNeeds(needs []need) string {
 	return t
 }
 
+// describeModel prints the sizes of the architecture in one line.
 func (e *env) describeModel() string {
 	i := e.info
 	heads := plural(i.Heads, "head")
@@ -56,6 +58,8 @@ func (e *env) describeModel() string {
 	return fmt.Sprintf("%s, dim %d, %s, ffn %d, vocabulary %d, context %d", plural(i.Layers, "layer"), i.Dim, heads, i.FFNDim, i.Vocab, i.Context)
 }
 
+// describeRecipe prints the recipe in one line. The tokens of a step are what
+// the paper calls the batch size.
 func (e *env) describeRecipe(r model.Recipe) string {
 	tokens := int64(r.MicroBatch) * int64(r.Accum) * int64(e.info.Context)
 	return fmt.Sprintf("%s steps of %s tokens, AdamW, peak rate %s after %s steps, then cosine to %s of it",
@@ -87,6 +91,7 @@ func (s *session) introduce() {
 	}
 	h := header{
 		title: fmt.Sprintf("%s · %s parameters", s.info.Name, count(s.info.Params)),
+		step:  s.step, steps: s.recipe.Steps,
 		rows: [][2]string{
 			{"model", s.describeModel()},
 			{"data", s.feed.Describe()},

@@ -56,6 +56,7 @@ func wholeFiles(t *testing.T, dir string) {
 // TestKill kills the process 20 times at random moments; what the last one
 // completes is, bit for bit, the run that nobody disturbed.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	whole, dir := t.TempDir(), t.TempDir()
 	if out, err := child(t, whole, 0).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -99,6 +100,7 @@ func interruptible(t *testing.T) {
 // TestInterrupt stops a run with each signal: at a step's end, with a
 // checkpoint of that very step, status 0 and a word on how to go on.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	interruptible(t)
 	whole, dir := t.TempDir(), t.TempDir()
 	if out, err := child(t, whole, 0).CombinedOutput(); err != nil {
@@ -138,6 +140,7 @@ func TestInterrupt(t *testing.T) {
 
 // TestSecondInterrupt leaves at once, though the step is long.
 func TestSecondInterrupt(t *testing.T) {
+	t.Parallel()
 	interruptible(t)
 	dir := t.TempDir()
 	c := child(t, dir, 5*time.Second)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 )
 
+// lockFile takes an advisory lock. It belongs to the open file, so it ends with
+// the process, however that ends.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {

@@ -23,17 +23,14 @@ func (e *env) trainNeeds() []need {
 	return []need{{"weights", m.Weights}, {"gradients", m.Grads}, {"moments", m.Moments}, {"activations", m.TrainActivations}}
 }
 
-// decodeNeeds lists what writing text allocates; a trainer's own samples share
-// its weights.
-func (e *env) decodeNeeds(weights bool) []need {
+// decodeNeeds lists what writing text allocates. A decoder may share a
+// trainer's weights, but need not.
+func (e *env) decodeNeeds() []need {
 	m := e.info.Memory
-	n := []need{{"activations", m.DecodeActivations}, {"KV cache", m.KVCache}}
-	if weights {
-		n = append([]need{{"weights", m.Weights}}, n...)
-	}
-	return n
+	return []need{{"weights", m.Weights}, {"activations", m.DecodeActivations}, {"KV cache", m.KVCache}}
 }
 
+// total adds up the parts of a plan.
 func total(needs []need) int64 {
 	t := int64(0)
 	for _, n := range needs {

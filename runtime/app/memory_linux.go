@@ -8,6 +8,8 @@ import (
 	"strings"
 )
 
+// availableMemory is what the process may still take of the machine and of the
+// control groups it lives in.
 func availableMemory() (limit, bool) { return linuxMemory("/") }
 
 // linuxMemory takes the least of what the kernel calls available and of what
@@ -54,6 +56,7 @@ func linuxMemory(root string) (limit, bool) {
 // cgroup names the files of one version of the memory controller.
 type cgroup struct{ base, max, used, cache string }
 
+// left is what one group has left; it has no limit if its file says so.
 func (g cgroup) left(dir, root string) (limit, bool) {
 	at := filepath.Join(g.base, dir)
 	most, ok := number(filepath.Join(at, g.max))
@@ -70,6 +73,7 @@ func (g cgroup) left(dir, root string) (limit, bool) {
 	return limit{max(0, most-used+cache), "under the limit of cgroup /" + filepath.ToSlash(shown)}, true
 }
 
+// number reads a file that holds one number.
 func number(path string) (int64, bool) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -95,6 +99,7 @@ func keyed(path, key string) (int64, bool) {
 	return 0, false
 }
 
+// hasWord looks for a controller in a list such as "cpu,memory".
 func hasWord(list, word string) bool {
 	for w := range strings.SplitSeq(list, ",") {
 		if w == word {

@@ -7,6 +7,7 @@ import (
 
 var globalMemoryStatusEx = syscall.NewLazyDLL("kernel32.dll").NewProc("GlobalMemoryStatusEx")
 
+// availableMemory is the physical memory that is free.
 func availableMemory() (limit, bool) {
 	var m struct {
 		length, load                         uint32

@@ -20,6 +20,8 @@ type trainFlags struct {
 	given                      map[string]bool
 }
 
+// trainFlags reads the arguments. Which flags were given matters: on resume,
+// those that were not keep what the run began with.
 func (e *env) trainFlags(args []string) (trainFlags, error) {
 	var f trainFlags
 	r := e.info.Recipe
@@ -68,6 +70,7 @@ type settings struct {
 
 const settingsFile = "run.json"
 
+// readSettings reads run.json; the bool is false where there is none.
 func (d *runDir) readSettings() (settings, bool, error) {
 	var s settings
 	path := d.join(settingsFile)
@@ -84,6 +87,7 @@ func (d *runDir) readSettings() (settings, bool, error) {
 	return s, true, nil
 }
 
+// writeSettings writes run.json.
 func (d *runDir) writeSettings(s settings) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

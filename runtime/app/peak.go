@@ -1,5 +1,16 @@
 package app
 
-// peakFLOPS is the measured FMA peak of a number of workers, FLOP/s; 0 when it
-// is not known, and then no share of it is shown.
-var peakFLOPS = func(workers int) float64 { return 0 }
+import (
+	"runtime"
+
+	"github.com/llamac/llamac/runtime/cpu"
+)
+
+// peakFLOPS is the measured rate of multiply-adds of a number of workers, the
+// yardstick of MFU; 0 means one worker a processor, as it does to a Device.
+func peakFLOPS(workers int) float64 {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return cpu.PeakFLOPS(workers)
+}

@@ -140,6 +140,7 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	return []byte(b.String())
 }
 
+// at prints a point to a tenth of a pixel.
 func at(x, y float64) string { return fmt.Sprintf("%.1f,%.1f", x, y) }
 
 // names draws the validation curve and writes each curve's name and last value
@@ -172,6 +173,7 @@ func names(p func(string, ...any), s scale, x, trainY, trainLoss float64, val []
 	name(p, "nval", max(x, s.x(float64(last.Step))), valY, "validation", *last.ValLoss)
 }
 
+// name writes a curve's name and last value beside its end, inside the picture.
 func name(p func(string, ...any), class string, x, y float64, what string, loss float64) {
 	y = min(max(y, plotTop+10), plotHeight-plotBottom-20)
 	p(`<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x+10, y-2, what)

@@ -21,8 +21,9 @@ type reporter interface {
 
 // header is what is known before the first step, as rows of name and value.
 type header struct {
-	title string
-	rows  [][2]string
+	title       string
+	rows        [][2]string
+	step, steps int // done, and of the whole run
 }
 
 // progress is a step that has ended.
@@ -56,6 +57,7 @@ type jsonReport struct {
 	w  io.Writer
 }
 
+// emit prints an event; its kind is one of the fields.
 func (j *jsonReport) emit(event string, fields map[string]any) {
 	fields["event"] = event
 	b, err := json.Marshal(fields)
@@ -72,7 +74,7 @@ func (j *jsonReport) start(h header) {
 	for _, r := range h.rows {
 		rows[r[0]] = r[1]
 	}
-	j.emit("start", map[string]any{"title": h.title, "about": rows})
+	j.emit("start", map[string]any{"title": h.title, "about": rows, "step": h.step, "steps": h.steps})
 }
 
 func (j *jsonReport) phase(string, int, int) {}

@@ -16,11 +16,11 @@ func (s *session) judgeSamples() {
 	if !s.sampling {
 		return
 	}
-	needs := append(s.trainNeeds(), s.decodeNeeds(true)...)
+	needs := append(s.trainNeeds(), s.decodeNeeds()...)
 	if s.haveKnown && total(needs) > s.have.bytes {
 		s.sampling = false
 		s.report.note(fmt.Sprintf("no samples: beside training they need %s, and %s is left %s",
-			size(total(s.decodeNeeds(true))), size(s.have.bytes-total(s.trainNeeds())), s.have.by))
+			size(total(s.decodeNeeds())), size(s.have.bytes-total(s.trainNeeds())), s.have.by))
 	}
 }
 

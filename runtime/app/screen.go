@@ -37,6 +37,7 @@ const (
 	fewSteps = 50 // runs this short get a line for every step
 )
 
+// start prints the header; from now on there is a bar to draw.
 func (s *screen) start(h header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,8 +50,11 @@ func (s *screen) start(h header) {
 		fmt.Fprintf(s.w, "  %s  %s\n", s.dim(pad(r[0], wide)), r[1])
 	}
 	fmt.Fprintln(s.w)
+	s.last.Step, s.last.steps, s.began = h.step, h.steps, true
 }
 
+// phase keeps the bar alive within a step, which takes minutes for a large
+// model.
 func (s *screen) phase(what string, done, of int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,10 +65,13 @@ func (s *screen) phase(what string, done, of int) {
 	}
 }
 
+// step shows a step that has ended: as a row that stays if it was evaluated, as
+// a redrawn bar if not. Plain lines come at the first and the last step, at
+// evaluations, and now and then.
 func (s *screen) step(p progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.began, s.what, s.part = p, true, "", 0
+	s.last, s.what, s.part = p, "", 0
 	row := p.ValLoss != nil
 	if !s.tty {
 		row = row || p.Step == 1 || p.Step == p.steps || p.steps <= fewSteps || s.now().Sub(s.printed) >= lineTime
@@ -82,6 +89,7 @@ var columns = []struct {
 	width, from int
 }{{"step", 9, 0}, {"loss", 9, 0}, {"val loss", 9, 0}, {"bits/byte", 10, 45}, {"lr", 9, 75}, {"grad", 7, 66}, {"tok/s", 7, 52}, {"MFU", 6, 59}, {"left", 8, 39}}
 
+// shows tells whether the terminal has room for a column.
 func (s *screen) shows(column int) bool { return !s.tty || s.width() >= columns[column].from }
 
 // row prints a line of the table that stays.
@@ -138,6 +146,7 @@ func (s *screen) row(p progress) {
 	fmt.Fprintln(s.w, line.String())
 }
 
+// sample shows the beginning of a text in a frame.
 func (s *screen) sample(step, number int, path, text string) {
 	if number > 1 {
 		return // the others are in their files
@@ -161,12 +170,14 @@ func (s *screen) saved(step int, path string) {
 	}
 }
 
+// note prints a sentence that stays.
 func (s *screen) note(msg string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.above(func() { fmt.Fprintln(s.w, "  "+s.yellow(msg)) })
 }
 
+// done prints how the run ended and what may be done next.
 func (s *screen) done(sum summary) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,6 +231,7 @@ func (s *screen) above(print func()) {
 	}
 }
 
+// erase takes the bar off the screen.
 func (s *screen) erase() {
 	if s.drawn {
 		io.WriteString(s.w, "\r\x1b[K")
@@ -227,12 +239,14 @@ func (s *screen) erase() {
 	}
 }
 
+// paint draws the bar over what stood on its line.
 func (s *screen) paint() {
 	s.painted = s.now()
 	io.WriteString(s.w, "\r"+s.bar()+"\x1b[K")
 	s.drawn = true
 }
 
+// sgr wraps text in a colour or weight, by the code of "select graphic rendition".
 func (s *screen) sgr(code, text string) string {
 	if !s.color || text == "" {
 		return text
@@ -246,6 +260,7 @@ func (s *screen) green(t string) string  { return s.sgr("32", t) }
 func (s *screen) yellow(t string) string { return s.sgr("33", t) }
 func (s *screen) cyan(t string) string   { return s.sgr("36", t) }
 
+// pad and padLeft fill text up to a number of columns.
 func pad(t string, n int) string {
 	return t + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(t)))
 }

@@ -24,7 +24,7 @@ func fakeScreen(w *bytes.Buffer, tty, color bool, width int) *screen {
 
 func someProgress(r *rand.Rand) progress {
 	val, bits := 5*r.Float64(), 3*r.Float64()
-	p := progress{steps: 1 + r.IntN(1e7), pace: 1e7 * r.Float64(), left: time.Duration(r.IntN(1e7)) * time.Second, first: 10,
+	p := progress{steps: 1 + r.IntN(1e7), pace: 1e7 * float64(r.IntN(3)) * r.Float64(), left: time.Duration(r.IntN(1e7)) * time.Second, first: 10,
 		record: record{Loss: 10 * r.Float64(), LR: r.Float64(), GradNorm: 100 * r.Float64(), MFU: r.Float64()}}
 	p.Step = 1 + r.IntN(p.steps)
 	if r.IntN(2) == 0 {
@@ -88,7 +88,7 @@ func play(s *screen, n int) {
 	for i := 1; i <= n; i++ {
 		s.phase("training", 0, 2)
 		s.phase("training", 1, 2)
-		p := progress{record: record{Step: i, Loss: 2.5}, steps: n, first: 5}
+		p := progress{record: record{Step: i, Loss: 2.5}, steps: n, first: 5, pace: 1}
 		if i == n {
 			val := 2.4
 			p.ValLoss = &val

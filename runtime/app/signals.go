@@ -17,6 +17,7 @@ type stopper struct {
 	quit    chan struct{}
 }
 
+// listen begins to hear; r is told of the first request.
 func listen(r reporter, now func() time.Time) *stopper {
 	s := &stopper{signals: make(chan os.Signal, 4), quit: make(chan struct{})}
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -52,6 +53,7 @@ func listen(r reporter, now func() time.Time) *stopper {
 
 func (s *stopper) asked() bool { return s.flag.Load() }
 
+// end gives the signals their usual meaning back.
 func (s *stopper) end() {
 	signal.Stop(s.signals)
 	close(s.quit)

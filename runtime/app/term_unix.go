@@ -10,6 +10,7 @@ import (
 
 type winsize struct{ rows, cols, x, y uint16 }
 
+// windowOf asks the terminal driver for the size of the window.
 func windowOf(f *os.File) (w winsize, ok bool) {
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&w)))
 	return w, errno == 0
@@ -21,6 +22,7 @@ func isTerminal(f *os.File) bool {
 	return ok
 }
 
+// terminalWidth is 0 when it is not known.
 func terminalWidth(f *os.File) int {
 	w, _ := windowOf(f)
 	return int(w.cols)

@@ -23,6 +23,7 @@ func isTerminal(f *os.File) bool {
 	return r != 0
 }
 
+// terminalWidth is the window's width, not that of the longer buffer behind it.
 func terminalWidth(f *os.File) int {
 	var info struct {
 		width, height, x, y      int16

@@ -81,6 +81,7 @@ func (e *env) train(args []string) error {
 	return s.loop()
 }
 
+// close lets go of what prepare opened, however far it came.
 func (s *session) close() {
 	if s.samples != nil {
 		s.samples.close()
@@ -267,9 +268,6 @@ func (s *session) loop() error {
 		if err := s.oneStep(in); err != nil {
 			return s.failed(err)
 		}
-		if s.after != nil {
-			s.after(s.step)
-		}
 	}
 	return s.finish()
 }
@@ -340,8 +338,10 @@ func (s *session) oneStep(in batches) error {
 // due tells whether something that happens every so many steps happens now.
 func due(step, every int) bool { return every > 0 && step%every == 0 }
 
+// finite is false for NaN and infinities: both give NaN here.
 func finite(x float64) bool { return x-x == 0 }
 
+// noteVal remembers the newest and the best evaluation.
 func (s *session) noteVal(r *record) {
 	if r.ValLoss != nil {
 		s.lastVal = r
@@ -401,7 +401,11 @@ func (s *session) finish() error {
 		sum.last, sum.curve = s.log.last(), s.dir.join("loss.svg")
 	}
 	if sum.finished {
-		sum.next = s.callAs("generate", append(s.runArg(), "--prompt", s.recipe.SamplePrompt)...)
+		args := s.runArg()
+		if p := s.recipe.SamplePrompt; p != "" {
+			args = append(args, "--prompt", p)
+		}
+		sum.next = s.callAs("generate", args...)
 	} else {
 		sum.next = s.callAs("train", append(s.runArg(), "--resume")...)
 	}

@@ -31,6 +31,7 @@ func call(t *testing.T, change func(*env), args ...string) result {
 	e := newEnv(fakeInfo())
 	e.stdout, e.stderr, e.open = &out, &errs, openFake
 	e.memory = func() (limit, bool) { return limit{1 << 30, "of a test's memory"}, true }
+	e.peak = func(int) float64 { return 0 }
 	if change != nil {
 		change(e)
 	}
@@ -170,6 +171,7 @@ func TestTrain(t *testing.T) {
 		t.Errorf("the losses end at %v and %v", h[39].Loss, *h[39].ValLoss)
 	}
 	checkValidation(t, dir, h[39])
+	checkFirstStep(t, h[0])
 
 	files := folder(t, dir)
 	var names []string
@@ -197,6 +199,31 @@ func TestTrain(t *testing.T) {
 	c, err := weights.ReadCheckpointState(filepath.Join(dir, "checkpoints", "step-00000040.safetensors"))
 	if err != nil || c.Step != 40 || c.Steps != 40 || c.Sequences != 160 || c.Seed != 1 || c.SpecHash != info.SpecHash {
 		t.Errorf("state %+v, %v", c, err)
+	}
+}
+
+// checkFirstStep computes the first loss and gradient norm anew, from initial
+// weights and the training sequences 0 to 3.
+func checkFirstStep(t *testing.T, first record) {
+	t.Helper()
+	f := newFakeTrainer(fakeInfo())
+	weights.Init(f.info, 1, f.p, 1)
+	in, err := openFake("x", settings{context: fakeContext, seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss, seq := 0.0, make([]int32, fakeContext+1)
+	for micro := range 2 {
+		var tokens, targets []int32
+		for row := range 2 {
+			in.(*fakeFeed).Sequence(int64(2*micro+row), seq)
+			tokens, targets = append(tokens, seq[:fakeContext]...), append(targets, seq[1:]...)
+		}
+		loss += float64(f.MicroStep(tokens, targets, micro == 0)) / 2
+	}
+	norm := f.Update(model.Hyper{Step: 1, GradScale: 0.5, Beta1: 0.9, Beta2: 0.95})
+	if first.Loss != loss || first.GradNorm != norm {
+		t.Errorf("step 1: loss %v and norm %v, want %v and %v", first.Loss, first.GradNorm, loss, norm)
 	}
 }
 
@@ -409,6 +436,42 @@ func TestDiskFull(t *testing.T) {
 		}
 		train(t, dir, nil, "--resume").want(t, 0)
 		sameRun(t, dir, whole)
+	}
+}
+
+// TestWriteWhole looks at a file's place while it is being written anew, and
+// after that failed: the old content stands there until the new is whole.
+func TestWriteWhole(t *testing.T) {
+	d := &runDir{path: t.TempDir(), create: createFile}
+	path := d.join("file")
+	holds := func(want string) {
+		t.Helper()
+		if b, err := os.ReadFile(path); string(b) != want || err != nil {
+			t.Errorf("the file holds %q (%v), want %q", b, err, want)
+		}
+	}
+	if err := d.writeBytes(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("no")
+	for _, end := range []error{failed, nil} {
+		err := d.write(path, func(f outFile) error {
+			f.Write([]byte("new "))
+			holds("old")
+			f.Write([]byte("content"))
+			holds("old")
+			return end
+		})
+		if !errors.Is(err, end) {
+			t.Errorf("error %v, want %v", err, end)
+		}
+		if end != nil {
+			holds("old")
+		}
+	}
+	holds("new content")
+	if left, _ := filepath.Glob(d.join("*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -126,6 +126,34 @@ func TestTopKExact(t *testing.T) {
 	}
 }
 
+// TestNucleusExact compares the nucleus with a full sort, for weights from
+// nearly equal to very unequal, where what is dropped before sorting differs.
+func TestNucleusExact(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	for range 3000 {
+		c := make([]candidate, 1+r.IntN(60))
+		spread := math.Pow(10, 3*r.Float64()-2)
+		total := 0.0
+		for i := range c {
+			c[i] = candidate{int32(i), math.Exp(spread * r.NormFloat64())}
+			total += c[i].weight
+		}
+		p := r.Float64()
+		want := slices.Clone(c)
+		slices.SortFunc(want, before)
+		reached := 0.0
+		for i, x := range want {
+			if reached += x.weight; reached >= p*total {
+				want = want[:i+1]
+				break
+			}
+		}
+		if got := nucleus(c, p, total); !slices.Equal(got, want) {
+			t.Fatalf("p %v, spread %v: %v, want %v", p, spread, got, want)
+		}
+	}
+}
+
 // TestGreedy takes the first of equal maxima and never a masked token.
 func TestGreedy(t *testing.T) {
 	inf := float32(math.Inf(1))

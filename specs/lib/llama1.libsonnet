@@ -17,7 +17,7 @@ llama {
   train+: {
     micro_batch: 1,  // chosen: the activations of one sequence at a time
     accum: batch / (self.micro_batch * spec.parallel.dp * spec.model.context),
-    steps: std.ceil(spec.data.tokens / batch),
+    steps: std.round(spec.data.tokens / batch),
     seed: 1,  // chosen
     save_every: 1000,  // chosen
     eval: { every: 1000, batches: 64 },  // chosen

@@ -10,10 +10,11 @@ Each NAME.golden has one text a line: the text in double quotes with \\xNN for
 bytes that are not printable ASCII, a tab, the ids. The vocabularies are small:
 what matters is the ugliness of the texts, not the quality of the pieces.
 """
-import glob
 import io
 import os
 import random
+import shutil
+import subprocess
 import tempfile
 
 import sentencepiece
@@ -58,14 +59,8 @@ def texts(seed, n=160):
 
 
 def corpus():
-    """Text of this project and the words above, to train on."""
-    lines = []
-    for path in sorted(glob.glob(os.path.join(HERE, "..", "*.go")))[:12]:
-        lines += open(path, encoding="utf-8").read().split("\n")
-    rng = random.Random(7)
-    for _ in range(1500):
-        lines.append(" ".join(rng.choice(WORDS) for _ in range(10)).replace("\n", " ").replace("\u2585", ""))
-    return [l for l in lines if l]
+    """Text of this project, the words above and runs of letters, frozen."""
+    return open(os.path.join(HERE, "corpus.txt"), encoding="utf-8", newline="\n").read().rstrip("\n").split("\n")
 
 
 def quote(b):
@@ -131,16 +126,36 @@ def metaspace(name, scheme, split):
     hugging(name, t)
 
 
+def trained(name, version, **options):
+    """What spm_train makes of the corpus: version 1 is Debian's 0.1.97, 2 is PyPI's."""
+    settings = dict(model_type="bpe", character_coverage=0.9995, normalization_rule_name="identity", remove_extra_whitespaces=False,
+                    split_digits=True, byte_fallback=True, allow_whitespace_only_pieces=True, num_threads=1, minloglevel=2)
+    settings.update(options)
+    settings.update(input="corpus.txt", model_prefix="x")  # the model keeps these names
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copy(os.path.join(HERE, "corpus.txt"), d)
+        os.chdir(d)
+        if version == 1:
+            subprocess.run(["spm_train"] + ["--%s=%s" % (k, str(v).lower() if isinstance(v, bool) else v) for k, v in settings.items()],
+                           check=True, stderr=subprocess.DEVNULL)
+        else:
+            sentencepiece.SentencePieceTrainer.train(**settings)
+        shutil.copy("x.model", os.path.join(HERE, "train_" + name + ".model"))
+        os.chdir(HERE)
+
+
 if __name__ == "__main__":
     B = pre_tokenizers.ByteLevel
     spm("llama_like")
     rules = {"ﬁ": "fi", "½": "1/2", "\t": " ", "\r": "", "\u00a0": " ", "\u3000": " ", "e\u0301": "é", "\ufeff": "", "１": "1", "\u2585": "#"}
     points = lambda s: " ".join("%X" % ord(c) for c in s)
-    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as f:
-        f.write("".join(points(a) + "\t" + points(b) + "\n" for a, b in rules.items()))
-        f.flush()
-        spm("rules", normalization_rule_name="", normalization_rule_tsv=f.name, remove_extra_whitespaces=True, byte_fallback=False,
+    with tempfile.TemporaryDirectory() as d:
+        os.chdir(d)
+        with open("rules.tsv", "w") as f:
+            f.write("".join(points(a) + "\t" + points(b) + "\n" for a, b in rules.items()))
+        spm("rules", normalization_rule_name="", normalization_rule_tsv="rules.tsv", remove_extra_whitespaces=True, byte_fallback=False,
             split_digits=False, user_defined_symbols=["<sep>", "  ", "日本", "don't"], vocab_size=450)
+        os.chdir(HERE)
     byte_level("gpt2", B(add_prefix_space=False))
     byte_level("gpt2_prefix", B(add_prefix_space=True))
     byte_level("llama3", pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(LLAMA3), "isolated"), B(add_prefix_space=False, use_regex=False)]),
@@ -150,3 +165,8 @@ if __name__ == "__main__":
     byte_level("smollm", pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), B(add_prefix_space=False)]))
     metaspace("metaspace_first", "first", False)
     metaspace("metaspace_always", "always", True)
+    trained("llama", 1, vocab_size=1200)
+    trained("plain", 1, vocab_size=1000, split_digits=False, byte_fallback=False, remove_extra_whitespaces=True, character_coverage=1.0,
+            allow_whitespace_only_pieces=False, split_by_number=False, max_sentencepiece_length=6, max_sentence_length=60)
+    trained("scripts", 1, vocab_size=1000, split_by_unicode_script=False, add_dummy_prefix=False)
+    trained("overlaps", 2, vocab_size=1200)

@@ -29,7 +29,7 @@ const (
 // the default of 500 would let a Go stack grow past maxGoStack.
 const maxFrames = 200
 
-const maxGoStack = 128 << 20
+const maxGoStack = 64 << 20
 
 // init is where a child begins and ends. It is an init function, and not a
 // call that main must make, so that any program that imports package specs can

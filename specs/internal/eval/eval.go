@@ -66,7 +66,7 @@ type Reader func(from, path string) (name string, data []byte, err error)
 type Result struct {
 	// Doc is the document as JSON. Parts that failed are left out; it is
 	// empty when nothing could be evaluated.
-	Doc       json.RawMessage
+	Doc       json.RawMessage `json:",omitempty"`
 	Failures  []Failure
 	Positions []Position
 	Trace     string // output of std.trace

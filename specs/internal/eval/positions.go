@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"strings"
+
 	"github.com/google/go-jsonnet/ast"
 
 	"github.com/llamac/llamac/internal/diag"
@@ -63,6 +65,9 @@ func (t *tracer) fields(path string, o object, depth int) {
 			}
 			s.parts = append(s.parts, expr{node: f.Body, sc: inside})
 			at := position(&f.LocRange)
+			if f.PlusSuper && isOverride(at.File) && s.pos != (Position{}) {
+				continue // it only leads to what is overridden
+			}
 			s.pos = Position{Name: at, Value: valuePos(f.Body, at)}
 		}
 	}
@@ -91,8 +96,27 @@ func (t *tracer) below(path string, e expr, depth int) {
 		at := valuePos(el.node, diag.Pos{})
 		p := Elem(path, i)
 		t.out = append(t.out, Position{Path: p, Name: at, Value: at})
-		t.below(p, el, depth+1)
+		if !t.constructed(el) {
+			t.below(p, el, depth+1)
+		}
 	}
+}
+
+// constructed says whether e is a call of a function of the library, such as
+// node.linear(...). What the function puts together has no better place than
+// the call.
+func (t *tracer) constructed(e expr) bool {
+	call, ok := e.node.(*ast.Apply)
+	if !ok {
+		return false
+	}
+	target, ok := t.head(expr{node: call.Target, sc: e.sc})
+	if !ok {
+		return false
+	}
+	// A method has no place of its own in the tree, but its body has.
+	fn, ok := target.node.(*ast.Function)
+	return ok && strings.HasPrefix(fn.Body.Loc().FileName, LibraryPrefix)
 }
 
 // valuePos is where an expression begins, or otherwise: expressions made by

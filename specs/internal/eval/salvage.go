@@ -10,8 +10,12 @@ import (
 	"github.com/llamac/llamac/internal/diag"
 )
 
-// maxPieces bounds how many fields of a failing document are tried one by one.
-const maxPieces = 400
+// maxPieces and maxLevels bound how many fields of a failing document are
+// tried one by one, and how deep: the document may hold itself.
+const (
+	maxPieces = 400
+	maxLevels = 4
+)
 
 // pieces evaluates a document that fails as a whole field by field, so that one
 // run reports every failing field and the rest can still be validated.
@@ -25,7 +29,7 @@ type pieces struct {
 // salvage returns the fields that can be evaluated, and notes a failure for
 // each of the others. whole is the error of the whole document.
 func (p *pieces) salvage(whole error) json.RawMessage {
-	doc := p.object("d", "")
+	doc := p.object("d", "", 1)
 	if len(p.failures) == 0 { // not even its fields can be listed, or an assertion holds only piecewise
 		p.failures = []Failure{failure("", whole)}
 	}
@@ -41,10 +45,10 @@ func (p *pieces) salvage(whole error) json.RawMessage {
 
 // object evaluates the visible fields of the object that expr denotes. It
 // returns nil when expr is none.
-func (p *pieces) object(expr, path string) map[string]json.RawMessage {
+func (p *pieces) object(expr, path string, level int) map[string]json.RawMessage {
 	var names []string
 	out, err := p.eval("std.objectFields(" + expr + ")")
-	if err != nil || json.Unmarshal([]byte(out), &names) != nil {
+	if err != nil || json.Unmarshal(out, &names) != nil {
 		return nil
 	}
 	doc := map[string]json.RawMessage{}
@@ -52,14 +56,17 @@ func (p *pieces) object(expr, path string) map[string]json.RawMessage {
 		sub, subPath := expr+"["+quote(name)+"]", Field(path, name)
 		out, err := p.eval(sub)
 		if err == nil {
-			doc[name] = json.RawMessage(out)
+			doc[name] = out
 			continue
 		}
 		if p.tried > maxPieces {
 			break
 		}
 		before := len(p.failures)
-		inner := p.object(sub, subPath)
+		var inner map[string]json.RawMessage
+		if level < maxLevels {
+			inner = p.object(sub, subPath, level+1)
+		}
 		if inner != nil {
 			if b, err := json.Marshal(inner); err == nil {
 				doc[name] = b
@@ -75,9 +82,17 @@ func (p *pieces) object(expr, path string) map[string]json.RawMessage {
 	return doc
 }
 
-func (p *pieces) eval(expr string) (string, error) {
+// eval evaluates expr inside an array, because the interpreter calls a function
+// that stands at the top.
+func (p *pieces) eval(expr string) (json.RawMessage, error) {
 	p.tried++
-	return evaluateSnippet(p.vm, "local d = "+p.main+"; "+expr)
+	out, err := evaluateSnippet(p.vm, "local d = "+p.main+"; ["+expr+"]")
+	if err != nil {
+		return nil, err
+	}
+	var one [1]json.RawMessage
+	err = json.Unmarshal([]byte(out), &one)
+	return one[0], err
 }
 
 // failure describes a runtime error. The position is that of the innermost

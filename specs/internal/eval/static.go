@@ -112,8 +112,10 @@ func position(loc *ast.LocationRange) diag.Pos {
 	if loc == nil || !loc.IsSet() {
 		return diag.Pos{}
 	}
-	if strings.HasPrefix(loc.FileName, OverridePrefix) {
+	if isOverride(loc.FileName) {
 		return diag.Pos{File: loc.FileName}
 	}
 	return diag.Pos{File: loc.FileName, Line: loc.Begin.Line, Col: loc.Begin.Column}
 }
+
+func isOverride(file string) bool { return strings.HasPrefix(file, OverridePrefix) }

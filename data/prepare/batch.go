@@ -1,0 +1,204 @@
+package prepare
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// Documents travel in batches, because a document can be a single line of JSON
+// and a channel costs more than tokenizing that. A batch takes three steps, in
+// three goroutines:
+//
+//	reader      cuts files into documents and copies them into body
+//	worker      turns each into text and its text into ids, in any order
+//	unit        writes the documents, in the order they were read in
+//
+// Order is kept by sending every batch down two channels: to the workers, and
+// to the unit, which waits for each in turn until its done is signalled.
+
+// batch is some documents on their way through the workers. Its slices are
+// used again, so that reading a corpus does not allocate in proportion to it.
+type batch struct {
+	source *Source
+	docs   []batchDoc
+	body   []byte // of all documents, end to end
+	ids    []int32
+	done   chan struct{}
+	err    error // of reading what would follow the documents
+}
+
+// batchDoc is a document and what the workers find out about it.
+type batchDoc struct {
+	rawDoc
+	from, to int    // its place in batch.body
+	ids      [2]int // its place in batch.ids
+	text     int64  // bytes; 0 for a document that is to be left out as empty
+	fix      int32
+	hash     [16]byte
+	use      verdict
+	err      error
+}
+
+const (
+	batchBytes = 256 << 10 // of text, at least
+	batchDocs  = 512       // at most
+)
+
+var batches = sync.Pool{New: func() any { return &batch{done: make(chan struct{}, 1)} }}
+
+// reader gathers documents into batches and sends them on, in order.
+type reader struct {
+	r       *runner
+	ctx     context.Context
+	source  *Source
+	pending chan<- *batch
+	b       *batch
+}
+
+// add takes a document from a file.
+func (rd *reader) add(d rawDoc) error {
+	if rd.b == nil {
+		// A slot bounds the batches in memory, over all units.
+		select {
+		case rd.r.slots <- struct{}{}:
+		case <-rd.ctx.Done():
+			return rd.ctx.Err()
+		}
+		rd.b = batches.Get().(*batch)
+		rd.b.source, rd.b.docs, rd.b.body, rd.b.ids, rd.b.err = rd.source, rd.b.docs[:0], rd.b.body[:0], rd.b.ids[:0], nil
+	}
+	b := rd.b
+	at := len(b.body)
+	b.body = append(b.body, d.body...)
+	d.body = nil
+	b.docs = append(b.docs, batchDoc{rawDoc: d, from: at, to: len(b.body)})
+	if len(b.body) >= batchBytes || len(b.docs) == batchDocs {
+		return rd.flush(nil)
+	}
+	return nil
+}
+
+// flush sends the batch to the workers. err is what the unit's reading ended
+// with, so that it is reported after the documents before it.
+func (rd *reader) flush(err error) error {
+	b := rd.b
+	if b == nil {
+		if err == nil {
+			return nil
+		}
+		if e := rd.add(rawDoc{}); e != nil { // a batch only to carry err
+			return e
+		}
+		b = rd.b
+		b.docs = b.docs[:0]
+	}
+	b.err = err
+	rd.b = nil
+	select {
+	case rd.pending <- b:
+	case <-rd.ctx.Done():
+		return rd.ctx.Err()
+	}
+	select {
+	case rd.r.jobs <- b:
+	case <-rd.ctx.Done():
+		return rd.ctx.Err()
+	}
+	return nil
+}
+
+// readUnit reads a unit's files one after the other.
+func (rd *reader) readUnit(u *unit) error {
+	k := kinds[rd.source.Kind]
+	for i := range u.files {
+		if err := rd.readFile(k, &u.files[i]); err != nil {
+			// Broken input may be skipped, from here to the end of the file. Any
+			// other error, such as a file that is gone, ends the run.
+			var bad *InputError
+			if !errors.As(err, &bad) {
+				return err
+			}
+			// Goes the way of the documents, to be counted in order.
+			if err := rd.flush(err); err != nil {
+				return err
+			}
+		}
+	}
+	return rd.flush(nil)
+}
+
+// readFile reads one file and makes sure that it is the file of the plan.
+func (rd *reader) readFile(k *kind, f *inputFile) error {
+	in, err := openInput(f, func(n int) {
+		rd.r.progress.bytes.Add(int64(n))
+		rd.r.progress.tick()
+	})
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	if err := k.read(in, rd.add); err != nil {
+		return err
+	}
+	// The plan, the key and the resuming all rest on what the file was when
+	// the run began.
+	st, err := os.Stat(f.path)
+	if err == nil && (st.Size() != f.size || !st.ModTime().Equal(f.mtime)) {
+		err = fmt.Errorf("%s: changed while it was read", f.path)
+	}
+	return err
+}
+
+// work tokenizes a batch.
+func (r *runner) work(b *batch) {
+	k := kinds[b.source.Kind]
+	t := r.cfg.Tokenizer
+	for i := range b.docs {
+		d := &b.docs[i]
+		d.body = b.body[d.from:d.to:d.to]
+		text := d.body
+		if k.text != nil {
+			text, d.use, d.err = k.text(b.source, &d.rawDoc)
+		}
+		d.body = nil
+		d.text = int64(len(text))
+		if d.err != nil || d.use != use || len(text) == 0 {
+			continue
+		}
+		if len(text) > mostDoc {
+			d.err = d.bad(0, fmt.Errorf("more than %d bytes in one document", mostDoc))
+			continue
+		}
+		// Of the text, not of the tokens: duplicates stay duplicates under
+		// another tokenizer.
+		sum := sha256.Sum256(text)
+		copy(d.hash[:], sum[:])
+		from := len(b.ids)
+		if r.cfg.AddBOS {
+			b.ids = append(b.ids, t.BOS())
+		}
+		first := len(b.ids)
+		b.ids = t.Encode(b.ids, text)
+		known := int64(0)
+		for _, id := range b.ids[first:] {
+			if uint(id) < uint(len(r.tokenBytes)) { // Writer reports the others
+				known += int64(r.tokenBytes[id])
+			}
+		}
+		// What the table gets wrong at the beginning of a text, so that the
+		// tokens of a document always stand for exactly its bytes.
+		d.fix = int32(d.text - known)
+		if len(b.ids) == first {
+			d.text = 0 // no tokens: as good as empty
+		}
+		if r.cfg.AddEOS {
+			b.ids = append(b.ids, t.EOS())
+		}
+		d.ids = [2]int{from, len(b.ids)}
+	}
+	b.done <- struct{}{}
+}

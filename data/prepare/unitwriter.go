@@ -1,0 +1,142 @@
+package prepare
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/llamac/llamac/data"
+)
+
+// unitWriter is the two shards of a unit and its counts.
+type unitWriter struct {
+	r          *runner
+	u          *unit
+	train, val *shardFile
+	meta       unitMeta
+	ord        uint32 // of the next document, over both shards
+}
+
+// newUnitWriter opens both shards, even if one stays empty: which documents
+// are held out is known only when they come.
+func (r *runner) newUnitWriter(u *unit) (*unitWriter, error) {
+	base := filepath.Join(r.dir, workDir, u.name)
+	out := &unitWriter{r: r, u: u, meta: unitMeta{Key: r.plan.key}}
+	// The record of an older run must not speak for the shards of this one.
+	if err := os.Remove(r.metaPath(u)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	// The names are final already; createTemp puts something before them.
+	var err error
+	if out.train, err = r.newShard(base + ".train.tok"); err != nil {
+		return nil, err
+	}
+	if out.val, err = r.newShard(base + ".val.tok"); err != nil {
+		out.abandon()
+		return nil, err
+	}
+	return out, nil
+}
+
+// abandon removes what is not finished. After finish there is nothing left to
+// remove.
+func (w *unitWriter) abandon() {
+	w.train.abandon()
+	if w.val != nil {
+		w.val.abandon()
+	}
+}
+
+// add writes a batch's documents.
+func (w *unitWriter) add(b *batch) error {
+	t := w.r.progress
+	for i := range b.docs {
+		d := &b.docs[i]
+		switch {
+		case d.err != nil:
+			w.meta.BadDocs++
+			if err := w.skip(d.err); err != nil {
+				return err
+			}
+			continue
+		case d.use == leaveIt:
+			w.meta.LeftOut++
+			continue
+		case d.text == 0:
+			w.meta.Empty++
+			continue
+		}
+		s := w.train
+		if heldOut(d.name, w.r.cfg.Validation) {
+			s = w.val
+		}
+		ids := b.ids[d.ids[0]:d.ids[1]]
+		entry := data.Doc{Bytes: int32(d.text), Fix: d.fix, Ord: w.ord, Hash: d.hash}
+		w.ord++
+		if err := s.w.Add(entry, d.name, ids); err != nil {
+			return fmt.Errorf("writing %s: %w", s.path, err)
+		}
+		t.docs.Add(1)
+		t.text.Add(d.text)
+		t.tokens.Add(int64(len(ids)))
+	}
+	if b.err != nil {
+		w.meta.BadFiles++
+		return w.skip(b.err)
+	}
+	return nil
+}
+
+// skip counts broken input if that was asked for, and otherwise returns it.
+func (w *unitWriter) skip(err error) error {
+	if !w.r.cfg.SkipBad {
+		return err
+	}
+	w.r.progress.skipped.Add(1)
+	w.r.onSkip(err)
+	return nil
+}
+
+// finish puts the shards and then the record in place.
+func (w *unitWriter) finish() (*unitMeta, error) {
+	for _, s := range []*shardFile{w.train, w.val} {
+		h, err := s.finish()
+		if err != nil {
+			return nil, err
+		}
+		if h.Docs == 0 {
+			continue
+		}
+		info := shardInfo(filepath.Base(s.path), h)
+		if s == w.train {
+			w.meta.Train = info
+		} else {
+			info.HeldOut = true
+			w.meta.HeldOut = info
+		}
+	}
+	b, err := json.MarshalIndent(&w.meta, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return &w.meta, w.r.writeWhole(w.r.metaPath(w.u), append(b, '\n'))
+}
+
+// shardInfo is what the manifest says of a shard.
+func shardInfo(file string, h data.Header) *data.ShardInfo {
+	return &data.ShardInfo{File: file, Size: h.Size(), SHA256: fmt.Sprintf("%x", h.Sum),
+		Counts: data.Counts{Docs: h.Docs, Bytes: h.Bytes, Tokens: h.Tokens}}
+}
+
+// heldOut decides by a document's name alone whether it is held out, so that
+// it does not change when documents come and go around it, and a name that two
+// sources share is on the same side in both.
+func heldOut(name string, share float64) bool {
+	sum := sha256.Sum256([]byte(name))
+	// 53 bits, which a float64 holds exactly.
+	return float64(binary.BigEndian.Uint64(sum[:])>>11) < share*(1<<53)
+}

@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/llamac/llamac/data/prepare"
+	"github.com/llamac/llamac/tokenizer"
+)
+
+// prepared makes a real data set of this package's source.
+func prepared(t *testing.T, tok prepare.Tokenizer) string {
+	t.Helper()
+	dir := t.TempDir()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = prepare.Run(context.Background(), prepare.Config{
+		Sources:   []prepare.Source{{Name: "app", Share: 1, Kind: "files", Paths: []string{filepath.Join(here, "*.go")}}},
+		Tokenizer: tok, Validation: 0.3, OutDir: dir,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func realData(e *env) { e.open = openData }
+
+// TestRealData trains on a set that package data reads, in one go and with a
+// stop: the same run.
+func TestRealData(t *testing.T) {
+	set, whole, dir := prepared(t, tokenizer.Byte()), t.TempDir(), t.TempDir()
+	train(t, whole, realData, "--data", set).want(t, 0, "1 source", "tokens held out", "bits per byte")
+	stop := broken(func(micro int) int {
+		if micro == 30 {
+			return 1
+		}
+		return 0
+	})
+	train(t, dir, func(e *env) { realData(e); stop(e) }, "--data", set).want(t, 1)
+	// The folder is remembered, wherever the command is called.
+	call(t, realData, "train", "--run", dir, "--resume").want(t, 0)
+	sameRun(t, dir, whole)
+	if v := *history(t, whole)[39].BitsPerByte; v < 2 || v > 8 {
+		t.Errorf("%v bits per byte", v)
+	}
+}
+
+// TestRealDataRefused names a set that does not fit or is damaged.
+func TestRealDataRefused(t *testing.T) {
+	set := prepared(t, tokenizer.Byte())
+	train(t, t.TempDir(), realData, "--data", t.TempDir()).want(t, 1, "not a prepared data set")
+	train(t, t.TempDir(), realData, "--data", prepared(t, endless{tokenizer.Byte(), -1})).want(t, 0)
+	train(t, t.TempDir(), realData, "--data", prepared(t, renamed{tokenizer.Byte()})).want(t, 1, "the data set was made with another tokenizer")
+
+	// A token outside the vocabulary is damage that only reading finds; it
+	// must end as an error that names the file, not as a crash.
+	shards, err := filepath.Glob(filepath.Join(set, "*.train.tok"))
+	if err != nil || len(shards) == 0 {
+		t.Fatal(shards, err)
+	}
+	b, err := os.ReadFile(shards[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 256 + 1; i < len(b)/2; i += 2 {
+		b[i] = 0xff
+	}
+	if err := os.WriteFile(shards[0], b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	train(t, t.TempDir(), realData, "--data", set).want(t, 1, filepath.Base(shards[0]), "offset")
+}
+
+type renamed struct{ tokenizer.Tokenizer }
+
+func (renamed) Hash() string { return "another" }
+
+// TestTokenizerIsKept copies the tokenizer's file into the run, so that both
+// commands find it there.
+func TestTokenizerIsKept(t *testing.T) {
+	root := os.Getenv("LLAMAC_ASSETS")
+	if root == "" {
+		t.Skip("LLAMAC_ASSETS not set: weights/stories260K/tok512.bin")
+	}
+	file := filepath.Join(root, "weights", "stories260K", "tok512.bin")
+	tok, err := tokenizer.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	d := &runDir{path: dir, create: createFile}
+	if err := d.open(); err != nil {
+		t.Fatal(err)
+	}
+	d.close()
+	name, err := d.keepTokenizer(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(d.join(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	original, err := os.ReadFile(file)
+	if err != nil || !slices.Equal(kept, original) {
+		t.Errorf("%s is no copy: %v", name, err)
+	}
+	e := newEnv(fakeInfo())
+	e.info.Vocab = 512
+	again, err := e.openTokenizer(d.tokenizerPath(settings{Tokenizer: name}))
+	if err != nil || again.Hash() != tok.Hash() {
+		t.Errorf("reopened: %v", err)
+	}
+	e.info.Vocab = 100
+	if _, err := e.openTokenizer(file); err == nil {
+		t.Error("a tokenizer of 512 ids for a vocabulary of 100")
+	}
+}

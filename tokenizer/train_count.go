@@ -1,0 +1,305 @@
+package tokenizer
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"hash/maphash"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Learning starts with counting words: stretches that start with a run of
+// spaces, beyond which no piece reaches. Text is read in stretches of fixed
+// size, whose lines workers count in parallel; words are dropped, if memory
+// runs short, only between stretches. So the counts do not depend on the number
+// of workers.
+
+// wordCount is a distinct word and how often it occurs. Spaces are one byte.
+type wordCount struct {
+	text  string
+	count int64
+}
+
+const (
+	countBatch   = 1 << 20  // bytes that a worker takes at a time
+	countStretch = 64 << 20 // bytes between looks at the memory
+)
+
+// costs of training, in bytes: for each word, and for each byte of it (cells,
+// places of pairs and their growth).
+const (
+	wordCost = 64
+	byteCost = 24
+)
+
+func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOptions, report *TrainReport) ([]wordCount, error) {
+	c := &counter{opt: opt, norm: &BPE{cfg: opt.config()}, total: newWordTable()}
+	for range opt.Workers {
+		c.tables = append(c.tables, newWordTable())
+		c.lines = append(c.lines, lineStats{})
+	}
+	c.start()
+	defer c.stop()
+	var failed error
+	batch, stretch := make([]byte, 0, countBatch+1<<16), 0
+	for doc, err := range docs {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			failed = err
+			break
+		}
+		report.Bytes += int64(len(doc))
+		for len(doc) > 0 {
+			line := doc
+			if i := bytes.IndexByte(doc, '\n'); i >= 0 {
+				line = doc[:i]
+			}
+			doc = doc[min(len(line)+1, len(doc)):]
+			// Too long a line is passed on cut, so that it is still counted
+			// as too long and a text without line ends needs no memory.
+			batch = append(append(batch, line[:min(len(line), opt.MaxLineLength+1)]...), '\n')
+			if len(batch) >= countBatch {
+				stretch += len(batch)
+				c.work <- batch
+				batch = <-c.free
+				if stretch >= countStretch {
+					c.merge(report)
+					stretch = 0
+				}
+				opt.Progress(Progress{Phase: "read", Done: report.Bytes})
+			}
+		}
+	}
+	c.work <- batch
+	<-c.free
+	c.merge(report)
+	if failed != nil {
+		return nil, failed
+	}
+	opt.Progress(Progress{Phase: "read", Done: report.Bytes, Total: report.Bytes})
+	for _, s := range c.lines {
+		report.Lines += s.read
+		report.LongLines += s.long
+		report.MarkedLines += s.marked
+	}
+	return c.total.words(), nil
+}
+
+// lineStats counts lines by what became of them.
+type lineStats struct{ read, long, marked int64 }
+
+// counter hands batches of lines to workers, each with a table of its own.
+type counter struct {
+	opt    *TrainOptions
+	norm   *BPE // for its normaliser
+	tables []*wordTable
+	lines  []lineStats
+	total  *wordTable
+	work   chan []byte
+	free   chan []byte
+	busy   sync.WaitGroup // batches in work
+	done   sync.WaitGroup
+}
+
+func (c *counter) start() {
+	c.work, c.free = make(chan []byte), make(chan []byte, len(c.tables)+1)
+	for i := range c.tables {
+		c.free <- make([]byte, 0, countBatch+1<<16)
+		c.done.Add(1)
+		go func() {
+			defer c.done.Done()
+			for batch := range c.work {
+				for rest := batch; len(rest) > 0; {
+					n := bytes.IndexByte(rest, '\n')
+					c.countLine(c.tables[i], &c.lines[i], rest[:n])
+					rest = rest[n+1:]
+				}
+				c.free <- batch[:0]
+			}
+		}()
+	}
+}
+
+func (c *counter) stop() {
+	close(c.work)
+	c.done.Wait()
+}
+
+// merge adds the workers' tables to the total and drops words if the total has
+// grown too large.
+func (c *counter) merge(report *TrainReport) {
+	// All workers are idle once all buffers but the reader's are back.
+	var buffers [][]byte
+	for range c.tables {
+		buffers = append(buffers, <-c.free)
+	}
+	for i, t := range c.tables {
+		for j := range t.entries {
+			e := &t.entries[j]
+			c.total.add(t.arena[e.at:e.at+uint64(e.size)], e.hash, e.count)
+		}
+		c.tables[i].reset()
+	}
+	c.total.drop(c.opt.MaxMemory, report)
+	for _, b := range buffers {
+		c.free <- b
+	}
+}
+
+// countLine counts the words of one line.
+func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
+	switch {
+	case len(line) == 0:
+		return
+	case len(line) > c.opt.MaxLineLength:
+		stats.long++
+		return
+	case bytes.Contains(line, []byte(string(mark))):
+		stats.marked++
+		return
+	}
+	stats.read++
+	buf := c.norm.normalize(t.line[:0], line)
+	if bytes.IndexByte(buf, '<') >= 0 {
+		buf = c.foldMeta(buf)
+	}
+	t.line = buf
+	for begin, i := 0, 1; i <= len(buf); i++ {
+		if i == len(buf) || buf[i] == ' ' && (buf[i-1] != ' ' || !c.opt.SpaceOnlyPieces) {
+			t.count(buf[begin:i])
+			begin = i
+		}
+	}
+}
+
+// foldMeta turns special pieces that the text spells out into boundaries.
+func (c *counter) foldMeta(b []byte) []byte {
+	out := b[:0]
+	for i := 0; i < len(b); {
+		n := 0
+		if b[i] == '<' {
+			n = c.metaLength(b[i:])
+		}
+		if n > 0 {
+			out = append(out, boundary)
+			i += n
+			continue
+		}
+		out = append(out, b[i])
+		i++
+	}
+	return out
+}
+
+func (c *counter) metaLength(b []byte) int {
+	for _, s := range []string{"<unk>", "<s>", "</s>"} {
+		if bytes.HasPrefix(b, []byte(s)) {
+			return len(s)
+		}
+	}
+	if c.opt.ByteFallback && len(b) >= 6 {
+		if _, ok := byteOfPiece(string(b[:6])); ok {
+			return 6
+		}
+	}
+	return 0
+}
+
+// wordTable counts words. It is a hash table with open addressing over entries
+// whose texts lie in one arena.
+type wordTable struct {
+	slots   []uint32 // number of an entry plus one, 0 for none
+	entries []wordEntry
+	arena   []byte
+	line    []byte // the line at hand, normalised
+}
+
+type wordEntry struct {
+	hash  uint64
+	count int64
+	at    uint64
+	size  uint32
+}
+
+// wordSeed only has to be the same within a process: no result depends on it.
+var wordSeed = maphash.MakeSeed()
+
+func newWordTable() *wordTable { return &wordTable{slots: make([]uint32, 1<<12)} }
+
+func (t *wordTable) reset() {
+	clear(t.slots)
+	t.entries, t.arena = t.entries[:0], t.arena[:0]
+}
+
+func (t *wordTable) count(word []byte) { t.add(word, maphash.Bytes(wordSeed, word), 1) }
+
+func (t *wordTable) add(word []byte, hash uint64, n int64) {
+	mask := uint64(len(t.slots) - 1)
+	i := hash & mask
+	for ; t.slots[i] != 0; i = (i + 1) & mask {
+		e := &t.entries[t.slots[i]-1]
+		if e.hash == hash && int(e.size) == len(word) && string(t.arena[e.at:e.at+uint64(e.size)]) == string(word) {
+			e.count += n
+			return
+		}
+	}
+	t.entries = append(t.entries, wordEntry{hash, n, uint64(len(t.arena)), uint32(len(word))})
+	t.arena = append(t.arena, word...)
+	t.slots[i] = uint32(len(t.entries))
+	if 4*len(t.entries) > 3*len(t.slots) {
+		t.rehash(2 * len(t.slots))
+	}
+}
+
+func (t *wordTable) rehash(size int) {
+	t.slots = make([]uint32, size)
+	mask := uint64(size - 1)
+	for n := range t.entries {
+		i := t.entries[n].hash & mask
+		for t.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		t.slots[i] = uint32(n + 1)
+	}
+}
+
+// cost estimates what training on the words will take, in bytes.
+func (t *wordTable) cost() int64 {
+	return int64(len(t.entries))*wordCost + int64(len(t.arena))*byteCost
+}
+
+// drop leaves out the rarest words until training fits into limit bytes with
+// room to grow.
+func (t *wordTable) drop(limit int64, report *TrainReport) {
+	for least := int64(2); t.cost() > limit; least *= 2 {
+		kept := newWordTable()
+		for i := range t.entries {
+			e := &t.entries[i]
+			if e.count < least {
+				report.DroppedWords++
+				report.DroppedCount += e.count
+				continue
+			}
+			kept.add(t.arena[e.at:e.at+uint64(e.size)], e.hash, e.count)
+		}
+		*t = *kept
+	}
+}
+
+// words returns the words, most frequent first, then by text.
+func (t *wordTable) words() []wordCount {
+	all := string(t.arena)
+	words := make([]wordCount, len(t.entries))
+	for i, e := range t.entries {
+		words[i] = wordCount{all[e.at : e.at+uint64(e.size)], e.count}
+	}
+	slices.SortFunc(words, func(a, b wordCount) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), strings.Compare(a.text, b.text))
+	})
+	return words
+}
