@@ -1,0 +1,121 @@
+package llamac_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which of the module's packages each may import, test files
+// aside: the compiler's stages in one direction, and the runtime nothing of
+// the compiler. "/..." stands for a folder and all below.
+var allowed = map[string][]string{
+	".":                       {},
+	"specs/...":               {"specs/...", "internal/diag"},
+	"ir":                      {"internal/diag", "internal/scan"},
+	"ir/build":                {"ir", "specs", "internal/diag"},
+	"ir/interp":               {"ir"},
+	"ir/opdoc":                {"ir"},
+	"plan":                    {"ir", "internal/scan"},
+	"passes":                  {"ir", "ir/interp", "plan"},
+	"codegen":                 {"plan", "specs"},
+	"codegen/golang":          {"codegen", "ir", "plan"},
+	"internal/diag":           {},
+	"internal/scan":           {"internal/diag"},
+	"internal/testreport":     {},
+	"internal/lossfell":       {},
+	"internal/compile":        {"specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
+	"internal/gobuild":        {".", "codegen"},
+	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model/modeltest"},
+	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
+	"internal/generate/run":   {"internal/generate", "internal/gobuild"},
+	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/cpu"},
+	"generated/...":           {"runtime/...", "tokenizer", "weights"},
+	"data":                    {},
+	"data/prepare":            {"data"},
+	"tokenizer/...":           {"tokenizer"},
+	"weights":                 {"runtime/model", "runtime/rng"},
+	"runtime/cpu/...":         {"runtime/cpu/..."},
+	"runtime/model":           {},
+	"runtime/model/modeltest": {"runtime/model"},
+	"runtime/kv":              {},
+	"runtime/rng":             {},
+	"runtime/sample":          {"runtime/rng"},
+	"runtime/schedule":        {},
+	"runtime/app":             {"runtime/...", "tokenizer", "data", "weights"},
+}
+
+// linked are the packages that a generated binary consists of: they import the
+// standard library and each other alone.
+var linked = []string{"runtime/app", "runtime/cpu", "runtime/kv", "runtime/model", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func TestImports(t *testing.T) {
+	const module = "github.com/llamac/llamac"
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := local(p.ImportPath, module)
+		rules, ok := rulesOf(name)
+		if !ok {
+			t.Errorf("%s has no line in imports_test.go: say what it may import", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if imp != module && !strings.HasPrefix(imp, module+"/") {
+				if slices.Contains(linked, name) && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+					t.Errorf("%s is linked into generated binaries and imports %s: the standard library alone", name, imp)
+				}
+				continue
+			}
+			if to := local(imp, module); !slices.ContainsFunc(rules, func(r string) bool { return covers(r, to) }) {
+				t.Errorf("%s imports %s, against the direction of the house", name, to)
+			}
+		}
+	}
+}
+
+func local(imp, module string) string {
+	if imp == module {
+		return "."
+	}
+	return strings.TrimPrefix(imp, module+"/")
+}
+
+func rulesOf(name string) ([]string, bool) {
+	if r, ok := allowed[name]; ok {
+		return r, true
+	}
+	for dir := name; dir != "."; dir = path.Dir(dir) {
+		if r, ok := allowed[dir+"/..."]; ok {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+func covers(rule, name string) bool {
+	if dir, ok := strings.CutSuffix(rule, "/..."); ok {
+		return name == dir || strings.HasPrefix(name, dir+"/")
+	}
+	return rule == name
+}
