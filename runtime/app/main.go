@@ -37,6 +37,7 @@ type env struct {
 	peak   func(workers int) float64                  // measured FMA peak, FLOP/s
 	open   func(dir string, s settings) (feed, error) // a prepared data set
 	create func(path string) (outFile, error)         // files of a run folder
+	fast   bool                                       // see runDir
 }
 
 // newEnv is the world outside tests.

@@ -61,7 +61,7 @@ func (e *env) train(args []string) error {
 	if e.info.NewTrainer == nil {
 		return fmt.Errorf("%s was compiled without training (--mode train)", e.info.Name)
 	}
-	s := &session{env: e, flags: f, dir: &runDir{path: f.run, create: e.create}, bestVal: math.Inf(1)}
+	s := &session{env: e, flags: f, dir: &runDir{path: f.run, create: e.create, fast: e.fast}, bestVal: math.Inf(1)}
 	if f.json {
 		s.report = &jsonReport{w: e.stdout}
 	} else {

@@ -29,7 +29,7 @@ func call(t *testing.T, change func(*env), args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	e := newEnv(fakeInfo())
-	e.stdout, e.stderr, e.open = &out, &errs, openFake
+	e.stdout, e.stderr, e.open, e.fast = &out, &errs, openFake, true
 	e.memory = func() (limit, bool) { return limit{1 << 30, "of a test's memory"}, true }
 	e.peak = func(int) float64 { return 0 }
 	if change != nil {
