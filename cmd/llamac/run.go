@@ -105,7 +105,7 @@ func (c *trainCmd) Run() error {
 	if c.JSON {
 		args = append(args, "--json")
 	}
-	return execute(bin, c.Spec, args)
+	return execute(bin, c.Spec, c.Set, args)
 }
 
 type generateCmd struct {
@@ -141,16 +141,22 @@ func (c *generateCmd) Run() error {
 			args = append(args, "--"+f[0], f[1])
 		}
 	}
-	return execute(bin, c.Spec, args)
+	return execute(bin, c.Spec, c.Set, args)
 }
 
 // execute runs a generated binary in the place of llamac: its output and exit
 // status are the user's. Signals reach it through the terminal's process
 // group, or are passed on.
-func execute(bin, spec string, args []string) error {
+//
+// LLAMAC_SPEC tells it how it was called, for the hints that it prints.
+func execute(bin, spec string, set, args []string) error {
 	c := exec.Command(bin, args...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	c.Env = append(os.Environ(), "LLAMAC_SPEC="+filepath.ToSlash(spec))
+	call := filepath.ToSlash(spec)
+	for _, s := range set {
+		call += " --set " + s
+	}
+	c.Env = append(os.Environ(), "LLAMAC_SPEC="+call)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
