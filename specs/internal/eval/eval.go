@@ -134,11 +134,13 @@ func Run(file string, overrides []Override, read Reader, limits Limits) (*Result
 		return nil, fail(file, "the Jsonnet evaluator cannot start: %v", err)
 	}
 	res, talkErr := converse(stdin, stdout, request{file, overrides, limits}, read)
-	stdin.Close()
-	waitErr := cmd.Wait()
 	if talkErr == nil {
+		cmd.Process.Kill() // it has said all; do not wait for it to take itself down
+		cmd.Wait()
 		return res, nil
 	}
+	stdin.Close()
+	waitErr := cmd.Wait()
 	return nil, verdict(file, limits, ctx.Err(), waitErr, stderr.String(), talkErr)
 }
 
