@@ -2,7 +2,9 @@ package passes
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/llamac/llamac/ir"
 )
@@ -21,10 +23,10 @@ import (
 // count packs by their size.
 //
 // The members of a pack lie one behind the other in memory. So their weights
-// must be row-major, of one type and cut the same way between devices, and
-// read by nothing else in the module: a weight tied to the embedding keeps its
-// own place. The order is that of the module's weights, whatever the order of
-// the nodes.
+// must be row-major, of one type and cut the same way between devices, and be
+// read nowhere else in the module but in the same company: a weight tied to
+// the embedding keeps its own place. The order is that of the module's
+// weights, whatever the order of the nodes.
 var FuseQKV = Pass{
 	Name: "fuse_qkv",
 	Doc:  "Packs linear layers that share their input, such as q, k and v, into one product.",
@@ -32,60 +34,106 @@ var FuseQKV = Pass{
 }
 
 func fuseQKV(u *Unit) error {
-	readers, order := map[*ir.Weight]int{}, map[*ir.Weight]int{}
-	for i, w := range u.Module.Weights {
-		order[w] = i
-	}
+	packs := findPacks(u.Module)
 	for _, f := range u.Module.Funcs {
-		for _, n := range f.Nodes {
-			for _, x := range n.Operands {
-				if x != nil && x.Weight != nil {
-					readers[x.Weight]++
-				}
-			}
-		}
-	}
-	fits := func(first, n *ir.Node) bool {
-		w, v := first.Operands[1].Weight, n.Operands[1].Weight
-		return n.Op.Name == "linear" && v != nil && readers[v] == 1 && v.Layout == ir.RowMajor &&
-			n.Operands[0] == first.Operands[0] && v.Type.DType == w.Type.DType && v.Shard == w.Shard && v.Stack == w.Stack
-	}
-	for _, f := range u.Module.Funcs {
-		uses := f.Uses()
-		instead := map[*ir.Node][]*ir.Node{}
 		b := ir.NewBuilder(f)
-		for _, first := range f.Nodes {
-			if _, done := instead[first]; done || first.Op.Name != "linear" || first.Operands[1].Weight == nil || !fits(first, first) {
+		instead := map[*ir.Node][]*ir.Node{}
+		for _, n := range f.Nodes {
+			pack := packs[n]
+			if _, done := instead[n]; done || pack == nil {
 				continue
 			}
-			var pack []*ir.Node
-			for _, n := range uses[first.Operands[0]] {
-				if fits(first, n) {
-					pack = append(pack, n)
-				}
-			}
-			if len(pack) < 2 {
-				continue
-			}
-			slices.SortFunc(pack, func(a, b *ir.Node) int {
-				return order[a.Operands[1].Weight] - order[b.Operands[1].Weight]
-			})
-			operands := []*ir.Value{first.Operands[0]}
-			for _, n := range pack {
-				operands = append(operands, n.Operands[1])
-				instead[n] = nil
+			operands := []*ir.Value{n.Operands[0]}
+			for _, member := range pack {
+				operands = append(operands, member.Operands[1])
+				instead[member] = nil
 			}
 			k := b.Node("linear_pack", "pack", nil, operands...)
-			for i, n := range pack {
-				adopt(n.Result(), k.Results[i])
+			for i, member := range pack {
+				adopt(member.Result(), k.Results[i])
 			}
-			instead[first] = b.Nodes
+			instead[n] = b.Nodes // where the first of them stood
 			b.Nodes = nil
 			u.Stats.count(fmt.Sprintf("linear_pack.%d", len(pack)))
 		}
-		if len(instead) > 0 {
-			splice(f, instead)
-		}
+		splice(f, instead)
 	}
 	return nil
+}
+
+// findPacks gives the members of its pack for each linear layer that is in
+// one. A weight that is read in two companies takes part in none; without it
+// the others' companies may come to agree or not, so the search repeats until
+// all do.
+func findPacks(m *ir.Module) map[*ir.Node][]*ir.Node {
+	order := map[*ir.Weight]int{}
+	for i, w := range m.Weights {
+		order[w] = i
+	}
+	alone := map[*ir.Weight]bool{}
+	for {
+		packs := map[*ir.Node][]*ir.Node{}
+		company := map[*ir.Weight]string{}
+		leaving := map[*ir.Weight]bool{}
+		for _, f := range m.Funcs {
+			uses := f.Uses()
+			for _, n := range f.Nodes {
+				for i, x := range n.Operands {
+					if x == nil || x.Weight == nil || alone[x.Weight] {
+						continue
+					}
+					with := "" // in no pack here
+					if i == 1 && n.Op.Name == "linear" {
+						packs[n] = packOf(n, uses[n.Operands[0]], alone, order)
+						with = spell(packs[n])
+					}
+					old, seen := company[x.Weight]
+					company[x.Weight] = with
+					if with == "" || seen && old != with {
+						leaving[x.Weight] = true
+					}
+				}
+			}
+		}
+		if len(leaving) == 0 {
+			return packs
+		}
+		maps.Copy(alone, leaving)
+	}
+}
+
+// packOf lists the linear layers among the readers of n's input that fit n,
+// in the order of their weights, or nil if n would be the only one.
+func packOf(n *ir.Node, readers []*ir.Node, alone map[*ir.Weight]bool, order map[*ir.Weight]int) []*ir.Node {
+	w := n.Operands[1].Weight
+	var pack []*ir.Node
+	for _, r := range readers {
+		if r.Op.Name != "linear" || r.Operands[0] != n.Operands[0] || r.Operands[1].Weight == nil {
+			continue
+		}
+		v := r.Operands[1].Weight
+		if !alone[v] && v.Layout == ir.RowMajor && w.Layout == ir.RowMajor && v.Type.DType == w.Type.DType && v.Shard == w.Shard && v.Stack == w.Stack {
+			pack = append(pack, r)
+		}
+	}
+	weight := func(n *ir.Node) int { return order[n.Operands[1].Weight] }
+	slices.SortStableFunc(pack, func(a, b *ir.Node) int { return weight(a) - weight(b) })
+	for i := 1; i < len(pack); i++ {
+		if weight(pack[i]) == weight(pack[i-1]) {
+			return nil // one weight twice
+		}
+	}
+	if len(pack) < 2 {
+		return nil
+	}
+	return pack
+}
+
+// spell names a pack by its weights.
+func spell(pack []*ir.Node) string {
+	var names []string
+	for _, n := range pack {
+		names = append(names, n.Operands[1].Weight.Name)
+	}
+	return strings.Join(names, " ")
 }

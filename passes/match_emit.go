@@ -54,11 +54,6 @@ func outermost(a, b digit) int {
 	return 1
 }
 
-// distinct lists the digits of axes without repetitions.
-func distinct(axes [][]digit) []digit {
-	return slices.DeleteFunc(slices.Concat(axes...), func(d digit) bool { return d.axis < 0 })
-}
-
 // covers reports that digits enumerate every element of t exactly once.
 func covers(ds []digit, t ir.Type) bool {
 	ds = slices.Clone(ds)

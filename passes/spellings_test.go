@@ -23,28 +23,69 @@ func TestRandomSpellings(t *testing.T) {
 		before := ir.Clone(s.m, nil)
 		ir.Shuffle(s.F, rapid.Uint64().Draw(t, "order"))
 		runPasses(t, s.m, allFusions)
-		got := map[string]int{}
-		for _, n := range s.F.Nodes {
-			if n.Op.Name != "reshape" {
-				got[n.Op.Name]++
-			}
-		}
-		for op, n := range map[string]int{
-			"rms_norm": 1, "linear_pack": 2, "rope": 2, "attention": 1, "linear": 2, "add_rms_norm": 1, "swiglu": 1, "add": 1,
-		} {
-			if got[op] != n {
-				t.Errorf("%d of %s are left, want %d", got[op], op, n)
-			}
-			delete(got, op)
-		}
-		if len(got) > 0 {
-			t.Errorf("left over: %v", got)
-		}
-		if t.Failed() {
-			t.Logf("before\n%s\nafter\n%s", before, s.m)
+		s.fused(t, before)
+		sameNumbers(t, before, s.m)
+
+		// Every fused op's own expansion is a spelling too.
+		expandAll(s.F)
+		if err := ir.Verify(s.m); err != nil {
+			t.Fatalf("expanded: %v\n%s", err, s.m)
 		}
 		sameNumbers(t, before, s.m)
+		before = ir.Clone(s.m, nil)
+		runPasses(t, s.m, allFusions)
+		s.fused(t, before)
+		sameNumbers(t, before, s.m)
 	})
+}
+
+// fused checks that exactly the ops of a fused layer are left, and views.
+func (s *speller) fused(t *rapid.T, before *ir.Module) {
+	got := map[string]int{}
+	for _, n := range s.F.Nodes {
+		if n.Op.Name != "reshape" {
+			got[n.Op.Name]++
+		}
+	}
+	for op, n := range map[string]int{
+		"rms_norm": 1, "linear_pack": 2, "rope": 2, "attention": 1, "linear": 2, "add_rms_norm": 1, "swiglu": 1, "add": 1 + s.biases,
+	} {
+		if got[op] != n {
+			t.Errorf("%d of %s are left, want %d", got[op], op, n)
+		}
+		delete(got, op)
+	}
+	if len(got) > 0 {
+		t.Errorf("left over: %v", got)
+	}
+	if t.Failed() {
+		t.Logf("before\n%s\nafter\n%s", before, s.m)
+		t.FailNow()
+	}
+}
+
+// expandAll replaces every node that stands for others by those, down to the
+// primitives.
+func expandAll(f *ir.Func) {
+	for again := true; again; {
+		again = false
+		instead := map[*ir.Node][]*ir.Node{}
+		b := ir.NewBuilder(f)
+		for _, n := range f.Nodes {
+			if n.Op.Expand == nil {
+				continue
+			}
+			for i, v := range n.Op.Expand(b, n) {
+				adopt(n.Results[i], v)
+				for _, made := range b.Nodes {
+					aliases{v: n.Results[i]}.apply(made.Operands)
+				}
+			}
+			instead[n], again = b.Nodes, true
+			b.Nodes = nil
+		}
+		splice(f, instead)
+	}
 }
 
 // speller writes a layer, choosing among ways to spell each piece.
@@ -55,7 +96,7 @@ type speller struct {
 	b, seq                  ir.Dim
 	heads, kvHeads, d, half int64
 	window                  int64
-	mask                    *ir.Value // shared or not by several attentions: here one
+	biases                  int // additions that are not residual
 }
 
 func newSpeller(t *rapid.T) *speller {
@@ -389,6 +430,12 @@ func (s *speller) repeatHeads(x *ir.Value, axis int) *ir.Value {
 func (s *speller) attention(q, k, v, cos, sin *ir.Value) *ir.Value {
 	scale := 1 / math.Sqrt(float64(s.d))
 	where := s.choose("scale", 6) // 0 early on q, 1 late on q, 2 on k, 3 on both, else on the scores
+	if s.coin("biases") {
+		s.biases = 3
+		q = s.bin("add", q, s.weight("bq", s.heads*s.d))
+		k = s.bin("add", k, s.weight("bk", s.kvHeads*s.d))
+		v = s.bin("add", v, s.weight("bv", s.kvHeads*s.d))
+	}
 	if where == 0 {
 		q = s.scaled(q, scale)
 	}
@@ -449,6 +496,9 @@ func (s *speller) attention(q, k, v, cos, sin *ir.Value) *ir.Value {
 	if where > 3 && late {
 		scores = s.scaled(scores, scale)
 	}
+	if s.coin("clamp") {
+		scores = s.bin("max", scores, s.num(-3.4028234663852886e+38))
+	}
 	p := s.softmax(scores)
 	if split4 {
 		p = s.reshape(p, s.b.Mul(ir.Const(s.heads)), s.seq, s.seq)
@@ -493,6 +543,15 @@ func (s *speller) masked(scores *ir.Value) *ir.Value {
 	index := func(axis int64) *ir.Value {
 		dims := []ir.Dim{ir.Const(1), ir.Const(1)}
 		dims[axis] = s.seq
+		if s.seq.IsConst() && s.coin("constant index") {
+			var x []float64
+			shape := []int64{1, 1}
+			shape[axis] = s.seq.N
+			for i := range s.seq.N {
+				x = append(x, float64(i))
+			}
+			return s.Op("const", "index", ir.Attrs{"values": x, "shape": shape, "dtype": "i32"})
+		}
 		switch s.choose("index", 3) {
 		case 0:
 			return s.Op("iota", "index", ir.Attrs{"dims": []ir.Dim{s.seq, s.seq}, "axis": axis})

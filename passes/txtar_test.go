@@ -97,6 +97,48 @@ func runCase(t *testing.T, file string, list []Pass) {
 	}
 }
 
+// TestWithoutOne leaves out one pass at a time: the others must still verify,
+// keep the numbers, and find what does not build on the one left out. Five
+// runs give the same text.
+func TestWithoutOne(t *testing.T) {
+	// What is not found without a pass: norms behind sums need the norm.
+	needs := map[string]string{"fuse_rmsnorm": "fuse_add_rmsnorm"}
+	files, _ := filepath.Glob(filepath.Join("testdata", "fusions", "*.txtar"))
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := string(a.Files[0].Data)
+		all := fusionLines(runPasses(t, parse(t, file, src), allFusions))
+		for i, left := range fusions {
+			list := append([]Pass{Canonicalize}, slices.Delete(slices.Clone(fusions), i, i+1)...)
+			text := ""
+			for run := range 5 {
+				m := parse(t, file, src)
+				found := fusionLines(runPasses(t, m, list))
+				for _, line := range all {
+					pass, _, _ := strings.Cut(line, ":")
+					if pass != left.Name && pass != needs[left.Name] && !slices.Contains(found, line) {
+						t.Errorf("%s without %s: no longer %q", file, left.Name, line)
+					}
+				}
+				if run == 0 {
+					text = m.String()
+					sameNumbers(t, parse(t, file, src), m)
+				} else if m.String() != text {
+					t.Errorf("%s without %s: run %d gives another text", file, left.Name, run)
+				}
+			}
+		}
+	}
+}
+
+// fusionLines are the lines of stats that fusions wrote.
+func fusionLines(stats string) []string {
+	return slices.DeleteFunc(strings.Split(stats, "\n"), func(line string) bool { return !strings.HasPrefix(line, "fuse_") })
+}
+
 func parse(t *testing.T, file, src string) *ir.Module {
 	t.Helper()
 	m, err := ir.Parse(file, []byte(src))
