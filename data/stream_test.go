@@ -226,6 +226,31 @@ func TestStarts(t *testing.T) {
 	}
 }
 
+func TestIdentity(t *testing.T) {
+	ts := countedSet(rand.New(rand.NewPCG(1, 5)), 0, 100, 100)
+	set := ts.open(t, true)
+	id := func(cfg StreamConfig) string {
+		st, err := set.Stream(cfg)
+		must(t, err)
+		return st.Identity()
+	}
+	a := id(StreamConfig{Context: 8, Seed: 1})
+	for _, c := range []struct {
+		cfg  StreamConfig
+		same bool
+	}{
+		{StreamConfig{Context: 8, Seed: 1}, true},
+		{StreamConfig{Context: 8, Seed: 1, Shares: map[string]float64{"a": 2, "b": 2}}, true},
+		{StreamConfig{Context: 9, Seed: 1}, false},
+		{StreamConfig{Context: 8, Seed: 2}, false},
+		{StreamConfig{Context: 8, Seed: 1, Shares: map[string]float64{"a": 2, "b": 1}}, false},
+	} {
+		if (id(c.cfg) == a) != c.same {
+			t.Errorf("%+v: the same identity: %v", c.cfg, !c.same)
+		}
+	}
+}
+
 func TestStreamRejects(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 5))
 	ts := countedSet(rng, 0, 100, 100)
