@@ -128,12 +128,13 @@ func TestCheckTokenizer(t *testing.T) {
 	}
 }
 
-// A flipped bit anywhere after the header escapes Open and not Verify.
-func TestVerifyFindsEveryByte(t *testing.T) {
+// A flipped bit anywhere after the header escapes Open and not Verify. Tokens,
+// table and names are all met with a stride that divides none of their sizes.
+func TestVerifyFindsDamage(t *testing.T) {
 	dir, shard := smallSet(t)
 	sound, err := os.ReadFile(shard)
 	must(t, err)
-	for at := headerSize; at < len(sound); at++ {
+	for at := headerSize; at < len(sound); at += 11 {
 		bad := bytes.Clone(sound)
 		bad[at] ^= 1 << (at % 8)
 		must(t, os.WriteFile(shard, bad, 0o666))

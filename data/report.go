@@ -189,7 +189,11 @@ func (st *Stream) WriteSample(w io.Writer, first int64, count int, decode func(d
 		st.Sequence(n, seq)
 		src, at := st.place(n)
 		docs := src.train.docsIn(at, int64(st.context))
-		fmt.Fprintf(w, "═══ sequence %d · %s · %d tokens · %d documents\n", n, src.name, st.context, len(docs))
+		what := "documents"
+		if len(docs) == 1 {
+			what = "document"
+		}
+		fmt.Fprintf(w, "═══ sequence %d · %s · %d tokens · %d %s\n", n, src.name, st.context, len(docs), what)
 		for i, d := range docs {
 			end := st.context
 			if i+1 < len(docs) {

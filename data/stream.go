@@ -1,6 +1,7 @@
 package data
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 )
@@ -78,6 +79,18 @@ func (st *Stream) Context() int { return st.context }
 
 // Set is the set that the stream reads.
 func (st *Stream) Set() *Set { return st.set }
+
+// Identity is a hash of all that decides the training sequences: the contents
+// of the set, the shares, the context and the seed. A run may be resumed where
+// it is the same as when the run began.
+func (st *Stream) Identity() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s context %d\n", st.set.Key, st.context)
+	for i, s := range st.src {
+		fmt.Fprintf(h, "%q %d of %d, %x\n", s.name, st.mix.counts[i], len(st.mix.pick), s.key)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
 
 // place finds sequence n: its source and the first of its tokens there.
 //

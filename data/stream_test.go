@@ -9,14 +9,14 @@ import (
 )
 
 // countedSet has sources whose tokens count up, so that a token tells which
-// source it is from and where it stands: source i begins at i<<20.
+// source it is from and where it stands: source i begins at i<<17.
 func countedSet(rng *rand.Rand, perShard int, sizes ...int) *testSet {
-	ts := &testSet{vocab: len(sizes)<<20 + 1, bos: -1, eos: -1}
+	ts := &testSet{vocab: len(sizes)<<17 + 1, bos: -1, eos: -1}
 	for i, n := range sizes {
 		ts.sources = append(ts.sources, testSource{
 			name: string(rune('a' + i)), share: 1 / float64(len(sizes)), perShard: perShard,
-			train: countedDocs(rng, i<<20, n, 40),
-			val:   countedDocs(rng, i<<20+n, n/7, 40),
+			train: countedDocs(rng, i<<17, n, 40),
+			val:   countedDocs(rng, i<<17+n, n/7, 40),
 		})
 	}
 	return ts
@@ -28,7 +28,7 @@ func countedSet(rng *rand.Rand, perShard int, sizes ...int) *testSet {
 func TestEpochsDrawWithoutReplacement(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, context := range []int{1, 2, 7, 32, 1000} {
-		sizes := []int{1, 5, 997, 4096, 20000}
+		sizes := []int{1, 5, 997, 2048, 9000}
 		ts := countedSet(rng, 9, sizes...)
 		for i, share := range []float64{0.05, 0.05, 0.2, 0.3, 0.4} {
 			ts.sources[i].share = share
@@ -45,12 +45,12 @@ func TestEpochsDrawWithoutReplacement(t *testing.T) {
 			seen[i] = map[int]bool{}
 			windows[i] = max(1, n/context)
 		}
-		for n := range int64(4000) {
+		for n := range int64(2500) {
 			st.Sequence(n, seq)
 			i := st.Source(n)
 			size := sizes[i]
 			for k, id := range seq {
-				if want := i<<20 + (int(seq[0])-i<<20+k)%size; int(id) != want {
+				if want := i<<17 + (int(seq[0])-i<<17+k)%size; int(id) != want {
 					t.Fatalf("context %d, sequence %d: token %d is %d, want %d", context, n, k, id, want)
 				}
 			}
@@ -81,7 +81,7 @@ func TestEpochsDrawWithoutReplacement(t *testing.T) {
 // order in which sequences are asked for, of who asks, of how the tokens are
 // cut into shards, or of how files are read.
 func TestSequenceIsPure(t *testing.T) {
-	const context, n = 24, 3000
+	const context, n = 24, 1000
 	read := func(st *Stream, i int64) []int32 {
 		seq := make([]int32, context+1)
 		st.Sequence(i, seq)
@@ -90,7 +90,7 @@ func TestSequenceIsPure(t *testing.T) {
 	var want [][]int32
 	for k, perShard := range []int{0, 1, 13} {
 		for _, mapped := range []bool{true, false} {
-			ts := countedSet(rand.New(rand.NewPCG(9, 9)), perShard, 700, 3000, 12000)
+			ts := countedSet(rand.New(rand.NewPCG(9, 9)), perShard, 300, 900, 4000)
 			set := ts.open(t, mapped)
 			st, err := set.Stream(StreamConfig{Context: context, Seed: 77})
 			must(t, err)
@@ -117,7 +117,7 @@ func TestSequenceIsPure(t *testing.T) {
 		}
 	}
 	// Another seed gives another order of the same source.
-	ts := countedSet(rand.New(rand.NewPCG(9, 9)), 0, 700, 3000, 12000)
+	ts := countedSet(rand.New(rand.NewPCG(9, 9)), 0, 300, 900, 4000)
 	st, err := ts.open(t, true).Stream(StreamConfig{Context: context, Seed: 78})
 	must(t, err)
 	same := 0
@@ -144,7 +144,7 @@ func TestSequenceOrderIsFixed(t *testing.T) {
 		st.Sequence(n, seq)
 		got = append(got, seq[0])
 	}
-	want := []int32{1050636, 313, 1048580, 1052652, 1049468, 1051177, 334, 1053224}
+	want := []int32{133132, 313, 131076, 135148, 131964, 133673, 334, 135720}
 	if !slices.Equal(got, want) {
 		t.Errorf("sequences begin with %v, want %v", got, want)
 	}
@@ -222,6 +222,31 @@ func TestStarts(t *testing.T) {
 		for n := range st.ValidationLen() {
 			st.Validation(n, seq)
 			check("held-out", n, st.ValidationStarts(n, nil))
+		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	ts := countedSet(rand.New(rand.NewPCG(1, 5)), 0, 100, 100)
+	set := ts.open(t, true)
+	id := func(cfg StreamConfig) string {
+		st, err := set.Stream(cfg)
+		must(t, err)
+		return st.Identity()
+	}
+	a := id(StreamConfig{Context: 8, Seed: 1})
+	for _, c := range []struct {
+		cfg  StreamConfig
+		same bool
+	}{
+		{StreamConfig{Context: 8, Seed: 1}, true},
+		{StreamConfig{Context: 8, Seed: 1, Shares: map[string]float64{"a": 2, "b": 2}}, true},
+		{StreamConfig{Context: 9, Seed: 1}, false},
+		{StreamConfig{Context: 8, Seed: 2}, false},
+		{StreamConfig{Context: 8, Seed: 1, Shares: map[string]float64{"a": 2, "b": 1}}, false},
+	} {
+		if (id(c.cfg) == a) != c.same {
+			t.Errorf("%+v: the same identity: %v", c.cfg, !c.same)
 		}
 	}
 }

@@ -3,7 +3,9 @@ package prepare
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,9 +53,10 @@ func newPlan(cfg *Config) (*plan, error) {
 	// The key covers names and sizes, not times: a set that was prepared on
 	// another machine from the same files is the same set.
 	sum := sha256.New()
-	t := cfg.Tokenizer
-	fmt.Fprintf(sum, "%s\ntokenizer %q vocab %d bos %d %v eos %d %v\nvalidation %v dedup %v unit %d\n", prepareVersion,
-		t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS, cfg.Validation, cfg.Dedup, cfg.unitBytes)
+	fmt.Fprintf(sum, "%s\nvalidation %v dedup %v unit %d\n", prepareVersion, cfg.Validation, cfg.Dedup, cfg.unitBytes)
+	if t := cfg.Tokenizer; t != nil {
+		fmt.Fprintf(sum, "tokenizer %q vocab %d bos %d %v eos %d %v\n", t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS)
+	}
 	for i, s := range cfg.Sources {
 		files, err := list(cfg, s)
 		if err != nil {
@@ -119,12 +122,12 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		// A pattern without a file is a mistake more often than an intention,
-		// and silence would change the mixture.
-		if len(found) == 0 {
-			return nil, fmt.Errorf("no file matches %q", pattern)
-		}
 		files = append(files, found...)
+	}
+	// One pattern of several may match nothing (*.zst beside *.gz); a source
+	// without any file is a mistake.
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no file matches %q", paths)
 	}
 	files = sortFiles(files)
 	kept := files[:0]
@@ -172,6 +175,8 @@ func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
 	fixed, parts := splitPattern(pattern)
 	add := func(p string) { files = append(files, inputFile{path: p}) }
 	switch st, serr := os.Stat(fixed); {
+	case parts != nil && errors.Is(serr, fs.ErrNotExist):
+		return nil, nil // a pattern that matches nothing
 	case serr != nil:
 		err = serr
 	case parts != nil:

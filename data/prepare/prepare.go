@@ -136,17 +136,11 @@ func (c *Config) check() error {
 	if c.OutDir == "" && c.CacheDir == "" {
 		return errors.New("prepare: neither OutDir nor CacheDir is set")
 	}
-	if len(c.Sources) == 0 {
-		return errors.New("prepare: no sources")
-	}
 	if c.AddBOS && c.Tokenizer.BOS() < 0 {
 		return errors.New("prepare: BOS before each document is asked for, but the tokenizer has no BOS")
 	}
 	if c.AddEOS && c.Tokenizer.EOS() < 0 {
 		return errors.New("prepare: EOS after each document is asked for, but the tokenizer has no EOS")
-	}
-	if !(c.Validation >= 0 && c.Validation < 1) {
-		return fmt.Errorf("prepare: validation share is %g, want 0 <= share < 1", c.Validation)
 	}
 	if c.Shard.Count == 0 {
 		c.Shard = Shard{0, 1}
@@ -165,6 +159,17 @@ func (c *Config) check() error {
 	}
 	if c.create == nil {
 		c.create = createTemp
+	}
+	return c.checkInput()
+}
+
+// checkInput checks what decides which texts are read.
+func (c *Config) checkInput() error {
+	if len(c.Sources) == 0 {
+		return errors.New("prepare: no sources")
+	}
+	if !(c.Validation >= 0 && c.Validation < 1) {
+		return fmt.Errorf("prepare: validation share is %g, want 0 <= share < 1", c.Validation)
 	}
 	seen := map[string]bool{}
 	for _, s := range c.Sources {

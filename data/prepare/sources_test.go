@@ -142,6 +142,10 @@ func TestGlobs(t *testing.T) {
 		{"b", "", "[x].txt a.txt c/a.txt c/x.md"},
 		{"b/c/a.txt", "", "a.txt"},
 		{"?/a.txt", "", "b/a.txt d/a.txt"},
+		{"nowhere/*.txt", "", "error"},
+		{"a.txt|nowhere/*.txt", "", "a.txt"},
+		{"a.txt|nowhere.txt", "", "error"},
+		{"a.txt|*.gz", "", "a.txt"},
 		{"{}/a.txt", "", "error"},
 		{"**/*.gz", "", "error"},
 		{"[", "", "error"},
@@ -149,7 +153,7 @@ func TestGlobs(t *testing.T) {
 		{"a.txt", "*", "error"},
 	} {
 		cfg := Config{Base: dir}
-		s := Source{Name: "s", Kind: "files", Paths: []string{c.paths, c.paths}}
+		s := Source{Name: "s", Kind: "files", Paths: strings.Split(c.paths+"|"+c.paths, "|")}
 		if c.exclude != "" {
 			s.Exclude = []string{c.exclude}
 		}
