@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"plan":                    {"ir", "internal/scan"},
 	"passes":                  {"ir", "ir/interp", "plan"},
 	"codegen":                 {"plan", "specs"},
-	"codegen/golang":          {"codegen", "ir", "plan"},
+	"codegen/golang":          {"codegen", "ir", "plan", "internal/diag"},
 	"internal/diag":           {},
 	"internal/scan":           {"internal/diag"},
 	"internal/testreport":     {},

@@ -32,7 +32,7 @@ func fusedOps() []*Op {
 			NoGrad: "second derivatives are not taken", InPlace: map[int]int{0: 3},
 			Infer: func(n *Node) ([]Type, error) {
 				return check(n).same(0, 1).rank(2, 1).that(!n.Has(3) || n.In(3).Equal(n.In(1)), "res does not have the type of x").
-					types(n.In(1), n.In(2))
+					types(n.In(1), n.In(2).With(F32))
 			},
 			FLOPs: func(n *Node) int64 { return 10 * n.In(0).Elems() },
 		},

@@ -78,7 +78,7 @@ func linearOps() []*Op {
 			Infer: func(n *Node) ([]Type, error) {
 				dy, x := n.In(0), n.In(1)
 				return check(n).that(dy.Rows() == x.Rows(), "dy has type %s and x %s", dy, x).
-					types(Type{dy.DType, []Dim{dy.Last(), x.Last()}})
+					types(TensorOf(F32, dy.Last(), x.Last()))
 			},
 			FLOPs: func(n *Node) int64 { return 2 * n.In(0).Elems() * n.In(1).Last().N },
 		},

@@ -7,7 +7,7 @@ func lossOps() []*Op {
 	ids := func(c *checker, logits, targets Type) *checker {
 		return c.that(slices.Equal(logits.Dims[:max(0, logits.Rank()-1)], targets.Dims), "rows of %s and targets %s differ", logits, targets)
 	}
-	scalar := func(t Type) Type { return Type{DType: t.DType} }
+	scalar := func(Type) Type { return TensorOf(F32) } // whatever the logits are rounded to
 	return []*Op{
 		{
 			Name: "cross_entropy", Doc: "Mean of -log softmax(%logits)[%targets] in nats over the targets that are not negative.",
@@ -55,7 +55,7 @@ func lossOps() []*Op {
 			Operands: []string{"dloss", "x", "w", "targets"}, Results: []string{"loss", "dx", "dw"}, Group: Gradient, Expensive: true,
 			NoGrad: "second derivatives are not taken",
 			Infer: func(n *Node) ([]Type, error) {
-				return ids(check(n).rank(0, 0).rank(2, 2).integer(3), n.In(1), n.In(3)).types(scalar(n.In(1)), n.In(1), n.In(2))
+				return ids(check(n).rank(0, 0).rank(2, 2).integer(3), n.In(1), n.In(3)).types(scalar(n.In(1)), n.In(1), n.In(2).With(F32))
 			},
 			FLOPs: func(n *Node) int64 { return 6 * n.In(1).Elems() * n.In(2).Dims[0].N },
 		},

@@ -101,7 +101,7 @@ func packOps() []*Op {
 				c := check(n)
 				for i := 1; i < len(n.Operands); i++ {
 					c.that(n.In(i).Rows() == n.In(0).Rows(), "x has type %s and %s %s", n.In(0), n.Op.operand(i), n.In(i))
-					t = append(t, TensorOf(n.In(0).DType, n.In(i).Last(), n.In(0).Last()))
+					t = append(t, TensorOf(F32, n.In(i).Last(), n.In(0).Last()))
 				}
 				return c.types(t...)
 			},

@@ -225,7 +225,7 @@ func shapeOps() []*Op {
 				if c.err != nil {
 					return nil, c.err
 				}
-				return c.types(Type{n.In(1).DType, []Dim{n.DimsOf("rows")[0], n.In(1).Last()}})
+				return c.types(TensorOf(F32, n.DimsOf("rows")[0], n.In(1).Last()))
 			},
 			FLOPs: func(n *Node) int64 { return n.In(1).Elems() },
 		},

@@ -33,6 +33,7 @@ type Unit struct {
 // Config is a compilation's choices.
 type Config struct {
 	Checkpoint string           // "none", "keep-linear" or "full"
+	Compute    string           // dtype to compute in: "f32", "bf16", "f16"
 	Dims       map[string]int64 // sizes of dimensions
 	Disable    []string         // passes to leave out
 	StopAfter  string           // last pass to run; empty for all

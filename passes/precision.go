@@ -1,9 +1,126 @@
 package passes
 
-// Precision gives values the dtype that the run computes in. The CPU computes
-// in f32, which is how specs lower; a target with narrower kernels narrows
-// here, keeping logsumexp, norms' statistics and losses in f32.
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/ir"
+)
+
+// Precision gives values the dtype that the run computes in (Micikevicius et
+// al. 2018). Weights become narrow and every value that is computed from them
+// follows by its op's rule:
+//
+//	%attn.q = linear(%attn.n, $attention.wq) : f32[B, T, 64]   ──▶   bf16[B, T, 64]
+//
+// What must not be rounded stays f32 by those rules: logsumexp, losses, the
+// gradients of weights, and the tables of RoPE, which no weight enters. A
+// constant that meets a narrow value is cast to it.
 var Precision = Pass{
-	Name: "precision", Doc: "Gives values the dtype that the target computes in.",
-	Run: func(*Unit) error { return nil }, Required: true,
+	Name: "precision", Doc: "Gives values the dtype that the run computes in; logsumexp, losses and gradients of weights stay f32.",
+	Run: precision, Required: true,
+}
+
+func precision(u *Unit) error {
+	if u.Config.Compute == "" || u.Config.Compute == "f32" {
+		return nil
+	}
+	dt, ok := ir.ParseDType(u.Config.Compute)
+	if !ok || !dt.Float() {
+		return fmt.Errorf("precision: cannot compute in %q", u.Config.Compute)
+	}
+	for _, w := range u.Module.Weights {
+		w.Type = w.Type.With(dt)
+	}
+	for _, s := range u.Module.State {
+		s.Type = s.Type.With(dt)
+	}
+	n := &narrower{u: u, to: dt, done: map[*ir.Func]bool{}}
+	for _, f := range u.Module.Funcs {
+		if f.Role == ir.RoleMain {
+			n.function(f)
+		}
+	}
+	return n.err
+}
+
+type narrower struct {
+	u    *Unit
+	to   ir.DType
+	done map[*ir.Func]bool
+	err  error
+}
+
+// function types the nodes of f anew, from its parameters on.
+func (c *narrower) function(f *ir.Func) {
+	if c.done[f] {
+		return
+	}
+	c.done[f] = true
+	b := ir.NewBuilder(f)
+	var nodes []*ir.Node
+	for _, n := range f.Nodes {
+		for _, v := range n.Operands {
+			if v != nil && v.Weight != nil {
+				v.Type = v.Weight.Type
+			} else if v != nil && v.State != nil {
+				v.Type = v.State.Type
+			}
+		}
+		if n.Op.Name == "stack" || n.Op.Name == "stack_grad" {
+			c.stack(n)
+		}
+		c.agree(b, n)
+		nodes = append(nodes, b.Nodes...)
+		b.Nodes = nil
+		types, err := n.Op.Infer(n)
+		if err != nil {
+			if c.err == nil {
+				c.err = fmt.Errorf("precision: @%s: %w", f.Name, err)
+			}
+			continue
+		}
+		for i, t := range types {
+			if n.Results[i].Type.DType != t.DType {
+				c.u.Stats["narrowed"]++
+			}
+			n.Results[i].Type = t
+		}
+		nodes = append(nodes, n)
+	}
+	f.Nodes = nodes
+}
+
+// agree casts the wide operands of a node that needs all of one dtype.
+func (c *narrower) agree(b *ir.Builder, n *ir.Node) {
+	if !n.Op.Elementwise && n.Op.Name != "matmul" && n.Op.Name != "concat" {
+		return
+	}
+	narrow := false
+	for _, v := range n.Operands {
+		narrow = narrow || v.Type.DType == c.to
+	}
+	for i, v := range n.Operands {
+		if narrow && v.Type.DType == ir.F32 {
+			n.Operands[i] = b.Op("cast", v.Name+".narrow", ir.Attrs{"dtype": c.to.String()}, v)
+			c.u.Stats["casts"]++
+		}
+	}
+}
+
+// stack hands the types of a call's operands to the layers' functions, and of
+// stored values to the backward.
+func (c *narrower) stack(n *ir.Node) {
+	for _, seg := range c.u.Module.Stack(n.Str("name")).Segments {
+		f := seg.Forward
+		if n.Op.Name == "stack_grad" {
+			f = seg.Backward
+			for i, v := range seg.Forward.Saved {
+				f.Saved[i].Type = v.Type
+			}
+		}
+		for i, v := range n.Operands {
+			f.Params[i].Type = v.Type
+		}
+		c.function(f)
+	}
 }

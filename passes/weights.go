@@ -60,17 +60,24 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 		p.Weights = append(p.Weights, r)
 		return r
 	}
+	// Offsets count elements and hold for the arenas of other dtypes as well:
+	// a cache line of the narrowest.
+	elem := int64(4)
+	if len(m.Weights) > 0 {
+		elem = m.Weights[0].Type.DType.Bytes(1)
+	}
+	line := plan.Align / elem
 	at := int64(0)
 	place := func(ws []*ir.Weight, base int64, stride int64) int64 {
 		o := int64(0)
 		for _, w := range ws {
 			if prev[w] == nil {
-				o = align(o, plan.Align/4)
+				o = align(o, line)
 			}
 			add(w, base+o, stride)
 			o += w.Type.Elems()
 		}
-		return align(o, plan.Align/4)
+		return align(o, line)
 	}
 	at += place(after, at, 0)
 	if len(layers) > 0 {
@@ -84,10 +91,13 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 		at += n * block
 	}
 	at += place(before, at, 0)
-	bytes := 4 * at
-	for _, name := range []string{"weights", "grads", "moment1", "moment2"} {
-		if name == "weights" || m.Func("micro_step") != nil {
-			p.Arenas = append(p.Arenas, plan.Arena{Name: name, Bytes: bytes})
+	p.Arenas = append(p.Arenas, plan.Arena{Name: "weights", Bytes: elem * at})
+	if m.Func("micro_step") != nil {
+		for _, name := range []string{"grads", "moment1", "moment2"} {
+			p.Arenas = append(p.Arenas, plan.Arena{Name: name, Bytes: 4 * at})
+		}
+		if elem < 4 {
+			p.Arenas = append(p.Arenas, plan.Arena{Name: "master", Bytes: 4 * at}) // the optimiser's copy
 		}
 	}
 	return checkPacks(p, groups)

@@ -41,7 +41,7 @@ func (p *Plan) verifyWeights(bad func(string, ...any)) {
 	}
 	seen := map[int64]string{}
 	for _, s := range spans {
-		if s.a < 0 || 4*s.b > arena {
+		if s.a < 0 || s.w.DType.Bytes(s.b) > arena {
 			bad("weight %s of layer %d lies outside of its arena", s.w.Name, s.l)
 		}
 		if o, ok := seen[s.a]; ok {
@@ -105,7 +105,7 @@ func (p *Plan) verifyOperands(q *Program, bad func(string, ...any)) {
 			rows := need / width
 			need = (rows-1)*o.Ld + o.Col + width
 		}
-		if need*4 > o.Buffer.Bytes && o.Buffer.Region != Input {
+		if o.Buffer.DType.Bytes(need) > o.Buffer.Bytes && o.Buffer.Region != Input {
 			bad("%s: %s: operand %s of type %s does not fit buffer %s", q.Name, at, o.Name, o.Type, o.Buffer.Name)
 		}
 	}

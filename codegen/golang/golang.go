@@ -14,6 +14,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/llamac/llamac/codegen"
+	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/plan"
 )
@@ -46,6 +47,9 @@ func (Target) Unsupported(op string) string {
 
 // Generate prints the package.
 func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
+	if err := onlyF32(in); err != nil {
+		return nil, err
+	}
 	g := &generator{
 		in: in, tableNames: newNames(), savedNames: newNames(), weightNames: newNames("layers"), layerNames: newNames(),
 		shapeVars: map[string]string{}, numberVars: map[string]string{}, liveFields: nil,
@@ -226,4 +230,14 @@ func (g *generator) declareVars(f *jen.File) {
 		f.Var().Defs(defs...)
 		f.Line()
 	}
+}
+
+// onlyF32 refuses a plan with values that the kernels do not compute in.
+func onlyF32(in codegen.Input) error {
+	for _, w := range in.Plan.Weights {
+		if w.DType != ir.F32 {
+			return &diag.Error{Pos: in.Spec.Pos("precision.compute"), Msg: fmt.Sprintf("target go computes in f32, not in %s", w.DType)}
+		}
+	}
+	return nil
 }

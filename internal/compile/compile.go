@@ -110,7 +110,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 }
 
 func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, error) {
-	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
+	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Compute: s.Precision.Compute, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
 	if o.Checkpoint != "" {
 		c.Checkpoint = o.Checkpoint
 	}
