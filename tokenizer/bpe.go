@@ -1,12 +1,12 @@
 package tokenizer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -222,91 +222,63 @@ func (t *BPE) checkPieces() error {
 // scoredRules builds the merges as SentencePiece defines them: any two
 // neighbours merge that together spell a piece, best score first.
 func (t *BPE) scoredRules() error {
-	reserved := map[string]int32{} // SentencePiece looks these up before other pieces
-	ids := make(map[string]int32, len(t.pieces))
-	var scores []float32
+	r := &t.rules
+	r.text = make([]string, len(t.pieces))
 	var user, rawUser []trieKey
+	var scores []float32
+	reserved := map[string]int32{} // SentencePiece looks these up before other pieces
 	for i, p := range t.pieces {
 		id := int32(i)
-		table := ids
 		switch p.Kind {
 		case KindNormal, KindUnused:
 			scores = append(scores, p.Score)
 			t.unused = t.unused || p.Kind == KindUnused
+			// Normalised text is valid UTF-8 without plain spaces: other
+			// pieces are never met.
+			if utf8.ValidString(p.Text) && !(t.cfg.EscapeSpaces && strings.Contains(p.Text, " ")) {
+				r.text[i] = t.internal(p.Text)
+			}
 		case KindUserDefined:
 			rawUser = append(rawUser, trieKey{p.Text, id})
 			if !t.cfg.EscapeSpaces || !strings.Contains(p.Text, " ") {
 				user = append(user, trieKey{t.internal(p.Text), id})
 			}
 		default:
-			table = reserved
+			if before, dup := reserved[p.Text]; dup {
+				return fmt.Errorf("piece %d: %q is piece %d already", i, p.Text, before)
+			}
+			reserved[p.Text] = id
 		}
-		if before, dup := table[p.Text]; dup {
-			return fmt.Errorf("piece %d: %q is piece %d already", i, p.Text, before)
-		}
-		table[p.Text] = id
 	}
 	if len(rawUser) > 0 {
 		t.user, t.rawUser = newTrie(user), newTrie(rawUser)
 	}
-	// Ranks count distinct scores, best first.
-	sort.Slice(scores, func(i, j int) bool { return scores[i] > scores[j] })
-	scores = slices.Compact(scores)
-	rank := func(score float32) int32 {
-		return int32(sort.Search(len(scores), func(i int) bool { return scores[i] <= score }))
-	}
-
-	r := &t.rules
-	r.text = make([]string, len(t.pieces))
-	symbols := make(map[string]int32, len(t.pieces))
-	var keys []trieKey
-	add := func(text string, symbol int32) {
-		symbols[text] = symbol
-		keys = append(keys, trieKey{text, symbol})
-	}
+	t.loneChars(reserved)
+	r.index()
 	for i, p := range t.pieces {
-		if (p.Kind != KindNormal && p.Kind != KindUnused) || !utf8.ValidString(p.Text) {
-			continue
+		if s := r.trie.find(r.text[i]); r.text[i] != "" && s != int32(i) {
+			return fmt.Errorf("piece %d: %q is piece %d already", s, p.Text, i)
 		}
-		if t.cfg.EscapeSpaces && strings.Contains(p.Text, " ") {
-			continue // normalised text has no plain space: such a piece is never met
-		}
-		r.text[i] = t.internal(p.Text)
-		add(r.text[i], int32(i))
-		t.emitAs(int32(i), p.Text, reserved)
-	}
-	// Characters that are no pieces but parts of some, or spelled like a
-	// reserved piece.
-	addChars := func(s string) {
-		for s != "" {
-			_, n := utf8.DecodeRuneInString(s)
-			if _, ok := symbols[s[:n]]; !ok {
-				c := int32(len(r.text))
-				r.text = append(r.text, s[:n])
-				add(s[:n], c)
-				t.emitAs(c, t.external(s[:n]), reserved)
+		if t.rawUser.cells != nil && (p.Kind == KindNormal || p.Kind == KindUnused || p.Kind == KindUserDefined) {
+			if s := t.rawUser.find(p.Text); s >= 0 && s != int32(i) {
+				return fmt.Errorf("piece %d: %q is piece %d already", max(s, int32(i)), p.Text, min(s, int32(i)))
 			}
-			s = s[n:]
 		}
 	}
-	for i, p := range t.pieces {
-		addChars(r.text[i])
-		if r, n := utf8.DecodeRuneInString(p.Text); reserved[p.Text] == int32(i) && n == len(p.Text) && r != utf8.RuneError {
-			addChars(t.internal(p.Text))
-		}
-	}
-	prefixes := newTrie(keys)
+	// Ranks count distinct scores, best first.
+	slices.SortFunc(scores, func(a, b float32) int { return cmp.Compare(b, a) })
+	scores = slices.Compact(scores)
 	r.pairs = newPairTable(2 * len(t.pieces))
 	for i, p := range t.pieces {
 		text := r.text[i]
 		if text == "" {
 			continue
 		}
-		place := rank(p.Score)
-		prefixes.prefixes(text, func(left int32, n int) bool {
+		rank, _ := slices.BinarySearchFunc(scores, p.Score, func(a, b float32) int { return cmp.Compare(b, a) })
+		r.trie.prefixes(text, func(left int32, n int) bool {
 			if n < len(text) {
-				if right, ok := symbols[text[n:]]; ok {
-					r.pairs.set(left, right, place, int32(i))
+				if right := r.trie.find(text[n:]); right >= 0 {
+					r.pairs.set(left, right, int32(rank), int32(i))
 				}
 			}
 			return true
@@ -314,6 +286,38 @@ func (t *BPE) scoredRules() error {
 	}
 	r.build()
 	return nil
+}
+
+// loneChars adds symbols for characters that are parts of pieces, or spelled
+// like a reserved piece, without being pieces themselves.
+func (t *BPE) loneChars(reserved map[string]int32) {
+	r := &t.rules
+	chars := map[rune]bool{}
+	for _, text := range r.text {
+		if c, n := utf8.DecodeRuneInString(text); n == len(text) {
+			chars[c] = true
+		}
+	}
+	add := func(c rune) {
+		if !chars[c] {
+			chars[c] = true
+			text := string(c)
+			r.text = append(r.text, text)
+			t.emitAs(int32(len(r.text)-1), t.external(text), reserved)
+		}
+	}
+	for i, p := range t.pieces {
+		if r.text[i] != "" {
+			t.emitAs(int32(i), p.Text, reserved)
+		}
+		for _, c := range r.text[i] {
+			add(c)
+		}
+		if reserved[p.Text] == int32(i) && utf8.ValidString(p.Text) && utf8.RuneCountInString(p.Text) == 1 {
+			c, _ := utf8.DecodeRuneInString(t.internal(p.Text))
+			add(c)
+		}
+	}
 }
 
 // emitAs notes the id that a symbol stands for, if it is not itself one: that

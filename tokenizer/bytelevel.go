@@ -1,7 +1,5 @@
 package tokenizer
 
-import "strings"
-
 // Byte-level vocabularies spell bytes as printable characters: those that are
 // printable in Latin-1 as themselves, the others as U+0100 and on in order.
 
@@ -23,17 +21,8 @@ func init() {
 	}
 }
 
-// spellBytes is the vocabulary's spelling of raw bytes.
-func spellBytes(raw string) string {
-	var s strings.Builder
-	for i := 0; i < len(raw); i++ {
-		s.WriteRune(byteRune[raw[i]])
-	}
-	return s.String()
-}
-
-// rawBytes is the opposite of spellBytes; ok is false if s holds a character
-// that spells no byte.
+// rawBytes returns the bytes that s spells; ok is false if it holds a character
+// that spells none.
 func rawBytes(s string) (raw string, ok bool) {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {

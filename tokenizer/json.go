@@ -231,6 +231,7 @@ func (f *jsonFile) listedRules(t *BPE) error {
 		}
 		r.pairs.set(left, right, int32(i), whole)
 	}
+	r.index()
 	r.build()
 	if f.Model.IgnoreMerges {
 		t.hf.whole = map[string]int32{}

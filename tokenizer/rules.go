@@ -81,45 +81,47 @@ func (r *rules) crosses(a, b byte) bool {
 	return r.adjacent[a][b>>3]&(1<<(b&7)) != 0
 }
 
-// build fills the tables that follow from text and pairs. Symbols that do not
-// come out of their own text can be no part of an encoding and are left out.
+// index builds the trie over all symbols.
+func (r *rules) index() {
+	keys := make([]trieKey, 0, len(r.text))
+	for s, text := range r.text {
+		if text != "" {
+			keys = append(keys, trieKey{text, int32(s)})
+		}
+	}
+	r.trie = newTrie(keys)
+}
+
+// build fills the tables that follow from text, trie and pairs. Symbols that do
+// not come out of their own text can be no part of an encoding: they leave the
+// trie.
 func (r *rules) build() {
 	n := len(r.text)
 	r.leftStart, r.rightStart = make([]uint32, n), make([]uint32, n)
-	keys := make([]trieKey, 0, n)
-	var units trie
-	{
-		var u []trieKey
-		for s, text := range r.text {
-			if text != "" && len(text) == r.unit(text) {
-				u = append(u, trieKey{text, int32(s)})
-			}
-		}
-		units = newTrie(u)
-	}
-	var g greedy
-	var left, right []edge
+	r.leftEdge, r.rightEdge = make([]edge, 0, 4*n), make([]edge, 0, 4*n)
+	var d deriver
+	var lost []string
 	for s, text := range r.text {
 		if text == "" {
 			continue
 		}
-		left, right = left[:0], right[:0]
-		if r.derive(&g, &units, text, int32(s), &left, &right) {
+		if d.derive(r, text, int32(s)) {
 			r.leftStart[s], r.rightStart[s] = uint32(len(r.leftEdge)), uint32(len(r.rightEdge))
-			r.leftEdge, r.rightEdge = append(r.leftEdge, left...), append(r.rightEdge, right...)
-			keys = append(keys, trieKey{text, int32(s)})
+			r.leftEdge, r.rightEdge = append(r.leftEdge, d.left...), append(r.rightEdge, d.right...)
+		} else {
+			lost = append(lost, text)
 		}
 		r.noteAdjacent(text)
 	}
-	r.trie = newTrie(keys)
-	r.shorter = make([]int32, n)
-	for i := range r.shorter {
-		r.shorter[i] = -1
+	for _, text := range lost {
+		r.trie.remove(text)
 	}
-	for _, k := range keys {
-		r.trie.prefixes(k.text, func(symbol int32, n int) bool {
-			if n < len(k.text) {
-				r.shorter[k.symbol] = symbol
+	r.shorter = make([]int32, n)
+	for s, text := range r.text {
+		r.shorter[s] = -1
+		r.trie.prefixes(text, func(symbol int32, n int) bool {
+			if n < len(text) {
+				r.shorter[s] = symbol
 			}
 			return true
 		})
@@ -133,43 +135,11 @@ func (r *rules) build() {
 
 // unit is the length of the character, or byte, that begins s.
 func (r *rules) unit(s string) int {
-	if r.bytewise {
+	if r.bytewise || s[0] < utf8.RuneSelf {
 		return 1
 	}
 	_, n := utf8.DecodeRuneInString(s)
 	return n
-}
-
-// derive merges the characters of text and records both edges. It reports
-// whether symbol s is what comes out.
-func (r *rules) derive(g *greedy, units *trie, text string, s int32, left, right *[]edge) bool {
-	g.reset()
-	for i := 0; i < len(text); {
-		n := r.unit(text[i:])
-		u := units.find(text[i : i+n])
-		if u < 0 {
-			return false
-		}
-		g.add(u)
-		i += n
-	}
-	*left = append(*left, edge{g.sym[0], never})
-	*right = append(*right, edge{g.sym[len(g.sym)-1], never})
-	var maxLeft, maxRight int32
-	g.run(&r.pairs, func(at, rank int32) {
-		maxLeft, maxRight = max(maxLeft, rank), max(maxRight, rank)
-		if at == 0 {
-			(*left)[len(*left)-1].rank = maxLeft
-			*left = append(*left, edge{g.sym[0], never})
-			maxLeft = 0
-		}
-		if g.next[at] < 0 {
-			(*right)[len(*right)-1].rank = maxRight
-			*right = append(*right, edge{g.sym[at], never})
-			maxRight = 0
-		}
-	})
-	return g.next[0] < 0 && g.sym[0] == s
 }
 
 // noteAdjacent marks the pairs of bytes at the character boundaries of text.

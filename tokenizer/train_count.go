@@ -102,7 +102,6 @@ type counter struct {
 	total  *wordTable
 	work   chan []byte
 	free   chan []byte
-	busy   sync.WaitGroup // batches in work
 	done   sync.WaitGroup
 }
 

@@ -59,14 +59,30 @@ func (t *trie) prefixes(s string, f func(symbol int32, n int) bool) {
 
 // find returns the symbol of s, -1 if it is not there.
 func (t *trie) find(s string) int32 {
-	sym := int32(-1)
-	t.prefixes(s, func(symbol int32, n int) bool {
-		if n == len(s) {
-			sym = symbol
+	if at := t.cell(s); at >= 0 {
+		return t.cells[at].symbol
+	}
+	return -1
+}
+
+// remove takes s out. Strings that s begins stay.
+func (t *trie) remove(s string) {
+	if at := t.cell(s); at >= 0 {
+		t.cells[at].symbol = -1
+	}
+}
+
+// cell returns where s ends, -1 if no string begins with it.
+func (t *trie) cell(s string) int32 {
+	cells, at := t.cells, int32(0)
+	for i := 0; i < len(s); i++ {
+		next := cells[at].base + int32(s[i])
+		if uint32(next) >= uint32(len(cells)) || cells[next].parent != at {
+			return -1
 		}
-		return true
-	})
-	return sym
+		at = next
+	}
+	return at
 }
 
 // trieKey is one string of a trie. Strings are not empty.
@@ -78,7 +94,10 @@ type trieKey struct {
 // newTrie builds a trie; it sorts keys. Of equal strings the largest symbol stays.
 func newTrie(keys []trieKey) trie {
 	slices.SortFunc(keys, func(a, b trieKey) int {
-		return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.symbol, b.symbol))
+		if c := strings.Compare(a.text, b.text); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.symbol, b.symbol)
 	})
 	b := trieBuilder{keys: keys}
 	b.grow(512)
@@ -94,6 +113,8 @@ type trieBuilder struct {
 	cells []trieCell
 	free  int32 // where searching the ring starts, -1 if none is free
 	end   int32 // from here on all cells are free
+
+	labels []byte // first bytes of children, of the nodes being placed
 }
 
 // grow appends n free cells.
@@ -139,30 +160,27 @@ func (b *trieBuilder) place(at int32, lo, hi, depth int) {
 	if lo == hi {
 		return
 	}
-	type child struct {
-		c      byte
-		lo, hi int
-	}
-	var children []child
-	for i := lo; i < hi; {
-		c, j := b.keys[i].text[depth], i+1
-		for j < hi && b.keys[j].text[depth] == c {
-			j++
+	// The children stand in order in keys[lo:hi], each with the keys below it.
+	// Their first bytes are kept in one stack for all depths.
+	mark := len(b.labels)
+	for i := lo; i < hi; i++ {
+		if c := b.keys[i].text[depth]; len(b.labels) == mark || b.labels[len(b.labels)-1] != c {
+			b.labels = append(b.labels, c)
 		}
-		children = append(children, child{c, i, j})
-		i = j
 	}
-	labels := make([]byte, len(children))
-	for i, ch := range children {
-		labels[i] = ch.c
-	}
-	base := b.findBase(labels)
+	base := b.findBase(b.labels[mark:])
 	b.cells[at].base = base
-	for _, ch := range children {
-		b.take(base+int32(ch.c), at)
+	for _, c := range b.labels[mark:] {
+		b.take(base+int32(c), at)
 	}
-	for _, ch := range children {
-		b.place(base+int32(ch.c), ch.lo, ch.hi, depth+1)
+	b.labels = b.labels[:mark]
+	for lo < hi {
+		c, end := b.keys[lo].text[depth], lo+1
+		for end < hi && b.keys[end].text[depth] == c {
+			end++
+		}
+		b.place(base+int32(c), lo, end, depth+1)
+		lo = end
 	}
 }
 
