@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/compile":        {"specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
 	"internal/gobuild":        {".", "codegen"},
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model/modeltest"},
+	"internal/corpus":         {"specs", "data/prepare", "tokenizer", "internal/diag", "internal/gobuild"},
 	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
 	"internal/generate/run":   {"internal/generate", "internal/gobuild"},
 	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/cpu"},

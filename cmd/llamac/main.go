@@ -17,14 +17,16 @@ import (
 
 // cli is the command line; the fields' tags are its help.
 type cli struct {
-	Compile  compileCmd  `cmd:"" help:"Compile a spec to Go source."`
-	Build    buildCmd    `cmd:"" help:"Compile a spec and build one self-contained binary."`
-	Train    trainCmd    `cmd:"" help:"Train the model of a spec."`
-	Generate generateCmd `cmd:"" help:"Write text with a trained model."`
-	Plan     planCmd     `cmd:"" help:"Show what a model needs: parameters, memory, work."`
-	Inspect  inspectCmd  `cmd:"" help:"Show the graph after every pass."`
-	Doctor   doctorCmd   `cmd:"" help:"Show what this machine has and what will be used."`
-	Version  versionCmd  `cmd:"" help:"Show the version."`
+	Compile   compileCmd   `cmd:"" help:"Compile a spec to Go source."`
+	Build     buildCmd     `cmd:"" help:"Compile a spec and build one self-contained binary."`
+	Train     trainCmd     `cmd:"" help:"Train the model of a spec."`
+	Generate  generateCmd  `cmd:"" help:"Write text with a trained model."`
+	Plan      planCmd      `cmd:"" help:"Show what a model needs: parameters, memory, work."`
+	Inspect   inspectCmd   `cmd:"" help:"Show the graph after every pass."`
+	Tokenizer tokenizerCmd `cmd:"" help:"Encode, decode, describe and learn vocabularies."`
+	Data      dataCmd      `cmd:"" help:"Prepare a spec's data, and look at it."`
+	Doctor    doctorCmd    `cmd:"" help:"Show what this machine has and what will be used."`
+	Version   versionCmd   `cmd:"" help:"Show the version."`
 }
 
 // specFlags are what every command takes that reads a spec.

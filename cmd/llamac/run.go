@@ -81,7 +81,11 @@ func (c *trainCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	dir, tok, err := prepareData(s, !c.JSON)
+	o, err := corpusOptions(!c.JSON)
+	if err != nil {
+		return err
+	}
+	dir, tok, err := prepareData(s, o)
 	if err != nil {
 		return err
 	}

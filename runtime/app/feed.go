@@ -66,7 +66,7 @@ func (d *dataFeed) Validation(i int, dst []int32) (n int, err error) {
 }
 
 func (d *dataFeed) ValidationLen() int { return d.stream.ValidationLen() }
-func (d *dataFeed) Identity() string   { return d.set.Key }
+func (d *dataFeed) Identity() string   { return d.stream.Identity() }
 func (d *dataFeed) Tokenizer() string  { return d.set.Manifest.Tokenizer.Hash }
 func (d *dataFeed) Close() error       { return d.set.Close() }
 

@@ -1,0 +1,117 @@
+// Package corpus makes what a spec's training reads: its tokenizer and its
+// prepared data set, in the cache, once.
+package corpus
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/llamac/llamac/data/prepare"
+	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/specs"
+	"github.com/llamac/llamac/tokenizer"
+)
+
+// Options are the choices of one preparation.
+type Options struct {
+	Cache   string // folder for tokenizers and data sets
+	OutDir  string // folder of the data set instead of one in the cache
+	Shard   prepare.Shard
+	SkipBad bool
+	OnSkip  func(error)
+	// Learning and Reading are called with progress, the first while a
+	// vocabulary is learned, the second while text is tokenised; both may be
+	// nil.
+	Learning func(tokenizer.Progress)
+	Reading  func(prepare.Progress)
+}
+
+// Config is the preparation that a spec describes, its tokenizer aside.
+func Config(s *specs.Spec, o Options) prepare.Config {
+	c := prepare.Config{
+		AddBOS: s.Tokenizer.BOS, AddEOS: s.Tokenizer.EOS,
+		Validation: s.Data.Validation, Dedup: s.Data.Dedup, Boundary: s.Data.Boundary,
+		Base: filepath.Dir(s.File), CacheDir: filepath.Join(o.Cache, "data"), OutDir: o.OutDir,
+		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip,
+	}
+	for _, x := range s.Data.Sources {
+		c.Sources = append(c.Sources, prepare.Source(x))
+	}
+	return c
+}
+
+// Prepare makes the data set and gives its folder and the tokenizer's file,
+// which is empty for bytes.
+func Prepare(ctx context.Context, s *specs.Spec, o Options) (dir, tokenizerFile string, err error) {
+	tok, file, err := Tokenizer(ctx, s, o)
+	if err != nil {
+		return "", "", err
+	}
+	c := Config(s, o)
+	c.Tokenizer = tok
+	dir, err = prepare.Run(ctx, c, o.Reading)
+	return dir, file, err
+}
+
+// Tokenizer gives the tokenizer that a spec names and the file that holds it,
+// which is empty for bytes. A vocabulary that is to be learned from the spec's
+// own training text is learned now, unless it has been.
+func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, string, error) {
+	switch s.Tokenizer.Kind {
+	case "byte":
+		return tokenizer.Byte(), "", nil
+	case "bpe":
+		return learn(ctx, s, o)
+	case "file":
+		path := s.Tokenizer.Path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(s.File), path)
+		}
+		return open(s, path, "tokenizer.path")
+	}
+	return nil, "", &diag.Error{Pos: s.Pos("tokenizer.kind"), Msg: fmt.Sprintf("tokenizer kind %q reads no text", s.Tokenizer.Kind)}
+}
+
+func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error) {
+	t, err := tokenizer.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if t.Vocab() != s.Model.Vocab {
+		return nil, "", &diag.Error{Pos: s.Pos(field), Msg: fmt.Sprintf("%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)}
+	}
+	return t, path, nil
+}
+
+// learn learns a vocabulary with LLaMA's options. Its file is named by all that
+// decides it.
+func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, string, error) {
+	key, docs, err := prepare.Texts(ctx, Config(s, o))
+	if err != nil {
+		return nil, "", err
+	}
+	opt := tokenizer.LlamaOptions(s.Tokenizer.Vocab)
+	name := sha256.Sum256(fmt.Appendf(nil, "%s %+v", key, opt))
+	path := filepath.Join(o.Cache, "tokenizer", fmt.Sprintf("%s-%d-%x.model", s.Name, opt.VocabSize, name[:8]))
+	if _, err := os.Stat(path); err == nil {
+		return open(s, path, "tokenizer.vocab")
+	}
+	opt.Progress = o.Learning
+	t, err := tokenizer.Train(ctx, docs, opt)
+	if err != nil {
+		return nil, "", err
+	}
+	var b bytes.Buffer
+	if err := tokenizer.WriteModel(&b, t); err != nil {
+		return nil, "", err
+	}
+	if err := gobuild.WriteFile(path, b.Bytes()); err != nil {
+		return nil, "", err
+	}
+	return open(s, path, "tokenizer.vocab")
+}
