@@ -102,8 +102,9 @@ func (f *finishing) manifest(m *data.Manifest) error {
 	return r.writeWhole(filepath.Join(r.dir, data.ManifestFile), b)
 }
 
-// ours matches the files that a preparation makes, for any source.
-var ours = regexp.MustCompile(`^(\.tmp-)?[A-Za-z0-9_-]+-[0-9]{5,}\.(train\.tok|val\.tok|json)(-[0-9]+)?$`)
+// ours matches the files that a preparation makes, for any source, and what it
+// leaves of the set's own files when it is killed while writing them.
+var ours = regexp.MustCompile(`^((\.tmp-)?[A-Za-z0-9_-]+-[0-9]{5,}\.(train\.tok|val\.tok|json)(-[0-9]+)?|\.tmp-(token-bytes\.bin|manifest\.json)-[0-9]+)$`)
 
 // tidy removes the units and shards of earlier sets in this folder, and
 // nothing that does not bear their names. The set is complete, so failing to
