@@ -34,7 +34,8 @@ type Unit struct {
 type Config struct {
 	Checkpoint string           // "none", "keep-linear" or "full"
 	Compute    string           // dtype to compute in: "f32", "bf16", "f16"
-	Dims       map[string]int64 // sizes of dimensions
+	Dims       map[string]int64 // sizes of dimensions that are fixed
+	Capacity   map[string]int64 // largest sizes of those that vary from run to run
 	Disable    []string         // passes to leave out
 	StopAfter  string           // last pass to run; empty for all
 	Shuffle    uint64           // not 0: put nodes in a random legal order before each pass

@@ -30,7 +30,7 @@ func specialiseKV(u *Unit) error {
 		return fmt.Errorf("specialise_kv: the module has no function @logits")
 	}
 	f.Name = "decode"
-	m.Dims = []ir.DimDecl{{Name: "N", Min: 1, Max: u.Config.Dims["N"]}, {Name: "R", Min: 1, Max: u.Config.Dims["R"]}}
+	m.Dims = []ir.DimDecl{{Name: "N", Min: 1, Max: u.Config.Capacity["N"]}, {Name: "R", Min: 1, Max: u.Config.Capacity["R"]}}
 	for _, name := range []string{"S", "M", "blocks"} {
 		n := u.Config.Dims[name]
 		m.Dims = append(m.Dims, ir.DimDecl{Name: name, Min: n, Max: n})
@@ -39,6 +39,11 @@ func specialiseKV(u *Unit) error {
 	*m = *ir.Clone(m, map[string]int64{"B": 1})
 	f = m.Func("decode")
 	k := &kvSpecialiser{u: u, block: u.Config.Dims["block"]}
+	for _, n := range f.Nodes {
+		if n.Op.Name == "iota" {
+			n.Result().Name += ".counted" // leaves its name to the parameter
+		}
+	}
 	b := ir.NewBuilder(f)
 	i32 := func(dims ...ir.Dim) ir.Type { return ir.TensorOf(ir.I32, dims...) }
 	N, R := ir.Sym("N"), ir.Sym("R")

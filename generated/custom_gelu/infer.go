@@ -119,23 +119,23 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 }
 
 // decode computes the logits of the rows of tokens that want names.
-func (t *decoder) decode(tokens []int32, pos1 []int32, seq []int32, table []int32, want []int32) {
+func (t *decoder) decode(tokens []int32, pos []int32, seq []int32, table []int32, want []int32) {
 	n, rows := len(tokens), len(want)
 	d := t.dev
 	b := &t.scratch
 	// %h = gather($tok_embeddings, %tokens) : f32[1, N, 32]
 	d.Embedding(b.h, t.w.tokEmbeddings, tokens, n, 32, 61)
-	// %rope.pos = cast(%pos.1) {dtype = "f32"} : f32[N]
-	d.FromInt32(b.ropePos, pos1[:n])
+	// %rope.pos = cast(%pos) {dtype = "f32"} : f32[N]
+	d.FromInt32(b.ropePos[:n], pos[:n])
 	// %rope.angles = mul(%rope.rows, %rope.freq) : f32[N, 4]
 	t.dims0 = [2]int{n, 4}
-	d.Binary(cpu.Mul, b.ropeSin, t.dims0[:], b.ropePos, dims1x0, t.tables.ropeFreq, dims0x1)
+	d.Binary(cpu.Mul, b.ropeSin[:4*n], t.dims0[:], b.ropePos[:n], dims1x0, t.tables.ropeFreq, dims0x1)
 	// %rope.cos = cos(%rope.angles) : f32[N, 4]
-	d.Unary(cpu.Cos, b.ropeCos, b.ropeSin)
+	d.Unary(cpu.Cos, b.ropeCos[:4*n], b.ropeSin[:4*n])
 	// %rope.sin = sin(%rope.angles) : f32[N, 4]
-	d.Unary(cpu.Sin, b.ropeSin, b.ropeSin)
+	d.Unary(cpu.Sin, b.ropeSin[:4*n], b.ropeSin[:4*n])
 	for l := range Layers {
-		t.decodeLayer(l, pos1, seq, table, n)
+		t.decodeLayer(l, pos, seq, table, n)
 	}
 	// %layers.picked = gather(%layers.rows, %want) : f32[R, 32]
 	d.Embedding(b.layersWant, b.h, want, rows, 32, n)
@@ -146,20 +146,20 @@ func (t *decoder) decode(tokens []int32, pos1 []int32, seq []int32, table []int3
 }
 
 // decodeLayer runs @layer of the IR for layer l.
-func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n int) {
+func (t *decoder) decodeLayer(l int, pos []int32, seq []int32, table []int32, n int) {
 	d := t.dev
 	b := &t.scratch
 	w := &t.w.layers[l]
 	// %attn.n.mean = reduce_mean(%x) {axes = [2], keep = true} : f32[1, N, 1]
-	d.Reduce(cpu.ReduceMean, b.attnNMean, b.h, n, 32, 1)
+	d.Reduce(cpu.ReduceMean, b.attnNMean[:n], b.h[:32*n], n, 32, 1)
 	// %attn.n.c = sub(%x, %attn.n.mean) : f32[1, N, 32]
 	t.dims1 = [2]int{n, 32}
-	d.Binary(cpu.Sub, b.attnNC, t.dims1[:], b.h, dims32x1, b.attnNMean, dims1x0)
+	d.Binary(cpu.Sub, b.attnNC[:32*n], t.dims1[:], b.h[:32*n], dims32x1, b.attnNMean[:n], dims1x0)
 	// %attn.n.scaled = rms_norm(%attn.n.c, $attention_norm) {eps = 1e-05} : f32[1, N, 32]
 	d.RMSNorm(b.attnN, b.attnNC, 32, w.attentionNorm, n, 32, 1e-05)
 	// %attn.n = add(%attn.n.scaled, $attention_norm_bias) : f32[1, N, 32]
 	t.dims2 = [2]int{n, 32}
-	d.Binary(cpu.Add, b.attnN, t.dims2[:], b.attnN, dims32x1, w.attentionNormBias, dims0x1)
+	d.Binary(cpu.Add, b.attnN[:32*n], t.dims2[:], b.attnN[:32*n], dims32x1, w.attentionNormBias, dims0x1)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[1, N, 32], f32[1, N, 32], f32[1, N, 32]
 	d.Linear(b.attnQkv, 96, b.attnN, 32, w.attentionWqWkWv, n, 96, 32)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
@@ -167,46 +167,46 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
 	d.Rope(b.attnQkv[32:], 96, b.attnQkv[32:], 96, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
 	// !kv <- %attn.kr, %attn.vh.split
-	d.KVWrite(t.kv[l], b.attnQkv[32:], 96, b.attnQkv[64:], 96, n, 4, 8, kvBlock, pos1, seq, table, maxBlocks)
+	d.KVWrite(t.kv[l], b.attnQkv[32:], 96, b.attnQkv[64:], 96, n, 4, 8, kvBlock, pos, seq, table, maxBlocks)
 	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 4, 8]
-	d.AttentionKV(b.attnO, b.attnQkv, 96, t.kv[l], n, 4, 4, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
+	d.AttentionKV(b.attnO, b.attnQkv, 96, t.kv[l], n, 4, 4, 8, kvBlock, pos, seq, table, maxBlocks, 0.35355339059327373, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, n, 32, 32)
 	// %r = add(%x, %attn.out) : f32[1, N, 32]
-	d.Add(b.h, b.h, b.attnOut)
+	d.Add(b.h[:32*n], b.h[:32*n], b.attnOut[:32*n])
 	// %ffn.n.mean = reduce_mean(%r) {axes = [2], keep = true} : f32[1, N, 1]
-	d.Reduce(cpu.ReduceMean, b.ffnNMean, b.h, n, 32, 1)
+	d.Reduce(cpu.ReduceMean, b.ffnNMean[:n], b.h[:32*n], n, 32, 1)
 	// %ffn.n.c = sub(%r, %ffn.n.mean) : f32[1, N, 32]
 	t.dims3 = [2]int{n, 32}
-	d.Binary(cpu.Sub, b.ffnNC, t.dims3[:], b.h, dims32x1, b.ffnNMean, dims1x0)
+	d.Binary(cpu.Sub, b.ffnNC[:32*n], t.dims3[:], b.h[:32*n], dims32x1, b.ffnNMean[:n], dims1x0)
 	// %ffn.n.scaled = rms_norm(%ffn.n.c, $ffn_norm) {eps = 1e-05} : f32[1, N, 32]
 	d.RMSNorm(b.ffnN, b.ffnNC, 32, w.ffnNorm, n, 32, 1e-05)
 	// %ffn.n = add(%ffn.n.scaled, $ffn_norm_bias) : f32[1, N, 32]
 	t.dims4 = [2]int{n, 32}
-	d.Binary(cpu.Add, b.ffnN, t.dims4[:], b.ffnN, dims32x1, w.ffnNormBias, dims0x1)
+	d.Binary(cpu.Add, b.ffnN[:32*n], t.dims4[:], b.ffnN[:32*n], dims32x1, w.ffnNormBias, dims0x1)
 	// %ffn.u.nobias = linear(%ffn.n, $feed_forward.w1) : f32[1, N, 48]
 	d.Linear(b.ffnM, 48, b.ffnN, 32, w.feedForwardW1, n, 48, 32)
 	// %ffn.u = add(%ffn.u.nobias, $feed_forward.b1) : f32[1, N, 48]
 	t.dims5 = [2]int{n, 48}
-	d.Binary(cpu.Add, b.ffnM, t.dims5[:], b.ffnM, dims48x1, w.feedForwardB1, dims0x1)
+	d.Binary(cpu.Add, b.ffnM[:48*n], t.dims5[:], b.ffnM[:48*n], dims48x1, w.feedForwardB1, dims0x1)
 	// %ffn.m.in = mul(%ffn.u, %ffn.m.c) : f32[1, N, 48]
-	d.BinaryScalar(cpu.Mul, b.ffnMIn, b.ffnM, 0.7071067811865476)
+	d.BinaryScalar(cpu.Mul, b.ffnMIn[:48*n], b.ffnM[:48*n], 0.7071067811865476)
 	// %ffn.m.erf = erf(%ffn.m.in) : f32[1, N, 48]
-	d.Unary(cpu.Erf, b.ffnMIn, b.ffnMIn)
+	d.Unary(cpu.Erf, b.ffnMIn[:48*n], b.ffnMIn[:48*n])
 	// %ffn.m.half = mul(%ffn.u, %ffn.m.h) : f32[1, N, 48]
-	d.BinaryScalar(cpu.Mul, b.ffnM, b.ffnM, 0.5)
+	d.BinaryScalar(cpu.Mul, b.ffnM[:48*n], b.ffnM[:48*n], 0.5)
 	// %ffn.m.phi = add(%ffn.m.erf, %ffn.m.one) : f32[1, N, 48]
-	d.BinaryScalar(cpu.Add, b.ffnMIn, b.ffnMIn, 1)
+	d.BinaryScalar(cpu.Add, b.ffnMIn[:48*n], b.ffnMIn[:48*n], 1)
 	// %ffn.m = mul(%ffn.m.half, %ffn.m.phi) : f32[1, N, 48]
 	t.dims6 = [1]int{48 * n}
-	d.Binary(cpu.Mul, b.ffnM, t.dims6[:], b.ffnM, dims1, b.ffnMIn, dims1)
+	d.Binary(cpu.Mul, b.ffnM[:48*n], t.dims6[:], b.ffnM[:48*n], dims1, b.ffnMIn[:48*n], dims1)
 	// %ffn.out.nobias = linear(%ffn.m, $feed_forward.w2) : f32[1, N, 32]
 	d.Linear(b.ffnOut, 32, b.ffnM, 48, w.feedForwardW2, n, 32, 48)
 	// %ffn.out = add(%ffn.out.nobias, $feed_forward.b2) : f32[1, N, 32]
 	t.dims7 = [2]int{n, 32}
-	d.Binary(cpu.Add, b.ffnOut, t.dims7[:], b.ffnOut, dims32x1, w.feedForwardB2, dims0x1)
+	d.Binary(cpu.Add, b.ffnOut[:32*n], t.dims7[:], b.ffnOut[:32*n], dims32x1, w.feedForwardB2, dims0x1)
 	// %out = add(%r, %ffn.out) : f32[1, N, 32]
-	d.Add(b.h, b.h, b.ffnOut)
+	d.Add(b.h[:32*n], b.h[:32*n], b.ffnOut[:32*n])
 }
 
 // Params is the flat arena of the weights.

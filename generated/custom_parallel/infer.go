@@ -100,23 +100,23 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 }
 
 // decode computes the logits of the rows of tokens that want names.
-func (t *decoder) decode(tokens []int32, pos1 []int32, seq []int32, table []int32, want []int32) {
+func (t *decoder) decode(tokens []int32, pos []int32, seq []int32, table []int32, want []int32) {
 	n, rows := len(tokens), len(want)
 	d := t.dev
 	b := &t.scratch
 	// %h = gather($tok_embeddings, %tokens) : f32[1, N, 32]
 	d.Embedding(b.h, t.w.tokEmbeddings, tokens, n, 32, 61)
-	// %rope.pos = cast(%pos.1) {dtype = "f32"} : f32[N]
-	d.FromInt32(b.ropePos, pos1[:n])
+	// %rope.pos = cast(%pos) {dtype = "f32"} : f32[N]
+	d.FromInt32(b.ropePos[:n], pos[:n])
 	// %rope.angles = mul(%rope.rows, %rope.freq) : f32[N, 4]
 	t.dims0 = [2]int{n, 4}
-	d.Binary(cpu.Mul, b.ropeSin, t.dims0[:], b.ropePos, dims1x0, t.tables.ropeFreq, dims0x1)
+	d.Binary(cpu.Mul, b.ropeSin[:4*n], t.dims0[:], b.ropePos[:n], dims1x0, t.tables.ropeFreq, dims0x1)
 	// %rope.cos = cos(%rope.angles) : f32[N, 4]
-	d.Unary(cpu.Cos, b.ropeCos, b.ropeSin)
+	d.Unary(cpu.Cos, b.ropeCos[:4*n], b.ropeSin[:4*n])
 	// %rope.sin = sin(%rope.angles) : f32[N, 4]
-	d.Unary(cpu.Sin, b.ropeSin, b.ropeSin)
+	d.Unary(cpu.Sin, b.ropeSin[:4*n], b.ropeSin[:4*n])
 	for l := range Layers {
-		t.decodeLayer(l, pos1, seq, table, n)
+		t.decodeLayer(l, pos, seq, table, n)
 	}
 	// %layers.picked = gather(%layers.rows, %want) : f32[R, 32]
 	d.Embedding(b.layersWant, b.h, want, rows, 32, n)
@@ -127,7 +127,7 @@ func (t *decoder) decode(tokens []int32, pos1 []int32, seq []int32, table []int3
 }
 
 // decodeLayer runs @layer of the IR for layer l.
-func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n int) {
+func (t *decoder) decodeLayer(l int, pos []int32, seq []int32, table []int32, n int) {
 	d := t.dev
 	b := &t.scratch
 	w := &t.w.layers[l]
@@ -140,9 +140,9 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 4, 8]
 	d.Rope(b.attnQAttnKAttnVFfnGFfnU[32:], 192, b.attnQAttnKAttnVFfnGFfnU[32:], 192, b.ropeCos, b.ropeSin, n, n, 4, 8, false, false)
 	// !kv <- %attn.kr, %attn.vh.split
-	d.KVWrite(t.kv[l], b.attnQAttnKAttnVFfnGFfnU[32:], 192, b.attnQAttnKAttnVFfnGFfnU[64:], 192, n, 4, 8, kvBlock, pos1, seq, table, maxBlocks)
+	d.KVWrite(t.kv[l], b.attnQAttnKAttnVFfnGFfnU[32:], 192, b.attnQAttnKAttnVFfnGFfnU[64:], 192, n, 4, 8, kvBlock, pos, seq, table, maxBlocks)
 	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.35355339059327373} : f32[1, N, 4, 8]
-	d.AttentionKV(b.attnO, b.attnQAttnKAttnVFfnGFfnU, 192, t.kv[l], n, 4, 4, 8, kvBlock, pos1, seq, table, maxBlocks, 0.35355339059327373, 0)
+	d.AttentionKV(b.attnO, b.attnQAttnKAttnVFfnGFfnU, 192, t.kv[l], n, 4, 4, 8, kvBlock, pos, seq, table, maxBlocks, 0.35355339059327373, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 32]
 	d.Linear(b.both, 32, b.attnO, 32, w.attentionWo, n, 32, 32)
 	// %ffn.m = swiglu(%ffn.g, %ffn.u) : f32[1, N, 48]
@@ -150,9 +150,9 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %ffn.out = linear(%ffn.m, $feed_forward.w2) : f32[1, N, 32]
 	d.Linear(b.ffnOut, 32, b.ffnM, 48, w.feedForwardW2, n, 32, 48)
 	// %both = add(%attn.out, %ffn.out) : f32[1, N, 32]
-	d.Add(b.both, b.both, b.ffnOut)
+	d.Add(b.both[:32*n], b.both[:32*n], b.ffnOut[:32*n])
 	// %out = add(%x, %both) : f32[1, N, 32]
-	d.Add(b.h, b.h, b.both)
+	d.Add(b.h[:32*n], b.h[:32*n], b.both[:32*n])
 }
 
 // Params is the flat arena of the weights.

@@ -104,23 +104,23 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 }
 
 // decode computes the logits of the rows of tokens that want names.
-func (t *decoder) decode(tokens []int32, pos1 []int32, seq []int32, table []int32, want []int32) {
+func (t *decoder) decode(tokens []int32, pos []int32, seq []int32, table []int32, want []int32) {
 	n, rows := len(tokens), len(want)
 	d := t.dev
 	b := &t.scratch
 	// %h = gather($tok_embeddings, %tokens) : f32[1, N, 256]
 	d.Embedding(b.h, t.w.tokEmbeddings, tokens, n, 256, 256)
-	// %rope.pos = cast(%pos.1) {dtype = "f32"} : f32[N]
-	d.FromInt32(b.ropePos, pos1[:n])
+	// %rope.pos = cast(%pos) {dtype = "f32"} : f32[N]
+	d.FromInt32(b.ropePos[:n], pos[:n])
 	// %rope.angles = mul(%rope.rows, %rope.freq) : f32[N, 16]
 	t.dims0 = [2]int{n, 16}
-	d.Binary(cpu.Mul, b.ropeSin, t.dims0[:], b.ropePos, dims1x0, t.tables.ropeFreq, dims0x1)
+	d.Binary(cpu.Mul, b.ropeSin[:16*n], t.dims0[:], b.ropePos[:n], dims1x0, t.tables.ropeFreq, dims0x1)
 	// %rope.cos = cos(%rope.angles) : f32[N, 16]
-	d.Unary(cpu.Cos, b.ropeCos, b.ropeSin)
+	d.Unary(cpu.Cos, b.ropeCos[:16*n], b.ropeSin[:16*n])
 	// %rope.sin = sin(%rope.angles) : f32[N, 16]
-	d.Unary(cpu.Sin, b.ropeSin, b.ropeSin)
+	d.Unary(cpu.Sin, b.ropeSin[:16*n], b.ropeSin[:16*n])
 	for l := range Layers {
-		t.decodeLayer(l, pos1, seq, table, n)
+		t.decodeLayer(l, pos, seq, table, n)
 	}
 	// %layers.picked = gather(%layers.rows, %want) : f32[R, 256]
 	d.Embedding(b.layersWant, b.h, want, rows, 256, n)
@@ -131,7 +131,7 @@ func (t *decoder) decode(tokens []int32, pos1 []int32, seq []int32, table []int3
 }
 
 // decodeLayer runs @layer of the IR for layer l.
-func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n int) {
+func (t *decoder) decodeLayer(l int, pos []int32, seq []int32, table []int32, n int) {
 	d := t.dev
 	b := &t.scratch
 	w := &t.w.layers[l]
@@ -144,9 +144,9 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[1, N, 8, 32]
 	d.Rope(b.attnQkv[256:], 768, b.attnQkv[256:], 768, b.ropeCos, b.ropeSin, n, n, 8, 32, false, false)
 	// !kv <- %attn.kr, %attn.vh.split
-	d.KVWrite(t.kv[l], b.attnQkv[256:], 768, b.attnQkv[512:], 768, n, 8, 32, kvBlock, pos1, seq, table, maxBlocks)
+	d.KVWrite(t.kv[l], b.attnQkv[256:], 768, b.attnQkv[512:], 768, n, 8, 32, kvBlock, pos, seq, table, maxBlocks)
 	// %attn.o.rows = attention_kv(%attn.qr, %attn.kr, %attn.vh.split, %pos, %seq, %table, !kv) {scale = 0.17677669529663687} : f32[1, N, 8, 32]
-	d.AttentionKV(b.attnO, b.attnQkv, 768, t.kv[l], n, 8, 8, 32, kvBlock, pos1, seq, table, maxBlocks, 0.17677669529663687, 0)
+	d.AttentionKV(b.attnO, b.attnQkv, 768, t.kv[l], n, 8, 8, 32, kvBlock, pos, seq, table, maxBlocks, 0.17677669529663687, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[1, N, 256]
 	d.Linear(b.attnOut, 256, b.attnO, 256, w.attentionWo, n, 256, 256)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[1, N, 256], f32[1, N, 256]
@@ -158,7 +158,7 @@ func (t *decoder) decodeLayer(l int, pos1 []int32, seq []int32, table []int32, n
 	// %ffn.out = linear(%ffn.m, $feed_forward.w2) : f32[1, N, 256]
 	d.Linear(b.ffnOut, 256, b.ffnM, 704, w.feedForwardW2, n, 256, 704)
 	// %out = add(%r, %ffn.out) : f32[1, N, 256]
-	d.Add(b.h, b.h, b.ffnOut)
+	d.Add(b.h[:256*n], b.h[:256*n], b.ffnOut[:256*n])
 }
 
 // Params is the flat arena of the weights.

@@ -132,10 +132,8 @@ func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, e
 			return nil, nil, err
 		}
 		perSequence := int64((s.Model.Context + cacheBlock - 1) / cacheBlock)
-		c.Dims = map[string]int64{
-			"N": int64(min(maxPrefill, s.Model.Context)), "R": maxRows, "S": maxSequences, "M": perSequence,
-			"blocks": perSequence * maxSequences, "block": cacheBlock,
-		}
+		c.Capacity = map[string]int64{"N": int64(min(maxPrefill, s.Model.Context)), "R": maxRows}
+		c.Dims = map[string]int64{"S": maxSequences, "M": perSequence, "blocks": perSequence * maxSequences, "block": cacheBlock}
 		return &passes.Unit{Module: m, Config: c}, passes.Infer, nil
 	}
 	return nil, nil, fmt.Errorf("no mode %q: train or infer", mode)
