@@ -28,6 +28,13 @@ func packTranspose512(dst, src unsafe.Pointer, rows, k, ld, stride, width int)
 //go:noescape
 func packCopy512(dst, src unsafe.Pointer, cols, k, ld, width int)
 
+// packCopy512x4 copies, for each of k steps, ld apart, four adjoining groups of
+// cols floats (at most 16) to dst, dst+near, dst+far and dst+far+near; one step
+// is stride floats behind the other there.
+//
+//go:noescape
+func packCopy512x4(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)
+
 // packTranspose256x8 is packTranspose512 for 8 rows and k a multiple of 8.
 //
 //go:noescape
@@ -37,6 +44,21 @@ func packTranspose256x8(dst, src unsafe.Pointer, k, ld, stride int)
 //
 //go:noescape
 func packTranspose256x6(dst, src unsafe.Pointer, k, ld, stride int)
+
+// packFour packs four whole panels of up to 16 rows, or two of 32, at once if
+// there is a fast way.
+func packFour(isa isa, dst []float32, x *operand, from, width int, k span) bool {
+	panel := k.size * width
+	switch {
+	case isa != avx512 || x.along:
+		return false
+	case width == 32:
+		packCopy512x4(unsafe.Pointer(&dst[:2*panel][0]), unsafe.Pointer(&x.x[k.from*x.ld+from]), 16, k.size, x.ld, width, 16, panel)
+	default:
+		packCopy512x4(unsafe.Pointer(&dst[:4*panel][0]), unsafe.Pointer(&x.x[k.from*x.ld+from]), width, k.size, x.ld, width, panel, 2*panel)
+	}
+	return true
+}
 
 // packPanel packs rows from..from+rows of an operand, steps k, into a panel
 // of the given width.

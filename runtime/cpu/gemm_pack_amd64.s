@@ -384,6 +384,48 @@ done:
 	VZEROUPPER
 	RET
 
+// func packCopy512x4(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)
+TEXT ·packCopy512x4(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ cols+16(FP), R8
+	MOVQ k+24(FP), R9
+	MOVQ ld+32(FP), DX
+	SHLQ $2, DX
+	MOVQ stride+40(FP), R10
+	SHLQ $2, R10
+	MOVQ near+48(FP), AX
+	MOVQ far+56(FP), BX
+	LEAQ (DI)(AX*4), R11
+	LEAQ (DI)(BX*4), R12
+	LEAQ (R11)(BX*4), R13
+	MOVQ R8, CX
+	MOVQ $1, AX
+	SHLQ CX, AX
+	DECQ AX
+	KMOVW AX, K1
+	SHLQ $2, R8
+	LEAQ (R8)(R8*2), BX
+	XORQ AX, AX
+	TESTQ R9, R9
+	JLE done
+loop:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (SI)(R8*1), K1, Z1
+	VMOVUPS.Z (SI)(R8*2), K1, Z2
+	VMOVUPS.Z (SI)(BX*1), K1, Z3
+	ADDQ DX, SI
+	VMOVUPS Z0, K1, (DI)(AX*1)
+	VMOVUPS Z1, K1, (R11)(AX*1)
+	VMOVUPS Z2, K1, (R12)(AX*1)
+	VMOVUPS Z3, K1, (R13)(AX*1)
+	ADDQ R10, AX
+	DECQ R9
+	JNE loop
+done:
+	VZEROUPPER
+	RET
+
 // func packTranspose256x8(dst, src unsafe.Pointer, k, ld, stride int)
 TEXT ·packTranspose256x8(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI

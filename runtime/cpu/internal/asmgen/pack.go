@@ -6,6 +6,7 @@ package main
 func emitPacks(a *asm) {
 	packTranspose512(a)
 	packCopy512(a)
+	packCopy512x4(a)
 	packTranspose256(a, 8)
 	packTranspose256(a, 6)
 }
@@ -106,6 +107,26 @@ func packCopy512(a *asm) {
 	a.label("narrowOne")
 	a.op("VMOVUPS.Z (SI), K1, Z0; ADDQ DX, SI; VMOVUPS Z0, K3, (DI); ADDQ R10, DI")
 	a.op("DECQ R9; JNE narrowOne")
+	a.label("done")
+	a.ret()
+}
+
+// packCopy512x4 copies, for each step of k, four groups of cols floats that lie
+// side by side to dst, dst+near, dst+far and dst+far+near. Panels that share
+// cache lines of the source are packed together, so lines are read once.
+func packCopy512x4(a *asm) {
+	a.f("packCopy512x4", "(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)", 64)
+	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ cols+16(FP), R8; MOVQ k+24(FP), R9")
+	a.op("MOVQ ld+32(FP), DX; SHLQ $2, DX; MOVQ stride+40(FP), R10; SHLQ $2, R10")
+	a.op("MOVQ near+48(FP), AX; MOVQ far+56(FP), BX")
+	a.op("LEAQ (DI)(AX*4), R11; LEAQ (DI)(BX*4), R12; LEAQ (R11)(BX*4), R13")
+	a.op("MOVQ R8, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
+	a.op("SHLQ $2, R8; LEAQ (R8)(R8*2), BX; XORQ AX, AX; TESTQ R9, R9; JLE done")
+	a.label("loop")
+	a.op("VMOVUPS.Z (SI), K1, Z0; VMOVUPS.Z (SI)(R8*1), K1, Z1; VMOVUPS.Z (SI)(R8*2), K1, Z2; VMOVUPS.Z (SI)(BX*1), K1, Z3")
+	a.op("ADDQ DX, SI")
+	a.op("VMOVUPS Z0, K1, (DI)(AX*1); VMOVUPS Z1, K1, (R11)(AX*1); VMOVUPS Z2, K1, (R12)(AX*1); VMOVUPS Z3, K1, (R13)(AX*1)")
+	a.op("ADDQ R10, AX; DECQ R9; JNE loop")
 	a.label("done")
 	a.ret()
 }
