@@ -35,6 +35,16 @@ func packCopy512(dst, src unsafe.Pointer, cols, k, ld, width int)
 //go:noescape
 func packCopy512x4(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)
 
+// packCopy256x4x16 is packCopy512x4 for 16 columns.
+//
+//go:noescape
+func packCopy256x4x16(dst, src unsafe.Pointer, k, ld, stride, near, far int)
+
+// packCopy256x4x6 is packCopy512x4 for 6 columns.
+//
+//go:noescape
+func packCopy256x4x6(dst, src unsafe.Pointer, k, ld, stride, near, far int)
+
 // packTranspose256x8 is packTranspose512 for 8 rows and k a multiple of 8.
 //
 //go:noescape
@@ -48,14 +58,22 @@ func packTranspose256x6(dst, src unsafe.Pointer, k, ld, stride int)
 // packFour packs four whole panels of up to 16 rows, or two of 32, at once if
 // there is a fast way.
 func packFour(isa isa, dst []float32, x *operand, from, width int, k span) bool {
-	panel := k.size * width
-	switch {
-	case isa != avx512 || x.along:
+	if x.along || isa == portable {
 		return false
-	case width == 32:
-		packCopy512x4(unsafe.Pointer(&dst[:2*panel][0]), unsafe.Pointer(&x.x[k.from*x.ld+from]), 16, k.size, x.ld, width, 16, panel)
+	}
+	panel := k.size * width
+	src := unsafe.Pointer(&x.x[k.from*x.ld+from])
+	switch {
+	case isa == avx512 && width == 32:
+		packCopy512x4(unsafe.Pointer(&dst[:2*panel][0]), src, 16, k.size, x.ld, width, 16, panel)
+	case isa == avx512:
+		packCopy512x4(unsafe.Pointer(&dst[:4*panel][0]), src, width, k.size, x.ld, width, panel, 2*panel)
+	case width == 16:
+		packCopy256x4x16(unsafe.Pointer(&dst[:4*panel][0]), src, k.size, x.ld, width, panel, 2*panel)
+	case width == 6:
+		packCopy256x4x6(unsafe.Pointer(&dst[:4*panel][0]), src, k.size, x.ld, width, panel, 2*panel)
 	default:
-		packCopy512x4(unsafe.Pointer(&dst[:4*panel][0]), unsafe.Pointer(&x.x[k.from*x.ld+from]), width, k.size, x.ld, width, panel, 2*panel)
+		return false
 	}
 	return true
 }

@@ -23,7 +23,7 @@ type blocking struct {
 }
 
 var blockings = [...]blocking{
-	portable: {4, 4, 256, 256},
+	portable: {4, 2, 256, 256},
 	avx2:     {6, 16, 256, 512},
 	avx512:   {14, 32, 256, 512},
 }

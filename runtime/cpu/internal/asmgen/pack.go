@@ -1,5 +1,7 @@
 package main
 
+import "strconv"
+
 // Packing of the operands of matrix products into panels: for each step of k,
 // the floats of all rows of the panel side by side.
 
@@ -7,6 +9,8 @@ func emitPacks(a *asm) {
 	packTranspose512(a)
 	packCopy512(a)
 	packCopy512x4(a)
+	packCopy256x4(a, 16)
+	packCopy256x4(a, 6)
 	packTranspose256(a, 8)
 	packTranspose256(a, 6)
 }
@@ -131,10 +135,34 @@ func packCopy512x4(a *asm) {
 	a.ret()
 }
 
+// packCopy256x4 is packCopy512x4 for groups of 16 or of 6.
+func packCopy256x4(a *asm, cols int) {
+	a.f("packCopy256x4x"+strconv.Itoa(cols), "(dst, src unsafe.Pointer, k, ld, stride, near, far int)", 56)
+	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+16(FP), R9")
+	a.op("MOVQ ld+24(FP), DX; SHLQ $2, DX; MOVQ stride+32(FP), R10; SHLQ $2, R10")
+	a.op("MOVQ near+40(FP), AX; MOVQ far+48(FP), BX")
+	a.op("LEAQ (DI)(AX*4), R11; LEAQ (DI)(BX*4), R12; LEAQ (R11)(BX*4), R13")
+	a.op("XORQ AX, AX; TESTQ R9, R9; JLE done")
+	a.label("loop")
+	for i, to := range []string{"DI", "R11", "R12", "R13"} {
+		from := 4 * cols * i
+		if cols == 16 {
+			a.op("VMOVUPS %d(SI), Y%d; VMOVUPS %d(SI), Y%d", from, 2*i, from+32, 2*i+1)
+			a.op("VMOVUPS Y%d, (%s)(AX*1); VMOVUPS Y%d, 32(%s)(AX*1)", 2*i, to, 2*i+1, to)
+		} else {
+			a.op("VMOVUPS %d(SI), X%d; VMOVSD %d(SI), X%d", from, 2*i, from+16, 2*i+1)
+			a.op("VMOVUPS X%d, (%s)(AX*1); VMOVSD X%d, 16(%s)(AX*1)", 2*i, to, 2*i+1, to)
+		}
+	}
+	a.op("ADDQ DX, SI; ADDQ R10, AX; DECQ R9; JNE loop")
+	a.label("done")
+	a.ret()
+}
+
 // packTranspose256 packs exactly the given number of rows, 8 or 6, for k that
 // is a multiple of 8. Blocks of 8×8 are transposed in registers.
 func packTranspose256(a *asm, rows int) {
-	a.f("packTranspose256x"+string(rune('0'+rows)), "(dst, src unsafe.Pointer, k, ld, stride int)", 40)
+	a.f("packTranspose256x"+strconv.Itoa(rows), "(dst, src unsafe.Pointer, k, ld, stride int)", 40)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+16(FP), R9")
 	a.op("MOVQ ld+24(FP), DX; SHLQ $2, DX; MOVQ stride+32(FP), R10; SHLQ $2, R10; LEAQ (DX)(DX*2), R11")
 	a.op("TESTQ R9, R9; JLE done")
