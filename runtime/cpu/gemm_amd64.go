@@ -28,6 +28,23 @@ func packTranspose512(dst, src unsafe.Pointer, rows, k, ld, stride, width int)
 //go:noescape
 func packCopy512(dst, src unsafe.Pointer, cols, k, ld, width int)
 
+// packCopy512x4 copies, for each of k steps, ld apart, four adjoining groups of
+// cols floats (at most 16) to dst, dst+near, dst+far and dst+far+near; one step
+// is stride floats behind the other there.
+//
+//go:noescape
+func packCopy512x4(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)
+
+// packCopy256x4x16 is packCopy512x4 for 16 columns.
+//
+//go:noescape
+func packCopy256x4x16(dst, src unsafe.Pointer, k, ld, stride, near, far int)
+
+// packCopy256x4x6 is packCopy512x4 for 6 columns.
+//
+//go:noescape
+func packCopy256x4x6(dst, src unsafe.Pointer, k, ld, stride, near, far int)
+
 // packTranspose256x8 is packTranspose512 for 8 rows and k a multiple of 8.
 //
 //go:noescape
@@ -37,6 +54,29 @@ func packTranspose256x8(dst, src unsafe.Pointer, k, ld, stride int)
 //
 //go:noescape
 func packTranspose256x6(dst, src unsafe.Pointer, k, ld, stride int)
+
+// packFour packs four whole panels of up to 16 rows, or two of 32, at once if
+// there is a fast way.
+func packFour(isa isa, dst []float32, x *operand, from, width int, k span) bool {
+	if x.along || isa == portable {
+		return false
+	}
+	panel := k.size * width
+	src := unsafe.Pointer(&x.x[k.from*x.ld+from])
+	switch {
+	case isa == avx512 && width == 32:
+		packCopy512x4(unsafe.Pointer(&dst[:2*panel][0]), src, 16, k.size, x.ld, width, 16, panel)
+	case isa == avx512:
+		packCopy512x4(unsafe.Pointer(&dst[:4*panel][0]), src, width, k.size, x.ld, width, panel, 2*panel)
+	case width == 16:
+		packCopy256x4x16(unsafe.Pointer(&dst[:4*panel][0]), src, k.size, x.ld, width, panel, 2*panel)
+	case width == 6:
+		packCopy256x4x6(unsafe.Pointer(&dst[:4*panel][0]), src, k.size, x.ld, width, panel, 2*panel)
+	default:
+		return false
+	}
+	return true
+}
 
 // packPanel packs rows from..from+rows of an operand, steps k, into a panel
 // of the given width.

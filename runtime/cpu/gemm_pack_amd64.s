@@ -384,6 +384,132 @@ done:
 	VZEROUPPER
 	RET
 
+// func packCopy512x4(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)
+TEXT ·packCopy512x4(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ cols+16(FP), R8
+	MOVQ k+24(FP), R9
+	MOVQ ld+32(FP), DX
+	SHLQ $2, DX
+	MOVQ stride+40(FP), R10
+	SHLQ $2, R10
+	MOVQ near+48(FP), AX
+	MOVQ far+56(FP), BX
+	LEAQ (DI)(AX*4), R11
+	LEAQ (DI)(BX*4), R12
+	LEAQ (R11)(BX*4), R13
+	MOVQ R8, CX
+	MOVQ $1, AX
+	SHLQ CX, AX
+	DECQ AX
+	KMOVW AX, K1
+	SHLQ $2, R8
+	LEAQ (R8)(R8*2), BX
+	XORQ AX, AX
+	TESTQ R9, R9
+	JLE done
+loop:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (SI)(R8*1), K1, Z1
+	VMOVUPS.Z (SI)(R8*2), K1, Z2
+	VMOVUPS.Z (SI)(BX*1), K1, Z3
+	ADDQ DX, SI
+	VMOVUPS Z0, K1, (DI)(AX*1)
+	VMOVUPS Z1, K1, (R11)(AX*1)
+	VMOVUPS Z2, K1, (R12)(AX*1)
+	VMOVUPS Z3, K1, (R13)(AX*1)
+	ADDQ R10, AX
+	DECQ R9
+	JNE loop
+done:
+	VZEROUPPER
+	RET
+
+// func packCopy256x4x16(dst, src unsafe.Pointer, k, ld, stride, near, far int)
+TEXT ·packCopy256x4x16(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ k+16(FP), R9
+	MOVQ ld+24(FP), DX
+	SHLQ $2, DX
+	MOVQ stride+32(FP), R10
+	SHLQ $2, R10
+	MOVQ near+40(FP), AX
+	MOVQ far+48(FP), BX
+	LEAQ (DI)(AX*4), R11
+	LEAQ (DI)(BX*4), R12
+	LEAQ (R11)(BX*4), R13
+	XORQ AX, AX
+	TESTQ R9, R9
+	JLE done
+loop:
+	VMOVUPS 0(SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS Y0, (DI)(AX*1)
+	VMOVUPS Y1, 32(DI)(AX*1)
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS Y2, (R11)(AX*1)
+	VMOVUPS Y3, 32(R11)(AX*1)
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS Y4, (R12)(AX*1)
+	VMOVUPS Y5, 32(R12)(AX*1)
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+	VMOVUPS Y6, (R13)(AX*1)
+	VMOVUPS Y7, 32(R13)(AX*1)
+	ADDQ DX, SI
+	ADDQ R10, AX
+	DECQ R9
+	JNE loop
+done:
+	VZEROUPPER
+	RET
+
+// func packCopy256x4x6(dst, src unsafe.Pointer, k, ld, stride, near, far int)
+TEXT ·packCopy256x4x6(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ k+16(FP), R9
+	MOVQ ld+24(FP), DX
+	SHLQ $2, DX
+	MOVQ stride+32(FP), R10
+	SHLQ $2, R10
+	MOVQ near+40(FP), AX
+	MOVQ far+48(FP), BX
+	LEAQ (DI)(AX*4), R11
+	LEAQ (DI)(BX*4), R12
+	LEAQ (R11)(BX*4), R13
+	XORQ AX, AX
+	TESTQ R9, R9
+	JLE done
+loop:
+	VMOVUPS 0(SI), X0
+	VMOVSD 16(SI), X1
+	VMOVUPS X0, (DI)(AX*1)
+	VMOVSD X1, 16(DI)(AX*1)
+	VMOVUPS 24(SI), X2
+	VMOVSD 40(SI), X3
+	VMOVUPS X2, (R11)(AX*1)
+	VMOVSD X3, 16(R11)(AX*1)
+	VMOVUPS 48(SI), X4
+	VMOVSD 64(SI), X5
+	VMOVUPS X4, (R12)(AX*1)
+	VMOVSD X5, 16(R12)(AX*1)
+	VMOVUPS 72(SI), X6
+	VMOVSD 88(SI), X7
+	VMOVUPS X6, (R13)(AX*1)
+	VMOVSD X7, 16(R13)(AX*1)
+	ADDQ DX, SI
+	ADDQ R10, AX
+	DECQ R9
+	JNE loop
+done:
+	VZEROUPPER
+	RET
+
 // func packTranspose256x8(dst, src unsafe.Pointer, k, ld, stride int)
 TEXT ·packTranspose256x8(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI

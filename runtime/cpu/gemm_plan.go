@@ -23,7 +23,7 @@ type blocking struct {
 }
 
 var blockings = [...]blocking{
-	portable: {4, 4, 256, 256},
+	portable: {4, 2, 256, 256},
 	avx2:     {6, 16, 256, 512},
 	avx512:   {14, 32, 256, 512},
 }
@@ -36,7 +36,6 @@ const (
 	panelSlack = 64 // columns or rows that rounding up to panels may add
 
 	minTilesPerChunk   = 4
-	minPanelsPerChunk  = 4
 	maxChunksPerWorker = 12
 )
 
@@ -57,7 +56,9 @@ type gemmTask struct {
 	countM, countN, countK int // blocks
 
 	panelsA, panelsB       int // of a full block
-	packPer, packChunks    int // panels a chunk, chunks a phase
+	packA, packB           int // panels a chunk packs
+	packChunks             int // chunks a phase, for b and then for a
+	packChunksB            int
 	tilesI, tilesJ         int // panels of a and of b a chunk multiplies
 	chunksI, chunksJ       int
 	packed, multiplied     [2]counter // chunks done, by parity of the phase
@@ -99,8 +100,9 @@ func (t *gemmTask) plan(isa isa, m, n, k, workers int) {
 	t.blockM = t.panelsA * t.height
 	t.panelsB = ceilDiv(t.blockN, t.width)
 
-	t.packPer = minPanelsPerChunk
-	t.packChunks = ceilDiv(t.panelsA+t.panelsB, t.packPer)
+	t.packA, t.packB = 4, max(1, 64/t.width)
+	t.packChunksB = ceilDiv(t.panelsB, t.packB)
+	t.packChunks = t.packChunksB + ceilDiv(t.panelsA, t.packA)
 
 	_, t.tilesJ = evenly(t.panelsB, max(1, s.colsL2/s.cols), 1)
 	_, t.tilesI = evenly(t.panelsA, max(1, ceilDiv(minTilesPerChunk, t.tilesJ)), 1)

@@ -34,16 +34,27 @@ func (t *gemmTask) do(i, _ int) {
 
 // pack packs the panels of chunk i: those of b come first.
 func (t *gemmTask) pack(i, side int, m, n, k span) {
-	for p := i * t.packPer; p < min((i+1)*t.packPer, t.panelsA+t.panelsB); p++ {
-		if p < t.panelsB {
-			if j := p * t.width; j < n.size {
-				cols := min(t.width, n.size-j)
-				packPanel(t.isa, t.workspaceB[side][j*k.size:], &t.b, n.from+j, cols, t.panelWidth(cols), k)
-			}
-		} else if i := (p - t.panelsB) * t.height; i < m.size {
-			rows := min(t.height, m.size-i)
-			packPanel(t.isa, t.workspaceA[side][i*k.size:], &t.a, m.from+i, rows, rows, k)
+	if i < t.packChunksB {
+		from := i * t.packB
+		t.packPanels(t.workspaceB[side], &t.b, from, from+t.packB, t.width, n, k)
+		return
+	}
+	from := (i - t.packChunksB) * t.packA
+	t.packPanels(t.workspaceA[side], &t.a, from, from+t.packA, t.height, m, k)
+}
+
+// packPanels packs panels from..to, of height rows each, of an operand's block.
+func (t *gemmTask) packPanels(dst []float32, x *operand, from, to, height int, rows, k span) {
+	if i := from * height; to*height <= rows.size && packFour(t.isa, dst[i*k.size:], x, rows.from+i, height, k) {
+		return
+	}
+	for i := from * height; i < min(to*height, rows.size); i += height {
+		count := min(height, rows.size-i)
+		width := count
+		if x == &t.b {
+			width = t.panelWidth(count)
 		}
+		packPanel(t.isa, dst[i*k.size:], x, rows.from+i, count, width, k)
 	}
 }
 

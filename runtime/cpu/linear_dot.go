@@ -46,7 +46,8 @@ func dotPortable(y []float32, ldy int, x []float32, ldx int, w []float32, ldw in
 				s2 += v * w2[i]
 				s3 += v * w3[i]
 			}
-			put4(yr[o:], add, s0, s1, s2, s3)
+			put2(yr[o:], add, s0, s1)
+			put2(yr[o+2:], add, s2, s3)
 		}
 		for ; o < outs; o++ {
 			w0 := w[o*ldw:][:len(xr)]

@@ -15,11 +15,11 @@ type countTask struct {
 }
 
 func (t *countTask) do(chunk, worker int) {
-	t.done[chunk].Add(1)
 	t.workers[worker].Add(1)
 	if t.delay != nil {
 		t.delay(chunk)
 	}
+	t.done[chunk].Add(1)
 }
 
 func TestPoolDoesEachChunkOnce(t *testing.T) {

@@ -1,11 +1,16 @@
 package main
 
+import "strconv"
+
 // Packing of the operands of matrix products into panels: for each step of k,
 // the floats of all rows of the panel side by side.
 
 func emitPacks(a *asm) {
 	packTranspose512(a)
 	packCopy512(a)
+	packCopy512x4(a)
+	packCopy256x4(a, 16)
+	packCopy256x4(a, 6)
 	packTranspose256(a, 8)
 	packTranspose256(a, 6)
 }
@@ -110,10 +115,54 @@ func packCopy512(a *asm) {
 	a.ret()
 }
 
+// packCopy512x4 copies, for each step of k, four groups of cols floats that lie
+// side by side to dst, dst+near, dst+far and dst+far+near. Panels that share
+// cache lines of the source are packed together, so lines are read once.
+func packCopy512x4(a *asm) {
+	a.f("packCopy512x4", "(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)", 64)
+	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ cols+16(FP), R8; MOVQ k+24(FP), R9")
+	a.op("MOVQ ld+32(FP), DX; SHLQ $2, DX; MOVQ stride+40(FP), R10; SHLQ $2, R10")
+	a.op("MOVQ near+48(FP), AX; MOVQ far+56(FP), BX")
+	a.op("LEAQ (DI)(AX*4), R11; LEAQ (DI)(BX*4), R12; LEAQ (R11)(BX*4), R13")
+	a.op("MOVQ R8, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
+	a.op("SHLQ $2, R8; LEAQ (R8)(R8*2), BX; XORQ AX, AX; TESTQ R9, R9; JLE done")
+	a.label("loop")
+	a.op("VMOVUPS.Z (SI), K1, Z0; VMOVUPS.Z (SI)(R8*1), K1, Z1; VMOVUPS.Z (SI)(R8*2), K1, Z2; VMOVUPS.Z (SI)(BX*1), K1, Z3")
+	a.op("ADDQ DX, SI")
+	a.op("VMOVUPS Z0, K1, (DI)(AX*1); VMOVUPS Z1, K1, (R11)(AX*1); VMOVUPS Z2, K1, (R12)(AX*1); VMOVUPS Z3, K1, (R13)(AX*1)")
+	a.op("ADDQ R10, AX; DECQ R9; JNE loop")
+	a.label("done")
+	a.ret()
+}
+
+// packCopy256x4 is packCopy512x4 for groups of 16 or of 6.
+func packCopy256x4(a *asm, cols int) {
+	a.f("packCopy256x4x"+strconv.Itoa(cols), "(dst, src unsafe.Pointer, k, ld, stride, near, far int)", 56)
+	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+16(FP), R9")
+	a.op("MOVQ ld+24(FP), DX; SHLQ $2, DX; MOVQ stride+32(FP), R10; SHLQ $2, R10")
+	a.op("MOVQ near+40(FP), AX; MOVQ far+48(FP), BX")
+	a.op("LEAQ (DI)(AX*4), R11; LEAQ (DI)(BX*4), R12; LEAQ (R11)(BX*4), R13")
+	a.op("XORQ AX, AX; TESTQ R9, R9; JLE done")
+	a.label("loop")
+	for i, to := range []string{"DI", "R11", "R12", "R13"} {
+		from := 4 * cols * i
+		if cols == 16 {
+			a.op("VMOVUPS %d(SI), Y%d; VMOVUPS %d(SI), Y%d", from, 2*i, from+32, 2*i+1)
+			a.op("VMOVUPS Y%d, (%s)(AX*1); VMOVUPS Y%d, 32(%s)(AX*1)", 2*i, to, 2*i+1, to)
+		} else {
+			a.op("VMOVUPS %d(SI), X%d; VMOVSD %d(SI), X%d", from, 2*i, from+16, 2*i+1)
+			a.op("VMOVUPS X%d, (%s)(AX*1); VMOVSD X%d, 16(%s)(AX*1)", 2*i, to, 2*i+1, to)
+		}
+	}
+	a.op("ADDQ DX, SI; ADDQ R10, AX; DECQ R9; JNE loop")
+	a.label("done")
+	a.ret()
+}
+
 // packTranspose256 packs exactly the given number of rows, 8 or 6, for k that
 // is a multiple of 8. Blocks of 8×8 are transposed in registers.
 func packTranspose256(a *asm, rows int) {
-	a.f("packTranspose256x"+string(rune('0'+rows)), "(dst, src unsafe.Pointer, k, ld, stride int)", 40)
+	a.f("packTranspose256x"+strconv.Itoa(rows), "(dst, src unsafe.Pointer, k, ld, stride int)", 40)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+16(FP), R9")
 	a.op("MOVQ ld+24(FP), DX; SHLQ $2, DX; MOVQ stride+32(FP), R10; SHLQ $2, R10; LEAQ (DX)(DX*2), R11")
 	a.op("TESTQ R9, R9; JLE done")

@@ -45,8 +45,20 @@ func emitTile(a *asm, v vector, maxRows int) {
 func tileBody(a *asm, v vector, maxRows, rows, width int) {
 	acc := func(row, col int) int { return width*row + col }
 	b := func(col int) int { return 2*maxRows + col }
-	name := func(s string) string { return s + "w" + string(rune('0'+width)) + "h" + strconv.Itoa(rows) }
+	name := func(s string) string { return s + "w" + strconv.Itoa(width) + "h" + strconv.Itoa(rows) }
 	a.label("w%dh%d", width, rows)
+	if rows == maxRows {
+		// c is wanted at the end; without this its misses stall a tile by 5%.
+		a.op("MOVQ DI, SI")
+		for row := range rows {
+			for col := 0; col < width*v.bytes(); col += 64 {
+				a.op("PREFETCHT0 %d(SI)", col)
+			}
+			if row < rows-1 {
+				a.op("ADDQ DX, SI")
+			}
+		}
+	}
 	for i := range rows * width {
 		v.zero(a, i)
 	}
