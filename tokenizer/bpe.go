@@ -54,6 +54,7 @@ const (
 	ByteLevel                   // over bytes, text cut into words by a pattern first
 )
 
+// String names the family as Info prints it.
 func (f Family) String() string {
 	if f == ByteLevel {
 		return "byte-level BPE"
@@ -345,6 +346,7 @@ func (t *BPE) internal(piece string) string {
 	return piece
 }
 
+// external is the opposite of internal.
 func (t *BPE) external(text string) string {
 	if t.cfg.EscapeSpaces {
 		return strings.ReplaceAll(text, " ", space)
@@ -438,6 +440,7 @@ func (t *BPE) computeHash() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// hashStrings is the sha256 of a string, in hex.
 func hashStrings(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])

@@ -40,6 +40,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 		return nil, fmt.Errorf("%d tokens, but %d kinds and %d scores", len(tokens), len(kinds), len(scores))
 	}
 	pieces := make([]Piece, len(tokens))
+	// Type 0 is "undefined", which some converters leave on normal tokens.
 	for i, text := range tokens {
 		pieces[i] = Piece{Text: text, Kind: KindNormal}
 		if scores != nil {
@@ -58,6 +59,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 	if model == "gpt2" {
 		return g.byteLevel(pieces, bos, eos)
 	}
+	// Without scores there is no order of merging to guess.
 	if scores == nil {
 		return nil, fmt.Errorf("no %sscores", ggufPrefix)
 	}
@@ -111,6 +113,7 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 	if !ok {
 		return nil, fmt.Errorf("%spre %q is not supported", ggufPrefix, pre)
 	}
+	// The keys say what tokenizer.json says, so they go the same way.
 	merges, _ := g[ggufPrefix+"merges"].([]string)
 	f := &jsonFile{Model: &jsonModel{Type: "BPE", Vocab: make(map[string]int32, len(pieces)), IgnoreMerges: strings.HasPrefix(pre, "llama")}}
 	for i, p := range pieces {
@@ -165,6 +168,7 @@ func (s step) part(prefix bool) *jsonPart {
 // GGUF returns t as GGUF's key/value pairs, in the order in which llama.cpp's
 // converter writes them.
 func GGUF(t *BPE) ([]KeyValue, error) {
+	// "llama" stands for SentencePiece, "gpt2" for all byte-level encodings.
 	kv := []KeyValue{{ggufPrefix + "model", "llama"}}
 	tokens, kinds, scores := make([]string, len(t.pieces)), make([]int32, len(t.pieces)), make([]float32, len(t.pieces))
 	for i, p := range t.pieces {
@@ -205,6 +209,7 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 
 // ggufPre finds llama.cpp's name for the steps of t, "" if there is none.
 func (t *BPE) ggufPre() string {
+	// Several names may stand for the same: the first in order is as good.
 	names := make([]string, 0, len(ggufCuts))
 	for name := range ggufCuts {
 		names = append(names, name)
@@ -236,11 +241,13 @@ func (t *BPE) mergeList() []string {
 // ggufKeys reads single keys.
 type ggufKeys map[string]any
 
+// str reads a string, "" if it is absent.
 func (g ggufKeys) str(key string) string {
 	s, _ := g[ggufPrefix+key].(string)
 	return s
 }
 
+// flag reads a bool.
 func (g ggufKeys) flag(key string, otherwise bool) bool {
 	if v, ok := g[ggufPrefix+key].(bool); ok {
 		return v

@@ -156,6 +156,7 @@ func (r *Report) scores(t *BPE) {
 	r.RankScores = first >= 0
 }
 
+// onOff prints a flag as SentencePiece spells it.
 func onOff(v bool) string {
 	if v {
 		return "1"
@@ -163,6 +164,7 @@ func onOff(v bool) string {
 	return "0"
 }
 
+// rules lists what decides how text is cut, beside the vocabulary.
 func (r *Report) rules(t *BPE) {
 	add := func(name, value string) { r.Rules = append(r.Rules, Setting{name, value}) }
 	if t.spec != nil {
@@ -188,6 +190,8 @@ func (r *Report) rules(t *BPE) {
 	add("added_tokens", fmt.Sprint(len(t.hf.added)))
 }
 
+// training lists what a .model says of how it was made; encoding does not
+// depend on it.
 func (r *Report) training(s *trainerSpec) {
 	add := func(name string, value any) { r.Training = append(r.Training, Setting{name, fmt.Sprint(value)}) }
 	add("split_digits", onOff(s.splitDigits))

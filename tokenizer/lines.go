@@ -28,6 +28,7 @@ func EncodeLines(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error {
 	case opt.EOS && t.EOS() < 0:
 		return errors.New("the tokenizer has no EOS")
 	}
+	// One slice of ids and one of text serve all lines.
 	out := bufio.NewWriterSize(w, 1<<16)
 	var ids []int32
 	var line []byte
@@ -108,6 +109,7 @@ func readLines(r io.Reader) iter.Seq2[[]byte, error] {
 		for {
 			part, err := in.ReadSlice('\n')
 			if errors.Is(err, bufio.ErrBufferFull) {
+				// Only long lines are copied together.
 				long = append(long, part...)
 				continue
 			}
@@ -166,6 +168,7 @@ func yieldFile(path string, buf []byte, yield func([]byte, error) bool) bool {
 			yield(nil, err)
 			return false
 		}
+		// [begin, end) is what can be yielded: whole lines.
 		begin, end := 0, bytes.LastIndexByte(buf[:n], '\n')+1
 		if skipping {
 			begin = bytes.IndexByte(buf[:n], '\n') + 1

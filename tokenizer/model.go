@@ -52,6 +52,7 @@ type trainerSpec struct {
 	trainedByLargest bool // train_extremely_large_corpus
 }
 
+// defaultTrainerSpec has the values of fields that a file leaves out.
 func defaultTrainerSpec() trainerSpec {
 	return trainerSpec{
 		modelType: 1, vocab: 8000, coverage: 0.9995, maxSentence: 4192, maxPieceLength: 16,
@@ -78,10 +79,12 @@ func ParseModel(name string, data []byte) (*BPE, error) {
 	return t, nil
 }
 
+// parseModel does the work of ParseModel; its errors lack the name.
 func parseModel(data []byte) (*BPE, error) {
 	spec := &modelSpec{trainer: defaultTrainerSpec(), normalizer: normalizerSpec{dummy: true, removeExtra: true, escape: true}}
 	var pieces []Piece
 	err := fields(data, 0, func(f field) error {
+		// Fields that are not listed, such as the self-test's, are skipped.
 		switch f.number {
 		case 1:
 			if len(pieces) == maxPieces {
@@ -108,6 +111,7 @@ func parseModel(data []byte) (*BPE, error) {
 	if tr.modelType != 2 {
 		return nil, fmt.Errorf("a %s model, not a byte-pair encoding", [...]string{"?", "unigram", "BPE", "word", "character"}[min(max(tr.modelType, 0), 4)])
 	}
+	// Rules of encoding are spread over both specs.
 	cfg := Config{
 		ByteFallback: tr.byteFallback, DummyPrefix: no.dummy, RemoveExtraSpaces: no.removeExtra,
 		EscapeSpaces: no.escape, SpaceAsSuffix: tr.spaceAsSuffix, UnknownSurface: tr.unkSurface,
@@ -120,6 +124,7 @@ func parseModel(data []byte) (*BPE, error) {
 	return t, nil
 }
 
+// parsePiece reads one piece: text, score and kind.
 func parsePiece(f field) (Piece, error) {
 	p := Piece{Kind: KindNormal}
 	err := f.fields(func(f field) error {
@@ -142,6 +147,7 @@ func parsePiece(f field) (Piece, error) {
 	return p, err
 }
 
+// parse reads the fields that matter here; numbers are those of the .proto.
 func (s *trainerSpec) parse(f field) error {
 	return f.fields(func(f field) error {
 		on := f.value != 0
@@ -197,6 +203,7 @@ func (s *trainerSpec) parse(f field) error {
 	})
 }
 
+// parse reads the normalizer: whether spaces are touched, and its table.
 func (s *normalizerSpec) parse(f field) error {
 	return f.fields(func(f field) error {
 		on := f.value != 0
@@ -225,6 +232,8 @@ func WriteModel(w io.Writer, t *BPE) error {
 	if t.cfg.Family != SentencePiece || t.hf != nil {
 		return errors.New("a .model holds scored SentencePiece vocabularies only, not " + t.kindName())
 	}
+	// Numbers of fields and wire types are in the comment at the top: 2<<3|5 is
+	// field 2, four bytes.
 	var out []byte
 	for _, p := range t.pieces {
 		var m []byte
@@ -265,6 +274,8 @@ func (t *BPE) rawSpecs() (trainer, norm []byte) {
 	return s.marshal(), n.marshal()
 }
 
+// marshal writes all fields that parse reads. Defaults are spelled out, so that
+// a reader of the file need not know them.
 func (s *trainerSpec) marshal() []byte {
 	var m []byte
 	m = appendVarint(m, 3, uint64(s.modelType))
@@ -292,6 +303,7 @@ func (s *trainerSpec) marshal() []byte {
 	return appendBytes(m, 48, []byte(s.padPiece))
 }
 
+// marshal writes the fields that parse reads.
 func (s *normalizerSpec) marshal() []byte {
 	var m []byte
 	m = appendBytes(m, 1, []byte(s.name))

@@ -165,6 +165,7 @@ type pairSlot struct {
 	rank        int32
 }
 
+// newPairTable makes a table for n merges; it grows if there are more.
 func newPairTable(n int) pairTable {
 	size, shift := 16, uint(60)
 	for size < 2*n+2 {
@@ -177,6 +178,8 @@ func newPairTable(n int) pairTable {
 	return p
 }
 
+// start is the slot where the search for a pair begins: the upper bits of a
+// product with an odd constant (Fibonacci hashing, Knuth 6.4).
 func (p *pairTable) start(left, right int32) uint64 {
 	return (uint64(uint32(left))<<32 | uint64(uint32(right))) * 0x9E3779B97F4A7C15 >> p.shift
 }

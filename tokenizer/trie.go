@@ -205,6 +205,7 @@ func (b *trieBuilder) findBase(labels []byte) int32 {
 	return base
 }
 
+// fits says whether the cells of all labels are free under base.
 func (b *trieBuilder) fits(base int32, labels []byte) bool {
 	for _, c := range labels {
 		i := base + int32(c)
