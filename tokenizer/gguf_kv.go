@@ -77,6 +77,8 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 
 // ggufSpecials marks pieces that writers leave marked as normal ones.
 func ggufSpecials(pieces []Piece, bos, eos, unk int32) {
+	// A file may name its unknown piece by a key only, and may leave BOS and EOS
+	// of type normal; text must not become either.
 	have := false
 	for _, p := range pieces {
 		have = have || p.Kind == KindUnknown
@@ -134,6 +136,7 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 		}
 		f.Model.Merges = append(f.Model.Merges, jsonMerge{left, right})
 	}
+	// Where a space goes in front, it goes before the last cut is made.
 	prefix := g.flag("add_space_prefix", false)
 	parts := &jsonPart{Type: "Sequence"}
 	for i, s := range steps {
@@ -180,9 +183,11 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 			return nil, fmt.Errorf("GGUF has no name for the way in which this tokenizer cuts text into words")
 		}
 		kv[0].Value = "gpt2"
+		// Scores would mean nothing: the list of merges is the order.
 		kv = append(kv, KeyValue{ggufPrefix + "pre", pre}, KeyValue{ggufPrefix + "tokens", tokens},
 			KeyValue{ggufPrefix + "token_type", kinds}, KeyValue{ggufPrefix + "merges", t.mergeList()})
 	} else {
+		// llama.cpp merges by score and knows no table of replacements.
 		if t.hf != nil || t.chars != nil {
 			return nil, fmt.Errorf("GGUF holds scored SentencePiece vocabularies without a normaliser only, not %s", t.kindName())
 		}
@@ -209,7 +214,8 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 
 // ggufPre finds llama.cpp's name for the steps of t, "" if there is none.
 func (t *BPE) ggufPre() string {
-	// Several names may stand for the same: the first in order is as good.
+	// Whether whole words are looked up goes with the name, too: llama.cpp does
+	// so for LLaMA 3's only. Several names may stand for the same: the first in order is as good.
 	names := make([]string, 0, len(ggufCuts))
 	for name := range ggufCuts {
 		names = append(names, name)

@@ -45,6 +45,7 @@ func WriteJSON(w io.Writer, t *BPE) error {
 		"    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": %v,\n"+
 		"    \"byte_fallback\": %v,\n    \"ignore_merges\": %v,\n    \"vocab\": {",
 		unk, !t.keepUnknowns && t.cfg.Family == SentencePiece, t.cfg.ByteFallback, ignore)
+	// Ids of added tokens need not be in the model's vocabulary.
 	sep := "\n"
 	for id, p := range t.pieces {
 		if !t.inModel(int32(id)) {
@@ -132,6 +133,8 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 		}
 		all[3] = dict{"type": "Sequence", "decoders": decoders}
 	} else {
+		// The parts apply in turn; one of them must spell bytes as characters,
+		// and if none that cuts does so, one that only does that comes last.
 		var steps []dict
 		whole := false
 		for _, s := range t.hf.steps {

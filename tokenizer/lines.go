@@ -82,6 +82,9 @@ const lineBatchSize = 256 << 10 // bytes of text
 // encodeBatches reads batches of lines, lets workers encode them and writes the
 // results in order. At most two batches a worker are under way.
 func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error {
+	// A batch goes into order first and to a worker then, so that the writer
+	// meets batches as they were read; both channels are short, and the reader
+	// waits when they are full.
 	workers := max(opt.Workers, 1)
 	work, order := make(chan *lineBatch, workers), make(chan *lineBatch, workers)
 	var running sync.WaitGroup
@@ -167,6 +170,7 @@ func DecodeLines(t Tokenizer, r io.Reader, w io.Writer) error {
 		}
 		n++
 		ids = ids[:0]
+		// An empty line is an empty text: line numbers stay in step.
 		for _, f := range bytes.Fields(line) {
 			id, err := strconv.ParseInt(string(f), 10, 32)
 			if err != nil || id < 0 || id >= int64(t.Vocab()) {

@@ -29,27 +29,32 @@ type modelSpec struct {
 // trainerSpec holds the fields of trainer_spec that Info prints or encoding
 // needs; defaults are the protobuf's.
 type trainerSpec struct {
-	modelType        int
-	vocab            int
-	coverage         float32
-	inputSentences   uint64
-	maxSentence      int
-	maxPieceLength   int
-	splitByScript    bool
-	splitByNumber    bool
-	splitBySpace     bool
-	splitDigits      bool
-	spaceAsSuffix    bool
-	spaceOnlyPieces  bool
-	byteFallback     bool
-	unk, bos, eos    int
-	pad              int
-	unkPiece         string
-	bosPiece         string
-	eosPiece         string
-	padPiece         string
-	unkSurface       string
-	trainedByLargest bool // train_extremely_large_corpus
+	modelType      int // 1 unigram, 2 BPE, 3 word, 4 character
+	vocab          int
+	coverage       float32 // of characters, 0 to 1
+	inputSentences uint64  // lines sampled from the text, 0 for all
+	maxSentence    int     // bytes
+	maxPieceLength int     // characters
+
+	// What pieces may hold.
+	splitByScript   bool // characters of one script only
+	splitByNumber   bool // digits count as a script
+	splitBySpace    bool // spaces only in front
+	splitDigits     bool // single digits only
+	spaceOnlyPieces bool // runs of spaces
+
+	// What encoding depends on, too.
+	spaceAsSuffix bool // the dummy space goes after the text
+	byteFallback  bool // unknown characters become bytes
+
+	// Ids of special pieces, -1 for none, and their spellings.
+	unk, bos, eos int
+	pad           int
+	unkPiece      string
+	bosPiece      string
+	eosPiece      string
+	padPiece      string
+	unkSurface    string // the text that <unk> decodes to
 }
 
 // defaultTrainerSpec has the values of fields that a file leaves out.
@@ -62,11 +67,13 @@ func defaultTrainerSpec() trainerSpec {
 	}
 }
 
+// normalizerSpec holds the fields of normalizer_spec.
 type normalizerSpec struct {
-	name                       string
-	charsmap                   []byte
-	dummy, removeExtra, escape bool
-	hasRules                   bool // normalization_rule_tsv is set
+	name        string // of a set of rules: "identity", "nmt_nfkc", ...
+	charsmap    []byte // those rules, compiled: see charsmap.go
+	dummy       bool   // add_dummy_prefix
+	removeExtra bool   // remove_extra_whitespaces
+	escape      bool   // escape_whitespaces: a space is spelled ▁
 }
 
 // ParseModel reads SentencePiece's .model. Only byte-pair encodings are
@@ -196,8 +203,6 @@ func (s *trainerSpec) parse(f field) error {
 			s.eosPiece = string(f.bytes)
 		case 48:
 			s.padPiece = string(f.bytes)
-		case 49:
-			s.trainedByLargest = on
 		}
 		return nil
 	})
@@ -218,8 +223,6 @@ func (s *normalizerSpec) parse(f field) error {
 			s.removeExtra = on
 		case 5:
 			s.escape = on
-		case 6:
-			s.hasRules = len(f.bytes) > 0
 		}
 		return nil
 	})

@@ -186,6 +186,8 @@ func nextLlama3(s []byte, singleDigits bool) int {
 		}
 	}
 	class, n := classAt(s, 0)
+	// A first character that is a letter or a number settles which alternative
+	// it is; all others may start several.
 	switch class {
 	case letter:
 		return run(s, n, letter)
@@ -205,6 +207,7 @@ func nextLlama3(s []byte, singleDigits bool) int {
 			return run(s, n, letter)
 		}
 	}
+	// Punctuation, with a space before it, takes the newlines that follow.
 	end := 0
 	if class == other {
 		end = run(s, n, other)
@@ -276,6 +279,7 @@ func contraction(s []byte, fold bool) int {
 	if len(s) < 2 {
 		return 0
 	}
+	// lower is the letter at s[i] in lower case, 0 behind the end.
 	lower := func(i int) byte {
 		if i >= len(s) {
 			return 0

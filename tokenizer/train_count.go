@@ -292,6 +292,9 @@ func (t *wordTable) cost() int64 {
 // drop leaves out the rarest words until training fits into limit bytes with
 // room to grow.
 func (t *wordTable) drop(limit int64, report *TrainReport) {
+	// Each round drops words that occur once, then less than four times, and so
+	// on. It looks at counts alone, so that what is left does not depend on how
+	// the words came in.
 	for least := int64(2); t.cost() > limit; least *= 2 {
 		kept := newWordTable()
 		for i := range t.entries {
@@ -309,6 +312,7 @@ func (t *wordTable) drop(limit int64, report *TrainReport) {
 
 // words returns the words, most frequent first, then by text.
 func (t *wordTable) words() []wordCount {
+	// One string for all words, of which each is a part.
 	all := string(t.arena)
 	words := make([]wordCount, len(t.entries))
 	for i, e := range t.entries {

@@ -2,6 +2,9 @@ package tokenizer
 
 import "cmp"
 
+// The heap holds every pair that may still merge, those that no longer occur
+// included: when nothing else is left, SentencePiece takes those, too.
+
 // heapEntry is a pair with the count that it had when it was pushed.
 type heapEntry struct {
 	count int64
@@ -27,6 +30,8 @@ func (m *merger) before(a, b heapEntry) bool {
 
 // compareJoined compares a+b with c+d.
 func compareJoined(a, b, c, d string) int {
+	// Neither is put together: ties are so frequent among rare pairs that
+	// memory for it would be most of what learning costs.
 	if n := min(len(a), len(c)); a[:n] != c[:n] {
 		return cmp.Compare(a[:n], c[:n])
 	}

@@ -68,6 +68,7 @@ type placed struct {
 // newMerger lays out the words, most frequent first, and finds their pairs.
 func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger {
 	m := &merger{opt: opt, made: map[string]bool{}, scripts: scripts(), index: newPairIndex(1 << 16)}
+	// Characters are the first symbols, in the order of their counts.
 	number := make(map[rune]int32, len(chars))
 	for i, c := range chars {
 		number[c.r] = int32(i)
@@ -78,6 +79,8 @@ func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger 
 		size += 1 + utf8.RuneCountInString(words[i].text)
 	}
 	m.cells = append(make([]int32, 0, size), wall)
+	// Words are in order of their counts, so that the count of the word at any
+	// cell can be found from few bounds, instead of being kept for each.
 	last := int64(-1)
 	for _, w := range words {
 		if w.count != last {
@@ -169,6 +172,8 @@ func (m *merger) pair(left, right int32) int32 {
 
 // firstPairs finds the pairs of neighbouring characters.
 func (m *merger) firstPairs() {
+	// The first round finds which pairs there are and how many places each has,
+	// the second writes the places down.
 	cells := m.cells
 	at := make([]int32, len(cells)) // the pair that starts at each cell
 	for i := range at {
@@ -240,6 +245,7 @@ func (m *merger) run(ctx context.Context, n int) ([]string, error) {
 		}
 		pair := &m.pairs[p]
 		pair.dead = true
+		// ▁a and b may have made ▁ab before ▁ and ab come up to make it again.
 		text := m.symbols[pair.left].text + m.symbols[pair.right].text
 		if m.made[text] {
 			// Another way to spell a piece that exists. SentencePiece lets
@@ -288,6 +294,7 @@ func (m *merger) merge(p int32) {
 		count := m.bounds[bound].count
 		before, after := at-1, mid+nr
 		if c := m.cells[before]; c != wall {
+			// The cell before is the last of a longer symbol, or all of one.
 			if c < 0 {
 				before -= uint32(-c)
 			}
@@ -361,6 +368,7 @@ func (m *merger) settle(old int32) {
 
 // settleDouble counts a pair of equal symbols: at every other place of a run.
 func (m *merger) settleDouble(p *trainPair) {
+	// Two places overlap if the second starts where the first has its right half.
 	step := uint32(m.symbols[p.left].chars)
 	bound, taken := 0, uint32(0)
 	for _, at := range m.places[p.from : p.from+p.size] {
