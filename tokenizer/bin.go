@@ -29,6 +29,7 @@ func ParseBin(name string, data []byte) (*BPE, error) {
 	}
 	longest := binary.LittleEndian.Uint32(data)
 	var pieces []Piece
+	// The stated length bounds every piece; the file's own size bounds both.
 	for at := 4; at < len(data); {
 		if len(data)-at < 8 {
 			return nil, fmt.Errorf("%s: offset %d: piece %d is cut off", name, at, len(pieces))
@@ -54,6 +55,7 @@ func ParseBin(name string, data []byte) (*BPE, error) {
 
 // binPiece restores what the export to tokenizer.bin rewrote.
 func binPiece(id int, text string, score float32) Piece {
+	// llama2.c takes ids 0, 1 and 2 for granted.
 	switch {
 	case id == 0:
 		return Piece{text, score, KindUnknown}

@@ -54,6 +54,7 @@ const (
 	ByteLevel                   // over bytes, text cut into words by a pattern first
 )
 
+// String names the family as Info prints it.
 func (f Family) String() string {
 	if f == ByteLevel {
 		return "byte-level BPE"
@@ -179,6 +180,8 @@ func (t *BPE) checkPieces() error {
 	for i := range t.bytes {
 		t.bytes[i] = -1
 	}
+	// Lengths are bounded one by one and together: tables take a few dozen bytes
+	// for each byte of a piece.
 	total := 0
 	for i, p := range t.pieces {
 		id := int32(i)
@@ -253,6 +256,8 @@ func (t *BPE) scoredRules() error {
 	if len(rawUser) > 0 {
 		t.user, t.rawUser = newTrie(user), newTrie(rawUser)
 	}
+	// With the trie at hand, a piece that is there twice shows itself: it finds
+	// its double.
 	t.loneChars(reserved)
 	r.index()
 	for i, p := range t.pieces {
@@ -274,6 +279,8 @@ func (t *BPE) scoredRules() error {
 		if text == "" {
 			continue
 		}
+		// All ways to cut the piece in two symbols are pairs that merge, with
+		// the same rank; which of them comes up depends on the text.
 		rank, _ := slices.BinarySearchFunc(scores, p.Score, func(a, b float32) int { return cmp.Compare(b, a) })
 		r.trie.prefixes(text, func(left int32, n int) bool {
 			if n < len(text) {
@@ -345,6 +352,7 @@ func (t *BPE) internal(piece string) string {
 	return piece
 }
 
+// external is the opposite of internal.
 func (t *BPE) external(text string) string {
 	if t.cfg.EscapeSpaces {
 		return strings.ReplaceAll(text, " ", space)
@@ -417,6 +425,7 @@ func (t *BPE) Hash() string { return t.hash() }
 // their order, not by the numbers that a format happens to store for it.
 // Every text is preceded by its length, so that no two vocabularies share it.
 func (t *BPE) computeHash() string {
+	// The version in front changes if ids ever depend on something new.
 	cfg := t.cfg
 	cfg.UnknownSurface = "" // ids do not depend on it
 	b := fmt.Appendf(nil, "llamac bpe 1 %+v bos %d eos %d %s\n", cfg, t.bos, t.eos, t.charsHash)
@@ -438,6 +447,7 @@ func (t *BPE) computeHash() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// hashStrings is the sha256 of a string, in hex.
 func hashStrings(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])

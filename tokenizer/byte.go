@@ -6,10 +6,14 @@ type byteTokenizer struct{}
 // Byte is the tokenizer of 256 ids, one a byte, without BOS and EOS.
 func Byte() Tokenizer { return byteTokenizer{} }
 
+// Vocab is 256: one id a byte.
 func (byteTokenizer) Vocab() int { return 256 }
+
+// BOS and EOS are absent: every id is taken by a byte.
 func (byteTokenizer) BOS() int32 { return -1 }
 func (byteTokenizer) EOS() int32 { return -1 }
 
+// Encode appends one id a byte.
 func (byteTokenizer) Encode(dst []int32, text []byte) []int32 {
 	for _, b := range text {
 		dst = append(dst, int32(b))
@@ -17,6 +21,7 @@ func (byteTokenizer) Encode(dst []int32, text []byte) []int32 {
 	return dst
 }
 
+// Decode appends the bytes; ids that are none have no text.
 func (byteTokenizer) Decode(dst []byte, ids []int32) []byte {
 	for _, id := range ids {
 		if id >= 0 && id < 256 {
@@ -26,6 +31,7 @@ func (byteTokenizer) Decode(dst []byte, ids []int32) []byte {
 	return dst
 }
 
+// Piece is the byte itself, which need not be valid UTF-8.
 func (byteTokenizer) Piece(id int32) string {
 	if id < 0 || id > 255 {
 		return ""

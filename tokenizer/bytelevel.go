@@ -8,6 +8,8 @@ var (
 	runeByte = map[rune]byte{}
 )
 
+// Both tables are filled at start: they are what the comment above says, which
+// is shorter and surer than 256 characters typed out.
 func init() {
 	next := rune(0x100)
 	for b := range byteRune {

@@ -31,6 +31,8 @@ func wordKey(w []byte) (lo, hi uint64) {
 	return uint64(w[0]), 0
 }
 
+// wordSlot spreads keys over the table. Two rounds of multiplying mix all bytes
+// into the upper bits, which number the slot.
 func wordSlot(lo, hi uint64, size int) uint64 {
 	h := (lo ^ uint64(size)<<56) * 0x9E3779B97F4A7C15
 	h = (h ^ h>>32 ^ hi) * 0xD6E8FEB86659FD93

@@ -18,6 +18,8 @@ type charsmap struct {
 	texts []byte
 }
 
+// parseCharsmap checks the sizes. Offsets inside the array are checked where
+// they are followed, for any text may lead anywhere in a damaged one.
 func parseCharsmap(data []byte) (*charsmap, error) {
 	if len(data) < 4 {
 		return nil, fmt.Errorf("table of replacements is cut off")
@@ -36,6 +38,8 @@ func parseCharsmap(data []byte) (*charsmap, error) {
 	return c, nil
 }
 
+// dartsOffset is the offset in a unit: what a label is combined with to find
+// the unit of the child.
 func dartsOffset(u uint32) uint32 { return u >> 10 << (u & (1 << 9) >> 6) }
 
 // longest returns the replacement for the longest entry that begins text, and

@@ -18,6 +18,8 @@ type decoder struct {
 // piece that is no byte, or by flush.
 func (d *decoder) next(dst []byte, id int32) []byte {
 	t := d.t
+	// Generation may come up with ids that a model has and its tokenizer lacks:
+	// vocabularies of weights are padded.
 	if id < 0 || int(id) >= len(t.pieces) {
 		return dst
 	}
@@ -27,6 +29,7 @@ func (d *decoder) next(dst []byte, id int32) []byte {
 		d.text = d.text || len(dst) > from
 		return dst
 	}
+	// Any other piece ends a character made of bytes, BOS and EOS included.
 	dst = d.flush(dst)
 	d.text = d.text || len(dst) > from
 	if t.special[id] {

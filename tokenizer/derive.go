@@ -21,6 +21,7 @@ func (d *deriver) derive(r *rules, text string, s int32) bool {
 	d.left, d.right, d.maxLeft, d.maxRight = d.left[:0], d.right[:0], 0, 0
 	var sym [shortSymbol]int32
 	n := 0
+	// Symbols of single characters are in the trie whatever else is.
 	for i := 0; i < len(text); n++ {
 		size := r.unit(text[i:])
 		u := r.trie.find(text[i : i+size])
@@ -37,6 +38,7 @@ func (d *deriver) derive(r *rules, text string, s int32) bool {
 	return d.mergeShort(&r.pairs, sym[:n]) == s
 }
 
+// start begins both lists with the characters at the ends.
 func (d *deriver) start(first, last int32) {
 	d.left = append(d.left, edge{first, never})
 	d.right = append(d.right, edge{last, never})
@@ -62,6 +64,7 @@ func (d *deriver) mergeShort(pairs *pairTable, sym []int32) int32 {
 	for i := 0; i+1 < len(sym); i++ {
 		rank[i], result[i] = pairs.get(sym[i], sym[i+1])
 	}
+	// rank[i] and result[i] belong to the pair of sym[i] and sym[i+1].
 	for n := len(sym); n > 1; n-- {
 		at, best := 0, int32(never)
 		for i := 0; i < n-1; i++ {

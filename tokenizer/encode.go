@@ -8,14 +8,20 @@ import (
 // state is the memory of one encoding in progress. A tokenizer keeps those
 // that are not in use, so that encoding allocates only its result.
 type state struct {
-	norm  []byte   // normalised text, or the first word with its dummy space
+	// norm holds normalised text, or the first word with its dummy space. Text
+	// that needs no normalising is encoded where it lies.
+	norm  []byte
 	dead  []uint64 // bit i: no encoding goes through place i of the word at hand
-	spare []int32
+	spare []int32  // symbols while emit turns them into ids
 	cache []cached
-	g     greedy
-	seen  map[int32][2]int32 // unused symbol → the pair it was last made of
+	// Only vocabularies with unused pieces need these.
+	g    greedy
+	seen map[int32][2]int32 // unused symbol → the pair it was last made of
 }
 
+// get takes the memory of an encoding that has ended, or new memory. A list
+// under a lock does what sync.Pool would, but keeps the words that a state has
+// learned for as long as the tokenizer lives.
 func (t *BPE) get() *state {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -30,6 +36,7 @@ func (t *BPE) get() *state {
 // maxKeep bounds the text buffer that an idle state holds on to, in bytes.
 const maxKeep = 1 << 20
 
+// put gives the memory back, without what an unusually long text needed.
 func (t *BPE) put(st *state) {
 	if cap(st.norm) > maxKeep {
 		st.norm, st.dead, st.spare = nil, nil, nil
@@ -51,12 +58,15 @@ func (t *BPE) Encode(dst []int32, text []byte) []int32 {
 	if t.hf != nil {
 		return t.hf.encode(t, st, dst, text)
 	}
+	// The common case comes first: LLaMA's own rules and text that is UTF-8.
 	if t.plain(text) {
 		return t.encodeWords(st, dst, from, text, t.cfg.DummyPrefix)
 	}
 	st.norm = t.normalize(st.norm[:0], text)
 	text = st.norm
 	if t.unused {
+		// What an unused piece is split into depends on which merges were
+		// looked at, not only on those made: the search below cannot know.
 		return t.encodeUnused(st, dst, text)
 	}
 	if t.user.cells == nil {
@@ -86,6 +96,8 @@ func (t *BPE) encodeWords(st *state, dst []int32, from int, text []byte, prefix 
 	r := &t.rules
 	begin, i := 0, 1
 	if prefix {
+		// The first word is copied to put the space before it; the rest of
+		// the text stays where it is.
 		for i = 0; i < len(text); i++ {
 			last := byte(' ')
 			if i > 0 {
@@ -117,6 +129,7 @@ func (t *BPE) encodeWord(st *state, dst []int32, from int, word []byte) []int32 
 	if len(word) > maxCached {
 		return t.merge(st, dst, from, word)
 	}
+	// Most words of prose end here.
 	lo, hi := wordKey(word)
 	c := &st.cache[wordSlot(lo, hi, len(word))]
 	if c.lo == lo && c.hi == hi && int(c.size) == len(word) {
@@ -140,6 +153,7 @@ func (t *BPE) encodeWord(st *state, dst []int32, from int, word []byte) []int32 
 // compatible symbols leads to any place; so every place is tried once.
 func (t *BPE) merge(st *state, dst []int32, from int, word []byte) []int32 {
 	r := &t.rules
+	// Nearly all words fit the bits on the stack; clearing those costs nothing.
 	var small [4]uint64
 	dead := small[:]
 	if len(word) >= 64*len(small) {
@@ -149,6 +163,8 @@ func (t *BPE) merge(st *state, dst []int32, from int, word []byte) []int32 {
 	at := 0
 	sym := r.trie.longest(word)
 	for {
+		// Look for the longest symbol that may stand here: it must not lead to
+		// a place that was given up, nor merge with the symbol before it.
 		for sym >= 0 {
 			end := at + len(r.text[sym])
 			if dead[end>>6]&(1<<(end&63)) == 0 &&
@@ -176,6 +192,8 @@ func (t *BPE) merge(st *state, dst []int32, from int, word []byte) []int32 {
 				sym = r.trie.longest(word[at:])
 			}
 		case at == 0 && len(dst) == start && r.trie.longest(word) < 0:
+			// The word starts with characters that no piece holds. At any
+			// other place the case above has dealt with them.
 			dst, at = t.emitUnknowns(dst, from, word, at)
 			start = len(dst)
 			if at == len(word) {
@@ -183,6 +201,8 @@ func (t *BPE) merge(st *state, dst []int32, from int, word []byte) []int32 {
 			}
 			sym = r.trie.longest(word[at:])
 		default:
+			// Nothing may stand here: go back and try a shorter symbol. Every
+			// text has an encoding, so there always is one to go back to.
 			dead[at>>6] |= 1 << (at & 63)
 			last := dst[len(dst)-1]
 			dst = dst[:len(dst)-1]
@@ -192,6 +212,7 @@ func (t *BPE) merge(st *state, dst []int32, from int, word []byte) []int32 {
 	}
 }
 
+// clearDead returns zeroed bits for the places 0 to n of a word.
 func (st *state) clearDead(n int) []uint64 {
 	need := n/64 + 1
 	if cap(st.dead) < need {
@@ -220,6 +241,7 @@ func (t *BPE) emitUnknowns(dst []int32, from int, word []byte, at int) ([]int32,
 // once for a run of them.
 func (t *BPE) emitUnknown(dst []int32, from int, char []byte) []int32 {
 	if t.cfg.ByteFallback {
+		// Inside, a space is one byte, but its bytes are those of ▁.
 		if t.cfg.EscapeSpaces && len(char) == 1 && char[0] == ' ' {
 			char = []byte(space)
 		}
@@ -228,6 +250,7 @@ func (t *BPE) emitUnknown(dst []int32, from int, char []byte) []int32 {
 		}
 		return dst
 	}
+	// Without an unknown piece, Hugging Face leaves the character out.
 	if t.unk < 0 || (!t.keepUnknowns && len(dst) > from && dst[len(dst)-1] == t.unk) {
 		return dst
 	}
@@ -263,6 +286,8 @@ const unknownSymbol = math.MaxInt32 - 1
 // others, but in the end are split into what they were last made of.
 func (t *BPE) encodeUnused(st *state, dst []int32, text []byte) []int32 {
 	g, from := &st.g, len(dst)
+	// A pair is noted when it comes to stand side by side, merged or not, and a
+	// later one of the same spelling takes its place: so SentencePiece does it.
 	if st.seen == nil {
 		st.seen = map[int32][2]int32{}
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 )
@@ -106,15 +107,31 @@ var (
 	}
 )
 
-func slowCut(c cutter, s string) string {
+// slowPattern is one alternative; ahead says that white space must follow it
+// or nothing at all.
+type slowPattern struct {
+	re    *regexp.Regexp
+	ahead bool
+}
+
+var slowPatterns = sync.OnceValue(func() map[cutter][]slowPattern {
+	out := map[cutter][]slowPattern{}
 	class := strings.Trim(spaceRE, "[]")
-	for _, alt := range alternatives[c] {
-		look := strings.HasSuffix(alt, "$")
-		re := strings.TrimSuffix(alt, "$")
-		re = strings.ReplaceAll(re, `[^\s`, `[^`+class)
-		re = strings.ReplaceAll(re, `\s`, spaceRE)
-		m := regexp.MustCompile(`^(?:` + re + `)`).FindString(s)
-		if look && len(m) < len(s) && m != "" {
+	for c, alts := range alternatives {
+		for _, alt := range alts {
+			re, ahead := strings.CutSuffix(alt, "$")
+			re = strings.ReplaceAll(re, `[^\s`, `[^`+class)
+			re = strings.ReplaceAll(re, `\s`, spaceRE)
+			out[c] = append(out[c], slowPattern{regexp.MustCompile(`^(?:` + re + `)`), ahead})
+		}
+	}
+	return out
+})
+
+func slowCut(c cutter, s string) string {
+	for _, p := range slowPatterns()[c] {
+		m := p.re.FindString(s)
+		if p.ahead && len(m) < len(s) && m != "" {
 			_, n := utf8.DecodeLastRuneInString(m)
 			m = m[:len(m)-n]
 		}

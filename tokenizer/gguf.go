@@ -54,6 +54,7 @@ type ggufReader struct {
 	scratch [8]byte
 }
 
+// bytes reads n ≤ 8 bytes, which are valid until the next call.
 func (g *ggufReader) bytes(n int) ([]byte, error) {
 	b := g.scratch[:n]
 	_, err := io.ReadFull(g.r, b)
@@ -63,11 +64,13 @@ func (g *ggufReader) bytes(n int) ([]byte, error) {
 	return b, err
 }
 
+// u32 reads a number of four bytes.
 func (g *ggufReader) u32() (uint32, error) {
 	b, err := g.bytes(4)
 	return binary.LittleEndian.Uint32(b), err
 }
 
+// u64 reads a number of eight bytes.
 func (g *ggufReader) u64() (uint64, error) {
 	b, err := g.bytes(8)
 	return binary.LittleEndian.Uint64(b), err
@@ -95,6 +98,8 @@ func (g *ggufReader) str(limit uint64) (string, error) {
 	return buf.String(), err
 }
 
+// skip passes over n bytes. A file that claims more than it has ends in an
+// error here, whatever it claims.
 func (g *ggufReader) skip(n uint64) error {
 	if n > math.MaxInt64 {
 		return fmt.Errorf("a value of %d bytes", n)
@@ -136,6 +141,8 @@ func (g *ggufReader) pairs() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The number of pairs is not to be trusted, but each takes some bytes of the
+	// file, so that reading ends where the file does.
 	kv := map[string]any{}
 	for ; n > 0; n-- {
 		key, err := g.str(1 << 16)
@@ -181,6 +188,8 @@ func (g *ggufReader) value(kind uint32, wanted bool) (any, error) {
 	return nil, fmt.Errorf("unknown type %d", kind)
 }
 
+// ggufScalar decodes a fixed-size value; small integers widen to 32 bits, with
+// their sign.
 func ggufScalar(kind uint32, b []byte) any {
 	var x [8]byte
 	copy(x[:], b)
@@ -206,6 +215,9 @@ func ggufScalar(kind uint32, b []byte) any {
 	return math.Float64frombits(u)
 }
 
+// array reads an array of strings, or of the number types that tokenizers use;
+// anything else is passed over. Slices grow as values come in, so that a length
+// alone costs no memory.
 func (g *ggufReader) array(wanted bool) (any, error) {
 	kind, err := g.u32()
 	if err != nil {
@@ -244,6 +256,7 @@ func (g *ggufReader) array(wanted bool) (any, error) {
 		return nil, fmt.Errorf("an array of unknown type %d", kind)
 	}
 	size := ggufSize[kind]
+	// Only int32, uint32, float32 and bytes occur among the keys in use.
 	if !wanted || (kind != 5 && kind != 6 && kind != 0 && kind != 4) {
 		if n > math.MaxInt64/size {
 			return nil, fmt.Errorf("an array of %d values", n)

@@ -40,6 +40,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 		return nil, fmt.Errorf("%d tokens, but %d kinds and %d scores", len(tokens), len(kinds), len(scores))
 	}
 	pieces := make([]Piece, len(tokens))
+	// Type 0 is "undefined", which some converters leave on normal tokens.
 	for i, text := range tokens {
 		pieces[i] = Piece{Text: text, Kind: KindNormal}
 		if scores != nil {
@@ -58,6 +59,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 	if model == "gpt2" {
 		return g.byteLevel(pieces, bos, eos)
 	}
+	// Without scores there is no order of merging to guess.
 	if scores == nil {
 		return nil, fmt.Errorf("no %sscores", ggufPrefix)
 	}
@@ -75,6 +77,8 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 
 // ggufSpecials marks pieces that writers leave marked as normal ones.
 func ggufSpecials(pieces []Piece, bos, eos, unk int32) {
+	// A file may name its unknown piece by a key only, and may leave BOS and EOS
+	// of type normal; text must not become either.
 	have := false
 	for _, p := range pieces {
 		have = have || p.Kind == KindUnknown
@@ -111,6 +115,7 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 	if !ok {
 		return nil, fmt.Errorf("%spre %q is not supported", ggufPrefix, pre)
 	}
+	// The keys say what tokenizer.json says, so they go the same way.
 	merges, _ := g[ggufPrefix+"merges"].([]string)
 	f := &jsonFile{Model: &jsonModel{Type: "BPE", Vocab: make(map[string]int32, len(pieces)), IgnoreMerges: strings.HasPrefix(pre, "llama")}}
 	for i, p := range pieces {
@@ -131,6 +136,7 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 		}
 		f.Model.Merges = append(f.Model.Merges, jsonMerge{left, right})
 	}
+	// Where a space goes in front, it goes before the last cut is made.
 	prefix := g.flag("add_space_prefix", false)
 	parts := &jsonPart{Type: "Sequence"}
 	for i, s := range steps {
@@ -165,6 +171,7 @@ func (s step) part(prefix bool) *jsonPart {
 // GGUF returns t as GGUF's key/value pairs, in the order in which llama.cpp's
 // converter writes them.
 func GGUF(t *BPE) ([]KeyValue, error) {
+	// "llama" stands for SentencePiece, "gpt2" for all byte-level encodings.
 	kv := []KeyValue{{ggufPrefix + "model", "llama"}}
 	tokens, kinds, scores := make([]string, len(t.pieces)), make([]int32, len(t.pieces)), make([]float32, len(t.pieces))
 	for i, p := range t.pieces {
@@ -176,9 +183,11 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 			return nil, fmt.Errorf("GGUF has no name for the way in which this tokenizer cuts text into words")
 		}
 		kv[0].Value = "gpt2"
+		// Scores would mean nothing: the list of merges is the order.
 		kv = append(kv, KeyValue{ggufPrefix + "pre", pre}, KeyValue{ggufPrefix + "tokens", tokens},
 			KeyValue{ggufPrefix + "token_type", kinds}, KeyValue{ggufPrefix + "merges", t.mergeList()})
 	} else {
+		// llama.cpp merges by score and knows no table of replacements.
 		if t.hf != nil || t.chars != nil {
 			return nil, fmt.Errorf("GGUF holds scored SentencePiece vocabularies without a normaliser only, not %s", t.kindName())
 		}
@@ -205,6 +214,8 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 
 // ggufPre finds llama.cpp's name for the steps of t, "" if there is none.
 func (t *BPE) ggufPre() string {
+	// Whether whole words are looked up goes with the name, too: llama.cpp does
+	// so for LLaMA 3's only. Several names may stand for the same: the first in order is as good.
 	names := make([]string, 0, len(ggufCuts))
 	for name := range ggufCuts {
 		names = append(names, name)
@@ -236,11 +247,13 @@ func (t *BPE) mergeList() []string {
 // ggufKeys reads single keys.
 type ggufKeys map[string]any
 
+// str reads a string, "" if it is absent.
 func (g ggufKeys) str(key string) string {
 	s, _ := g[ggufPrefix+key].(string)
 	return s
 }
 
+// flag reads a bool.
 func (g ggufKeys) flag(key string, otherwise bool) bool {
 	if v, ok := g[ggufPrefix+key].(bool); ok {
 		return v

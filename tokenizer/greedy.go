@@ -11,6 +11,7 @@ type greedy struct {
 	heap            []uint64 // rank<<32 | place, a binary heap; entries may be out of date
 }
 
+// reset empties it and keeps the memory.
 func (g *greedy) reset() {
 	g.sym, g.prev, g.next, g.heap = g.sym[:0], g.prev[:0], g.next[:0], g.heap[:0]
 	g.rank, g.result = g.rank[:0], g.result[:0]
@@ -57,6 +58,7 @@ func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen fun
 		if g.rank[at] != rank {
 			continue // the pair here has changed since
 		}
+		// The pair's left place holds the new symbol; the right one drops out.
 		right := g.next[at]
 		g.sym[at], g.next[at] = g.result[at], g.next[right]
 		g.rank[at], g.rank[right] = never, never
@@ -74,6 +76,8 @@ func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen fun
 	}
 }
 
+// push adds an entry to the heap: the smallest is on top, and that is the pair
+// of lowest rank and, among those, the leftmost.
 func (g *greedy) push(x uint64) {
 	g.heap = append(g.heap, x)
 	h, i := g.heap, len(g.heap)-1
@@ -87,6 +91,7 @@ func (g *greedy) push(x uint64) {
 	h[i] = x
 }
 
+// pop takes the smallest entry.
 func (g *greedy) pop() uint64 {
 	h := g.heap
 	top, x := h[0], h[len(h)-1]

@@ -23,14 +23,18 @@ type Report struct {
 	BOS    int32  `json:"bos"`
 	EOS    int32  `json:"eos"`
 
+	// Special pieces, and how many there are of each kind.
 	Unknown  int32    `json:"unknown"` // -1 for none
 	Control  []IDText `json:"control,omitempty"`
 	User     []IDText `json:"user_defined,omitempty"`
 	ByteFrom int32    `json:"byte_from"` // first byte piece, -1 for none
-	ByteTo   int32    `json:"byte_to"`
+	ByteTo   int32    `json:"byte_to"`   // and the last
 	Kinds    Kinds    `json:"kinds"`
-	Merges   int      `json:"merges"`
-	Longest  int      `json:"longest_piece_bytes"`
+
+	// Merges counts the pairs that become a piece. With scores that is every
+	// way to put a piece together, with a list it is the list's length.
+	Merges  int `json:"merges"`
+	Longest int `json:"longest_piece_bytes"`
 
 	// RankScores says that the score of each normal piece is minus its rank,
 	// but for those in OtherScores.
@@ -82,6 +86,8 @@ func InfoFile(path string) (Report, error) {
 		return Report{}, err
 	}
 	r.Bytes = st.Size()
+	// Hashing a file of weights that happens to hold a tokenizer would take
+	// minutes, and say nothing about the tokenizer.
 	if r.Bytes <= maxFile {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -96,6 +102,7 @@ func InfoFile(path string) (Report, error) {
 // Info reports on a tokenizer.
 func Info(t Tokenizer) Report {
 	r := Report{Family: "bytes", Vocab: t.Vocab(), Hash: t.Hash(), BOS: t.BOS(), EOS: t.EOS(), Unknown: -1, ByteFrom: -1, ByteTo: -1}
+	// Bytes have neither pieces nor rules to speak of.
 	b, ok := t.(*BPE)
 	if !ok {
 		return r
@@ -156,6 +163,7 @@ func (r *Report) scores(t *BPE) {
 	r.RankScores = first >= 0
 }
 
+// onOff prints a flag as SentencePiece spells it.
 func onOff(v bool) string {
 	if v {
 		return "1"
@@ -163,6 +171,7 @@ func onOff(v bool) string {
 	return "0"
 }
 
+// rules lists what decides how text is cut, beside the vocabulary.
 func (r *Report) rules(t *BPE) {
 	add := func(name, value string) { r.Rules = append(r.Rules, Setting{name, value}) }
 	if t.spec != nil {
@@ -188,6 +197,8 @@ func (r *Report) rules(t *BPE) {
 	add("added_tokens", fmt.Sprint(len(t.hf.added)))
 }
 
+// training lists what a .model says of how it was made; encoding does not
+// depend on it.
 func (r *Report) training(s *trainerSpec) {
 	add := func(name string, value any) { r.Training = append(r.Training, Setting{name, fmt.Sprint(value)}) }
 	add("split_digits", onOff(s.splitDigits))
@@ -216,6 +227,8 @@ func (r Report) String() string {
 	if r.SHA256 != "" {
 		line("sha256", "%s", r.SHA256)
 	}
+	// Names stand in one column, so that facts can be read down the page and cut
+	// out with awk.
 	line("family", "%s", r.Family)
 	line("vocabulary", "%d pieces", r.Vocab)
 	k := r.Kinds

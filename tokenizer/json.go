@@ -15,28 +15,37 @@ type jsonFile struct {
 	AddedTokens   []addedToken `json:"added_tokens"`
 	Normalizer    *jsonPart    `json:"normalizer"`
 	PreTokenizer  *jsonPart    `json:"pre_tokenizer"`
-	PostProcessor *jsonPart    `json:"post_processor"`
+	PostProcessor *jsonPart    `json:"post_processor"` // only for BOS and EOS: Encode adds neither
 	Model         *jsonModel   `json:"model"`
 }
 
-// jsonPart is a normalizer, pre-tokenizer or post-processor of any type.
+// jsonPart is a normalizer, pre-tokenizer or post-processor of any type. Fields
+// whose absence means something else than their zero value are pointers.
 type jsonPart struct {
-	Type             string       `json:"type"`
-	Normalizers      []*jsonPart  `json:"normalizers"`
-	Pretokenizers    []*jsonPart  `json:"pretokenizers"`
-	Processors       []*jsonPart  `json:"processors"`
-	Prepend          string       `json:"prepend"`
-	Pattern          *jsonPattern `json:"pattern"`
-	Content          string       `json:"content"`
-	Behavior         string       `json:"behavior"`
-	Invert           bool         `json:"invert"`
-	IndividualDigits bool         `json:"individual_digits"`
-	AddPrefixSpace   *bool        `json:"add_prefix_space"`
-	UseRegex         *bool        `json:"use_regex"`
-	Replacement      string       `json:"replacement"`
-	PrependScheme    string       `json:"prepend_scheme"`
-	Split            *bool        `json:"split"`
-	Single           []struct {
+	Type string `json:"type"`
+
+	// Sequence: parts that apply one after the other.
+	Normalizers   []*jsonPart `json:"normalizers"`
+	Pretokenizers []*jsonPart `json:"pretokenizers"`
+	Processors    []*jsonPart `json:"processors"`
+
+	// Prepend, Replace and Split.
+	Prepend  string       `json:"prepend"`
+	Pattern  *jsonPattern `json:"pattern"`
+	Content  string       `json:"content"`
+	Behavior string       `json:"behavior"` // what becomes of a match: "Isolated", "Removed", ...
+	Invert   bool         `json:"invert"`   // the pattern matches what to keep, not what to cut at
+
+	// Digits, ByteLevel and Metaspace.
+	IndividualDigits bool   `json:"individual_digits"`
+	AddPrefixSpace   *bool  `json:"add_prefix_space"`
+	UseRegex         *bool  `json:"use_regex"`
+	Replacement      string `json:"replacement"`
+	PrependScheme    string `json:"prepend_scheme"`
+	Split            *bool  `json:"split"`
+
+	// TemplateProcessing: what a text becomes, special tokens and itself.
+	Single []struct {
 		SpecialToken *struct {
 			ID string `json:"id"`
 		}
@@ -44,20 +53,22 @@ type jsonPart struct {
 	} `json:"single"`
 }
 
+// jsonPattern is either a plain string or a regular expression.
 type jsonPattern struct {
 	String *string
 	Regex  *string
 }
 
+// jsonModel is the vocabulary. Its type is absent in files of older versions.
 type jsonModel struct {
 	Type         string           `json:"type"`
-	Dropout      *float64         `json:"dropout"`
+	Dropout      *float64         `json:"dropout"` // leaves out merges at random
 	UnkToken     *string          `json:"unk_token"`
 	Prefix       *string          `json:"continuing_subword_prefix"`
 	Suffix       *string          `json:"end_of_word_suffix"`
-	FuseUnk      bool             `json:"fuse_unk"`
+	FuseUnk      bool             `json:"fuse_unk"` // a run of unknown characters is one token
 	ByteFallback bool             `json:"byte_fallback"`
-	IgnoreMerges bool             `json:"ignore_merges"`
+	IgnoreMerges bool             `json:"ignore_merges"` // words that are pieces are not taken apart
 	Vocab        map[string]int32 `json:"vocab"`
 	Merges       []jsonMerge      `json:"merges"`
 }
@@ -65,6 +76,7 @@ type jsonModel struct {
 // jsonMerge is written "a b" by older versions and ["a", "b"] by newer ones.
 type jsonMerge [2]string
 
+// UnmarshalJSON reads both spellings.
 func (m *jsonMerge) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		var s string
@@ -112,6 +124,8 @@ func ParseJSON(name string, data []byte) (*BPE, error) {
 	return t, nil
 }
 
+// build turns the file into a tokenizer. What it does not know how to do
+// exactly is an error: an encoder that is nearly right is of no use.
 func (f *jsonFile) build() (*BPE, error) {
 	m := f.Model
 	switch {
@@ -124,6 +138,8 @@ func (f *jsonFile) build() (*BPE, error) {
 	case m.Prefix != nil && *m.Prefix != "" || m.Suffix != nil && *m.Suffix != "":
 		return nil, errors.New("model.continuing_subword_prefix and end_of_word_suffix are not supported")
 	}
+	// Normalizer and pre-tokenizer say to which family the vocabulary belongs,
+	// and so how its pieces are spelled: they come first.
 	p := &pipeline{added: f.AddedTokens, ignoreMerges: m.IgnoreMerges, json: f}
 	t := &BPE{hf: p, unk: -1, bos: -1, eos: -1}
 	t.cfg.ByteFallback = m.ByteFallback
@@ -171,6 +187,7 @@ func (f *jsonFile) pieces(t *BPE) error {
 	for i := range t.pieces {
 		t.pieces[i].Kind = KindControl // for ids without a piece
 	}
+	// The order of a map does not matter: each id is written once.
 	for text, id := range m.Vocab {
 		if t.pieces[id].Kind == KindNormal {
 			return fmt.Errorf("pieces %q and %q have the same id %d", text, t.pieces[id].Text, id)
@@ -184,6 +201,7 @@ func (f *jsonFile) pieces(t *BPE) error {
 		}
 		t.pieces[id] = Piece{Text: text, Kind: kind}
 	}
+	// Added tokens may repeat pieces of the vocabulary, to make them special.
 	for _, a := range f.AddedTokens {
 		kind := KindUserDefined
 		switch {
@@ -218,6 +236,7 @@ func (f *jsonFile) listedRules(t *BPE) error {
 			r.text[id] = t.internal(text)
 		}
 	}
+	// A pair that is listed twice counts where it is listed last.
 	r.pairs = newPairTable(len(m.Merges))
 	for i, merge := range m.Merges {
 		left, ok1 := m.Vocab[merge[0]]
@@ -234,6 +253,8 @@ func (f *jsonFile) listedRules(t *BPE) error {
 	r.index()
 	r.build()
 	if f.Model.IgnoreMerges {
+		// Most pieces come out of merging anyhow. Only the others need
+		// looking up, and often there are none.
 		t.hf.whole = map[string]int32{}
 		for id, text := range r.text {
 			if text != "" && r.trie.find(text) != int32(id) {
@@ -268,6 +289,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 	if t.hf == nil {
 		return t
 	}
+	// The tables are shared: they never change.
 	p := *t.hf
 	u := &BPE{
 		cfg: t.cfg, pieces: t.pieces, bytes: t.bytes, unk: t.unk, bos: t.bos, eos: t.eos,
@@ -296,6 +318,7 @@ func (f *jsonFile) findEnds(t *BPE) {
 		}
 		return -1
 	}
+	// GPT-2 has one token for both ends of a document.
 	t.bos = find("<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "<|endoftext|>")
 	t.eos = find("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>")
 	parts := []*jsonPart{f.PostProcessor}

@@ -16,6 +16,8 @@ func (p *pipeline) readNormalizer(t *BPE, n *jsonPart) error {
 		}
 		return nil
 	case "Prepend":
+		// It must come before the replacing of spaces, or it would put a
+		// space before an added token's spelling as well.
 		if n.Prepend == space && !t.cfg.EscapeSpaces {
 			p.prefix = prefixAlways
 			t.cfg.DummyPrefix = true
@@ -46,6 +48,8 @@ func (p *pipeline) readPreTokenizer(t *BPE, n *jsonPart) error {
 		}
 		return nil
 	case "ByteLevel":
+		// The name stands for two things: bytes are spelled as characters,
+		// and text is cut by GPT-2's pattern unless told otherwise.
 		t.cfg.Family = ByteLevel
 		s := step{cut: cutGPT2, prefixSpace: n.AddPrefixSpace == nil || *n.AddPrefixSpace}
 		if n.UseRegex != nil && !*n.UseRegex {
@@ -74,6 +78,8 @@ func (p *pipeline) readPreTokenizer(t *BPE, n *jsonPart) error {
 	return fmt.Errorf("pre-tokenizer %s is not supported", n.Type)
 }
 
+// readSplit reads a pre-tokenizer that cuts by a pattern, if it is one of those
+// that a scanner exists for.
 func (p *pipeline) readSplit(t *BPE, n *jsonPart) error {
 	switch {
 	case n.Pattern == nil:
@@ -97,10 +103,12 @@ func (p *pipeline) readMetaspace(t *BPE, n *jsonPart) error {
 	if n.Replacement != space {
 		return fmt.Errorf("pre-tokenizer Metaspace with %q for spaces is not supported", n.Replacement)
 	}
+	// Without "split", a space may stand inside a piece.
 	t.cfg.EscapeSpaces = true
 	p.splitSpaces = n.Split == nil || *n.Split
 	scheme := n.PrependScheme
 	if scheme == "" {
+		// Versions before 0.15 had a flag in its place.
 		scheme = "always"
 		if n.AddPrefixSpace != nil && !*n.AddPrefixSpace {
 			scheme = "never"

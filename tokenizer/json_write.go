@@ -22,6 +22,8 @@ func WriteJSON(w io.Writer, t *BPE) error {
 	if t.chars != nil || t.cfg.RemoveExtraSpaces || t.cfg.SpaceAsSuffix || t.unused {
 		return fmt.Errorf("tokenizer.json cannot say what this vocabulary's normaliser does")
 	}
+	// The big parts are printed one entry a line, in order of ids and ranks, so
+	// that files can be compared; encoding/json would sort the vocabulary.
 	b := bufio.NewWriter(w)
 	added, err := t.jsonAdded()
 	if err != nil {
@@ -43,6 +45,7 @@ func WriteJSON(w io.Writer, t *BPE) error {
 		"    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": %v,\n"+
 		"    \"byte_fallback\": %v,\n    \"ignore_merges\": %v,\n    \"vocab\": {",
 		unk, !t.keepUnknowns && t.cfg.Family == SentencePiece, t.cfg.ByteFallback, ignore)
+	// Ids of added tokens need not be in the model's vocabulary.
 	sep := "\n"
 	for id, p := range t.pieces {
 		if !t.inModel(int32(id)) {
@@ -81,6 +84,8 @@ func (t *BPE) jsonMerges() []pairSlot {
 	})
 }
 
+// jsonAdded lists the special pieces as added tokens, so that their spelling in
+// text is found, as Hugging Face expects of them.
 func (t *BPE) jsonAdded() ([]byte, error) {
 	if t.hf != nil {
 		if t.hf.added == nil {
@@ -103,7 +108,7 @@ func (t *BPE) jsonAdded() ([]byte, error) {
 // jsonParts returns normalizer, pre_tokenizer, post_processor and decoder.
 func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 	type dict = map[string]any
-	var all [4]any
+	var all [4]any // nil becomes null: no such part
 	if t.cfg.Family == SentencePiece {
 		var steps []dict
 		var pre any
@@ -121,12 +126,15 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 			all[0] = dict{"type": "Sequence", "normalizers": steps}
 		}
 		all[1] = pre
+		// ▁ becomes a space, bytes become characters, and the dummy space goes.
 		decoders := []dict{{"type": "Replace", "pattern": dict{"String": space}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
 		if t.cfg.DummyPrefix {
 			decoders = append(decoders, dict{"type": "Strip", "content": " ", "start": 1, "stop": 0})
 		}
 		all[3] = dict{"type": "Sequence", "decoders": decoders}
 	} else {
+		// The parts apply in turn; one of them must spell bytes as characters,
+		// and if none that cuts does so, one that only does that comes last.
 		var steps []dict
 		whole := false
 		for _, s := range t.hf.steps {
@@ -149,6 +157,7 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 		all[1] = dict{"type": "Sequence", "pretokenizers": steps}
 		all[3] = dict{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
 	}
+	// A tokenizer with one token for both ends leaves adding it to its user.
 	if t.bos >= 0 && t.bos != t.eos {
 		bos := t.pieces[t.bos].Text
 		special := dict{"SpecialToken": dict{"id": bos, "type_id": 0}}
@@ -174,6 +183,7 @@ func marshalJSON(v any) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
+// quoteJSON quotes a string.
 func quoteJSON(s string) string {
 	b, err := marshalJSON(s)
 	if err != nil {

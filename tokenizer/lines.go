@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"strconv"
+	"sync"
 )
 
 // This file is what the command line needs: text in, ids out, line by line.
@@ -17,6 +18,7 @@ import (
 type LineOptions struct {
 	BOS, EOS bool // put the tokenizer's BOS before each text, EOS after it
 	Whole    bool // all input is one text, line ends included
+	Workers  int  // goroutines that encode; 0 is 1. The output does not depend on it.
 }
 
 // EncodeLines reads lines and writes the ids of each, separated by spaces, one
@@ -28,47 +30,131 @@ func EncodeLines(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error {
 	case opt.EOS && t.EOS() < 0:
 		return errors.New("the tokenizer has no EOS")
 	}
-	out := bufio.NewWriterSize(w, 1<<16)
-	var ids []int32
-	var line []byte
-	encode := func(text []byte) error {
-		ids = ids[:0]
-		if opt.BOS {
-			ids = append(ids, t.BOS())
-		}
-		ids = t.Encode(ids, text)
-		if opt.EOS {
-			ids = append(ids, t.EOS())
-		}
-		line = line[:0]
-		for i, id := range ids {
-			if i > 0 {
-				line = append(line, ' ')
-			}
-			line = strconv.AppendInt(line, int64(id), 10)
-		}
-		_, err := out.Write(append(line, '\n'))
-		return err
-	}
 	if opt.Whole {
 		text, err := io.ReadAll(r)
 		if err != nil {
 			return err
 		}
-		if err := encode(text); err != nil {
-			return err
-		}
-		return out.Flush()
+		e := lineEncoder{t: t, opt: opt}
+		_, err = w.Write(e.encode(nil, text))
+		return err
 	}
-	for text, err := range readLines(r) {
-		if err == nil {
-			err = encode(text)
+	return encodeBatches(t, r, w, opt)
+}
+
+// lineEncoder turns texts into lines of ids.
+type lineEncoder struct {
+	t   Tokenizer
+	opt LineOptions
+	ids []int32
+}
+
+// encode appends the line of one text to dst.
+func (e *lineEncoder) encode(dst, text []byte) []byte {
+	ids := e.ids[:0]
+	if e.opt.BOS {
+		ids = append(ids, e.t.BOS())
+	}
+	ids = e.t.Encode(ids, text)
+	if e.opt.EOS {
+		ids = append(ids, e.t.EOS())
+	}
+	for i, id := range ids {
+		if i > 0 {
+			dst = append(dst, ' ')
 		}
+		dst = strconv.AppendInt(dst, int64(id), 10)
+	}
+	e.ids = ids
+	return append(dst, '\n')
+}
+
+// lineBatch is some lines on their way through a worker. Batches wait for each
+// other in the order in which they were read, so that output is in order, too.
+type lineBatch struct {
+	text []byte // lines with their ends
+	out  []byte
+	done chan struct{}
+}
+
+const lineBatchSize = 256 << 10 // bytes of text
+
+// encodeBatches reads batches of lines, lets workers encode them and writes the
+// results in order. At most two batches a worker are under way.
+func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error {
+	// A batch goes into order first and to a worker then, so that the writer
+	// meets batches as they were read; both channels are short, and the reader
+	// waits when they are full.
+	workers := max(opt.Workers, 1)
+	work, order := make(chan *lineBatch, workers), make(chan *lineBatch, workers)
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			e := lineEncoder{t: t, opt: opt}
+			for b := range work {
+				for rest := b.text; len(rest) > 0; {
+					n := bytes.IndexByte(rest, '\n')
+					b.out = e.encode(b.out, rest[:n])
+					rest = rest[n+1:]
+				}
+				close(b.done)
+			}
+		})
+	}
+	// The writer goes on taking batches after an error, so that nobody waits
+	// for it in vain; stop tells the reader.
+	var failed error
+	stop, written := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		for b := range order {
+			<-b.done
+			if failed != nil {
+				continue
+			}
+			if _, failed = w.Write(b.out); failed != nil {
+				close(stop)
+			}
+		}
+	}()
+	err := readBatches(r, func(b *lineBatch) bool {
+		select {
+		case <-stop:
+			return false
+		case order <- b:
+			work <- b
+			return true
+		}
+	})
+	close(work)
+	close(order)
+	running.Wait()
+	<-written
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// readBatches hands over batches of whole lines until give returns false.
+func readBatches(r io.Reader, give func(*lineBatch) bool) error {
+	b := &lineBatch{done: make(chan struct{})}
+	for line, err := range readLines(r) {
 		if err != nil {
 			return err
 		}
+		b.text = append(append(b.text, line...), '\n')
+		if len(b.text) >= lineBatchSize {
+			if !give(b) {
+				return nil
+			}
+			b = &lineBatch{done: make(chan struct{})}
+		}
 	}
-	return out.Flush()
+	if len(b.text) > 0 {
+		give(b)
+	}
+	return nil
 }
 
 // DecodeLines reads lines of ids separated by spaces and writes the text of
@@ -84,6 +170,7 @@ func DecodeLines(t Tokenizer, r io.Reader, w io.Writer) error {
 		}
 		n++
 		ids = ids[:0]
+		// An empty line is an empty text: line numbers stay in step.
 		for _, f := range bytes.Fields(line) {
 			id, err := strconv.ParseInt(string(f), 10, 32)
 			if err != nil || id < 0 || id >= int64(t.Vocab()) {
@@ -108,6 +195,7 @@ func readLines(r io.Reader) iter.Seq2[[]byte, error] {
 		for {
 			part, err := in.ReadSlice('\n')
 			if errors.Is(err, bufio.ErrBufferFull) {
+				// Only long lines are copied together.
 				long = append(long, part...)
 				continue
 			}
@@ -166,6 +254,7 @@ func yieldFile(path string, buf []byte, yield func([]byte, error) bool) bool {
 			yield(nil, err)
 			return false
 		}
+		// [begin, end) is what can be yielded: whole lines.
 		begin, end := 0, bytes.LastIndexByte(buf[:n], '\n')+1
 		if skipping {
 			begin = bytes.IndexByte(buf[:n], '\n') + 1

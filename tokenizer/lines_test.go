@@ -45,6 +45,22 @@ func TestEncodeLines(t *testing.T) {
 			t.Errorf("%.20q comes back as %.40q", want, back.String())
 		}
 	}
+	// Any number of workers writes the same; an error of the writer ends it.
+	many := strings.Repeat("some words 日本\nand more\n\n", 40000)
+	var one bytes.Buffer
+	if err := EncodeLines(tok, strings.NewReader(many), &one, LineOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var three bytes.Buffer
+	if err := EncodeLines(tok, strings.NewReader(many), &three, LineOptions{Workers: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(one.Bytes(), three.Bytes()) {
+		t.Error("three workers write something else than one")
+	}
+	if err := EncodeLines(tok, strings.NewReader(many), fullDisk{}, LineOptions{Workers: 2}); !errors.Is(err, os.ErrInvalid) {
+		t.Errorf("error %v of a full disk", err)
+	}
 	if err := EncodeLines(Byte(), strings.NewReader("a"), &bytes.Buffer{}, LineOptions{BOS: true}); err == nil {
 		t.Error("bytes have no BOS")
 	}
@@ -56,6 +72,11 @@ func TestEncodeLines(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// fullDisk fails at every write.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, os.ErrInvalid }
 
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -29,29 +29,35 @@ type modelSpec struct {
 // trainerSpec holds the fields of trainer_spec that Info prints or encoding
 // needs; defaults are the protobuf's.
 type trainerSpec struct {
-	modelType        int
-	vocab            int
-	coverage         float32
-	inputSentences   uint64
-	maxSentence      int
-	maxPieceLength   int
-	splitByScript    bool
-	splitByNumber    bool
-	splitBySpace     bool
-	splitDigits      bool
-	spaceAsSuffix    bool
-	spaceOnlyPieces  bool
-	byteFallback     bool
-	unk, bos, eos    int
-	pad              int
-	unkPiece         string
-	bosPiece         string
-	eosPiece         string
-	padPiece         string
-	unkSurface       string
-	trainedByLargest bool // train_extremely_large_corpus
+	modelType      int // 1 unigram, 2 BPE, 3 word, 4 character
+	vocab          int
+	coverage       float32 // of characters, 0 to 1
+	inputSentences uint64  // lines sampled from the text, 0 for all
+	maxSentence    int     // bytes
+	maxPieceLength int     // characters
+
+	// What pieces may hold.
+	splitByScript   bool // characters of one script only
+	splitByNumber   bool // digits count as a script
+	splitBySpace    bool // spaces only in front
+	splitDigits     bool // single digits only
+	spaceOnlyPieces bool // runs of spaces
+
+	// What encoding depends on, too.
+	spaceAsSuffix bool // the dummy space goes after the text
+	byteFallback  bool // unknown characters become bytes
+
+	// Ids of special pieces, -1 for none, and their spellings.
+	unk, bos, eos int
+	pad           int
+	unkPiece      string
+	bosPiece      string
+	eosPiece      string
+	padPiece      string
+	unkSurface    string // the text that <unk> decodes to
 }
 
+// defaultTrainerSpec has the values of fields that a file leaves out.
 func defaultTrainerSpec() trainerSpec {
 	return trainerSpec{
 		modelType: 1, vocab: 8000, coverage: 0.9995, maxSentence: 4192, maxPieceLength: 16,
@@ -61,11 +67,13 @@ func defaultTrainerSpec() trainerSpec {
 	}
 }
 
+// normalizerSpec holds the fields of normalizer_spec.
 type normalizerSpec struct {
-	name                       string
-	charsmap                   []byte
-	dummy, removeExtra, escape bool
-	hasRules                   bool // normalization_rule_tsv is set
+	name        string // of a set of rules: "identity", "nmt_nfkc", ...
+	charsmap    []byte // those rules, compiled: see charsmap.go
+	dummy       bool   // add_dummy_prefix
+	removeExtra bool   // remove_extra_whitespaces
+	escape      bool   // escape_whitespaces: a space is spelled ▁
 }
 
 // ParseModel reads SentencePiece's .model. Only byte-pair encodings are
@@ -78,10 +86,12 @@ func ParseModel(name string, data []byte) (*BPE, error) {
 	return t, nil
 }
 
+// parseModel does the work of ParseModel; its errors lack the name.
 func parseModel(data []byte) (*BPE, error) {
 	spec := &modelSpec{trainer: defaultTrainerSpec(), normalizer: normalizerSpec{dummy: true, removeExtra: true, escape: true}}
 	var pieces []Piece
 	err := fields(data, 0, func(f field) error {
+		// Fields that are not listed, such as the self-test's, are skipped.
 		switch f.number {
 		case 1:
 			if len(pieces) == maxPieces {
@@ -108,6 +118,7 @@ func parseModel(data []byte) (*BPE, error) {
 	if tr.modelType != 2 {
 		return nil, fmt.Errorf("a %s model, not a byte-pair encoding", [...]string{"?", "unigram", "BPE", "word", "character"}[min(max(tr.modelType, 0), 4)])
 	}
+	// Rules of encoding are spread over both specs.
 	cfg := Config{
 		ByteFallback: tr.byteFallback, DummyPrefix: no.dummy, RemoveExtraSpaces: no.removeExtra,
 		EscapeSpaces: no.escape, SpaceAsSuffix: tr.spaceAsSuffix, UnknownSurface: tr.unkSurface,
@@ -120,6 +131,7 @@ func parseModel(data []byte) (*BPE, error) {
 	return t, nil
 }
 
+// parsePiece reads one piece: text, score and kind.
 func parsePiece(f field) (Piece, error) {
 	p := Piece{Kind: KindNormal}
 	err := f.fields(func(f field) error {
@@ -142,6 +154,7 @@ func parsePiece(f field) (Piece, error) {
 	return p, err
 }
 
+// parse reads the fields that matter here; numbers are those of the .proto.
 func (s *trainerSpec) parse(f field) error {
 	return f.fields(func(f field) error {
 		on := f.value != 0
@@ -190,13 +203,12 @@ func (s *trainerSpec) parse(f field) error {
 			s.eosPiece = string(f.bytes)
 		case 48:
 			s.padPiece = string(f.bytes)
-		case 49:
-			s.trainedByLargest = on
 		}
 		return nil
 	})
 }
 
+// parse reads the normalizer: whether spaces are touched, and its table.
 func (s *normalizerSpec) parse(f field) error {
 	return f.fields(func(f field) error {
 		on := f.value != 0
@@ -211,8 +223,6 @@ func (s *normalizerSpec) parse(f field) error {
 			s.removeExtra = on
 		case 5:
 			s.escape = on
-		case 6:
-			s.hasRules = len(f.bytes) > 0
 		}
 		return nil
 	})
@@ -225,6 +235,8 @@ func WriteModel(w io.Writer, t *BPE) error {
 	if t.cfg.Family != SentencePiece || t.hf != nil {
 		return errors.New("a .model holds scored SentencePiece vocabularies only, not " + t.kindName())
 	}
+	// Numbers of fields and wire types are in the comment at the top: 2<<3|5 is
+	// field 2, four bytes.
 	var out []byte
 	for _, p := range t.pieces {
 		var m []byte
@@ -265,6 +277,8 @@ func (t *BPE) rawSpecs() (trainer, norm []byte) {
 	return s.marshal(), n.marshal()
 }
 
+// marshal writes all fields that parse reads. Defaults are spelled out, so that
+// a reader of the file need not know them.
 func (s *trainerSpec) marshal() []byte {
 	var m []byte
 	m = appendVarint(m, 3, uint64(s.modelType))
@@ -292,6 +306,7 @@ func (s *trainerSpec) marshal() []byte {
 	return appendBytes(m, 48, []byte(s.padPiece))
 }
 
+// marshal writes the fields that parse reads.
 func (s *normalizerSpec) marshal() []byte {
 	var m []byte
 	m = appendBytes(m, 1, []byte(s.name))

@@ -21,6 +21,8 @@ func (t *BPE) plain(text []byte) bool {
 func (t *BPE) normalize(dst, text []byte) []byte {
 	cfg := &t.cfg
 	start := len(dst)
+	// Spaces in front go before the dummy space comes, and a text of nothing
+	// else has no ids at all.
 	if cfg.RemoveExtraSpaces {
 		for len(text) > 0 {
 			unit, n := t.normalUnit(text)
@@ -36,6 +38,7 @@ func (t *BPE) normalize(dst, text []byte) []byte {
 	if cfg.DummyPrefix && !cfg.SpaceAsSuffix {
 		dst = append(dst, ' ')
 	}
+	// From here on, spaces may still be spelled ▁.
 	bare := len(dst)
 	if !cfg.RemoveExtraSpaces && t.chars == nil && t.rawUser.cells == nil && utf8.Valid(text) {
 		dst, text = append(dst, text...), nil
@@ -44,6 +47,7 @@ func (t *BPE) normalize(dst, text []byte) []byte {
 	for len(text) > 0 {
 		unit, n := t.normalUnit(text)
 		text = text[n:]
+		// A replacement may start with several spaces, or be nothing but.
 		for afterSpace && len(unit) > 0 && unit[0] == ' ' {
 			unit = unit[1:]
 		}
@@ -55,6 +59,7 @@ func (t *BPE) normalize(dst, text []byte) []byte {
 	if cfg.EscapeSpaces {
 		dst = foldSpaces(dst, bare)
 	}
+	// At the end ▁ and space are the same: both go.
 	for cfg.RemoveExtraSpaces && len(dst) > start && dst[len(dst)-1] == ' ' {
 		dst = dst[:len(dst)-1]
 	}
@@ -97,6 +102,7 @@ func foldSpaces(b []byte, from int) []byte {
 	if at < 0 {
 		return b
 	}
+	// The result is never longer, so it can be written over what it is made of.
 	out := b[:from+at]
 	for i := from + at; i < len(b); {
 		if b[i] == space[0] && bytes.HasPrefix(b[i:], []byte(space)) {

@@ -81,6 +81,7 @@ func newMatcher(texts []string) matcher {
 // next finds the first match in text[at:] that counts. [start, end) is what it
 // takes of the text and token the added token; token is -1 if there is none.
 func (m *matcher) next(p *pipeline, text []byte, at int) (start, end, token int) {
+	// Most files have no tokens of one of the two sorts.
 	if m.trie.cells == nil {
 		return len(text), len(text), -1
 	}
@@ -95,6 +96,8 @@ func (m *matcher) next(p *pipeline, text []byte, at int) (start, end, token int)
 			continue
 		}
 		start, end, token = i, i+m.size[sym], m.token[sym]
+		// Even a match that does not count takes its place in the search:
+		// the next one starts behind it.
 		i = end
 		a := &p.added[token]
 		if a.SingleWord && (endsWithWord(text[:start]) || startsWithWord(text[end:])) {
@@ -111,11 +114,13 @@ func (m *matcher) next(p *pipeline, text []byte, at int) (start, end, token int)
 	return len(text), len(text), -1
 }
 
+// endsWithWord says whether the last character belongs to a word.
 func endsWithWord(s []byte) bool {
 	r, n := utf8.DecodeLastRune(s)
 	return n > 0 && isWord(r)
 }
 
+// startsWithWord says whether the first character belongs to a word.
 func startsWithWord(s []byte) bool {
 	r, n := utf8.DecodeRune(s)
 	return n > 0 && isWord(r)
@@ -167,6 +172,7 @@ func (p *pipeline) encodeBetween(t *BPE, st *state, dst []int32, text []byte, fi
 
 // normalize appends the form of text that merging works on: see BPE.normalize.
 func (p *pipeline) normalize(t *BPE, dst, text []byte, first bool) []byte {
+	// Metaspace, unlike Prepend, puts no space before a text that has one.
 	starts := len(text) > 0 && (text[0] == ' ' || bytes.HasPrefix(text, []byte(space)))
 	switch p.prefix {
 	case prefixAlways:
@@ -197,6 +203,7 @@ func (p *pipeline) encodeSpaced(t *BPE, st *state, dst []int32, text []byte) []i
 	if !p.splitSpaces {
 		return t.encodeWords(st, dst, from, text, false)
 	}
+	// Every space starts a word of its own, even in a run of them.
 	begin := 0
 	for i := 1; i <= len(text); i++ {
 		if i == len(text) || text[i] == ' ' {
@@ -210,6 +217,7 @@ func (p *pipeline) encodeSpaced(t *BPE, st *state, dst []int32, text []byte) []i
 // encodeStep applies the pre-tokenizers from number n on and encodes the words.
 func (p *pipeline) encodeStep(t *BPE, st *state, dst []int32, text []byte, n int) []int32 {
 	if n == len(p.steps) {
+		// All cuts are made: text is one word.
 		if id, ok := p.whole[string(text)]; ok {
 			return append(dst, id)
 		}

@@ -77,6 +77,7 @@ var (
 	}
 )
 
+// ranges32 makes ranges of pairs of bounds.
 func ranges32(bounds ...uint32) (r []unicode.Range32) {
 	for i := 0; i < len(bounds); i += 2 {
 		r = append(r, unicode.Range32{Lo: bounds[i], Hi: bounds[i+1], Stride: 1})
@@ -84,6 +85,7 @@ func ranges32(bounds ...uint32) (r []unicode.Range32) {
 	return r
 }
 
+// classOf returns the class of any character; the tables below make it fast.
 func classOf(r rune) uint8 {
 	switch {
 	case unicode.IsLetter(r) || unicode.Is(newLetters, r):
@@ -147,6 +149,9 @@ func (c cutter) next(s []byte) int {
 	return len(s)
 }
 
+// nextGPT2 is
+//
+//	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 func nextGPT2(s []byte) int {
 	if s[0] == '\'' {
 		if n := contraction(s, false); n > 0 {
@@ -154,6 +159,7 @@ func nextGPT2(s []byte) int {
 		}
 	}
 	class, n := classAt(s, 0)
+	// Classes below blank are those that words are made of.
 	if s[0] == ' ' {
 		// A space goes with what follows, unless that is white space.
 		if class, _ := classAt(s, 1); len(s) > 1 && class < blank {
@@ -166,6 +172,13 @@ func nextGPT2(s []byte) int {
 	return blanks(s)
 }
 
+// nextLlama3 is
+//
+//	(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+//	 ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//
+// or the same with \p{N} for numbers. The first alternative that matches wins,
+// however short, so the order of the cases is that of the alternatives.
 func nextLlama3(s []byte, singleDigits bool) int {
 	if s[0] == '\'' {
 		if n := contraction(s, true); n > 0 {
@@ -173,6 +186,8 @@ func nextLlama3(s []byte, singleDigits bool) int {
 		}
 	}
 	class, n := classAt(s, 0)
+	// A first character that is a letter or a number settles which alternative
+	// it is; all others may start several.
 	switch class {
 	case letter:
 		return run(s, n, letter)
@@ -192,6 +207,7 @@ func nextLlama3(s []byte, singleDigits bool) int {
 			return run(s, n, letter)
 		}
 	}
+	// Punctuation, with a space before it, takes the newlines that follow.
 	end := 0
 	if class == other {
 		end = run(s, n, other)
@@ -263,6 +279,7 @@ func contraction(s []byte, fold bool) int {
 	if len(s) < 2 {
 		return 0
 	}
+	// lower is the letter at s[i] in lower case, 0 behind the end.
 	lower := func(i int) byte {
 		if i >= len(s) {
 			return 0

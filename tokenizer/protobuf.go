@@ -13,6 +13,7 @@ type field struct {
 	at     int    // offset of the field's contents in the file
 }
 
+// errorf is an error at the field's place in the file.
 func (f field) errorf(format string, args ...any) error {
 	return fmt.Errorf("offset %d: "+format, append([]any{f.at}, args...)...)
 }
@@ -67,10 +68,12 @@ func fields(data []byte, base int, each func(field) error) error {
 	return nil
 }
 
+// appendVarint writes a field that holds a number.
 func appendVarint(b []byte, number int, v uint64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(number)<<3), v)
 }
 
+// appendBool writes a field that holds a flag, also when it is off.
 func appendBool(b []byte, number int, v bool) []byte {
 	if v {
 		return appendVarint(b, number, 1)
@@ -78,6 +81,7 @@ func appendBool(b []byte, number int, v bool) []byte {
 	return appendVarint(b, number, 0)
 }
 
+// appendBytes writes a field that holds a string or a message.
 func appendBytes(b []byte, number int, v []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(number)<<3|2)
 	b = binary.AppendUvarint(b, uint64(len(v)))

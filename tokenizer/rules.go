@@ -52,6 +52,8 @@ const never = math.MaxInt32
 // remains to be done on both sides ranks higher. The side whose highest rank
 // is lower gets through first, and its next edge takes over.
 func (r *rules) compatible(a, b int32) bool {
+	// e and f are the symbols that stand at the boundary at some time, with the
+	// highest rank that has to be gone through before the next one takes over.
 	right, left := r.rightEdge[r.rightStart[a]:], r.leftEdge[r.leftStart[b]:]
 	i, j := 0, 0
 	for {
@@ -99,6 +101,8 @@ func (r *rules) build() {
 	n := len(r.text)
 	r.leftStart, r.rightStart = make([]uint32, n), make([]uint32, n)
 	r.leftEdge, r.rightEdge = make([]edge, 0, 4*n), make([]edge, 0, 4*n)
+	// The trie must stay whole until all symbols are derived, for it holds the
+	// characters that they are derived from.
 	var d deriver
 	var lost []string
 	for s, text := range r.text {
@@ -165,6 +169,7 @@ type pairSlot struct {
 	rank        int32
 }
 
+// newPairTable makes a table for n merges; it grows if there are more.
 func newPairTable(n int) pairTable {
 	size, shift := 16, uint(60)
 	for size < 2*n+2 {
@@ -177,6 +182,8 @@ func newPairTable(n int) pairTable {
 	return p
 }
 
+// start is the slot where the search for a pair begins: the upper bits of a
+// product with an odd constant (Fibonacci hashing, Knuth 6.4).
 func (p *pairTable) start(left, right int32) uint64 {
 	return (uint64(uint32(left))<<32 | uint64(uint32(right))) * 0x9E3779B97F4A7C15 >> p.shift
 }

@@ -68,6 +68,7 @@ var scripts = sync.OnceValue(func() *scriptSet {
 	return s
 })
 
+// hexRune reads a number of the table.
 func hexRune(s string) rune {
 	n, err := strconv.ParseUint(s, 16, 32)
 	if err != nil {

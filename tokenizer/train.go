@@ -107,6 +107,8 @@ func TrainReported(ctx context.Context, docs iter.Seq2[[]byte, error], opt Train
 		return nil, report, fmt.Errorf("%d characters and %d special pieces do not fit a vocabulary of %d: ask for a larger one or for less character coverage",
 			len(chars), len(meta), opt.VocabSize)
 	}
+	// From here on the text is not looked at any more: words and counts have
+	// all that matters.
 	m := newMerger(words, chars, &opt)
 	texts, err := m.run(ctx, merges)
 	if err != nil {
@@ -115,6 +117,8 @@ func TrainReported(ctx context.Context, docs iter.Seq2[[]byte, error], opt Train
 	if len(texts) < merges && !opt.SoftLimit {
 		return nil, report, fmt.Errorf("the text has only enough for a vocabulary of %d, not %d", opt.VocabSize-merges+len(texts), opt.VocabSize)
 	}
+	// Characters come last, so that ids of merges stay the same when the text
+	// changes a little; all have scores in this order.
 	pieces := meta
 	for _, c := range chars {
 		texts = append(texts, string(c.r))
@@ -130,6 +134,7 @@ func TrainReported(ctx context.Context, docs iter.Seq2[[]byte, error], opt Train
 	return t, report, nil
 }
 
+// check rejects options that make no sense and fills in defaults.
 func (o *TrainOptions) check() error {
 	switch {
 	case o.VocabSize <= 0 || o.VocabSize > maxPieces:
@@ -153,6 +158,7 @@ func (o *TrainOptions) check() error {
 	return nil
 }
 
+// config has the rules of encoding with the vocabulary to be.
 func (o *TrainOptions) config() Config {
 	return Config{
 		ByteFallback: o.ByteFallback, DummyPrefix: o.DummyPrefix, RemoveExtraSpaces: o.RemoveExtraSpaces,
@@ -160,6 +166,7 @@ func (o *TrainOptions) config() Config {
 	}
 }
 
+// metaPieces are the pieces that no text decides on; they get the first ids.
 func (o *TrainOptions) metaPieces() []Piece {
 	pieces := []Piece{{"<unk>", 0, KindUnknown}, {"<s>", 0, KindControl}, {"</s>", 0, KindControl}}
 	for b := 0; b < 256 && o.ByteFallback; b++ {
@@ -198,6 +205,7 @@ const boundary = '\t'
 // alphabet returns the characters that become pieces, most frequent first:
 // as many as it takes to cover the wanted part of all characters.
 func (o *TrainOptions) alphabet(words []wordCount, report *TrainReport) ([]charCount, error) {
+	// Counting ASCII in an array takes most of the work off the map.
 	counts := map[rune]int64{}
 	var ascii [utf8.RuneSelf]int64
 	var all int64
@@ -214,7 +222,7 @@ func (o *TrainOptions) alphabet(words []wordCount, report *TrainReport) ([]charC
 		}
 	}
 	for r, n := range ascii {
-		if n > 0 && r != 0 {
+		if n > 0 && r != 0 { // zero bytes do not count: no piece can hold one
 			if r == ' ' {
 				counts['▁'] += n
 			} else {

@@ -35,6 +35,8 @@ const (
 	byteCost = 24
 )
 
+// countWords reads all documents and returns the distinct words with their
+// counts, most frequent first.
 func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOptions, report *TrainReport) ([]wordCount, error) {
 	c := &counter{opt: opt, norm: &BPE{cfg: opt.config()}, total: newWordTable()}
 	for range opt.Workers {
@@ -43,6 +45,7 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 	}
 	c.start()
 	defer c.stop()
+	// An error ends the reading, but not before the workers are idle again.
 	var failed error
 	batch, stretch := make([]byte, 0, countBatch+1<<16), 0
 	for doc, err := range docs {
@@ -105,6 +108,9 @@ type counter struct {
 	done   sync.WaitGroup
 }
 
+// start starts the workers. There is one buffer for each of them and one for the
+// reader; they go round through the two channels, so that memory stays the same
+// however long the text is.
 func (c *counter) start() {
 	c.work, c.free = make(chan []byte), make(chan []byte, len(c.tables)+1)
 	for i := range c.tables {
@@ -124,6 +130,7 @@ func (c *counter) start() {
 	}
 }
 
+// stop ends the workers and waits for them.
 func (c *counter) stop() {
 	close(c.work)
 	c.done.Wait()
@@ -137,6 +144,7 @@ func (c *counter) merge(report *TrainReport) {
 	for range c.tables {
 		buffers = append(buffers, <-c.free)
 	}
+	// Which worker counted a word differs from run to run, its count does not.
 	for i, t := range c.tables {
 		for j := range t.entries {
 			e := &t.entries[j]
@@ -162,12 +170,15 @@ func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
 		stats.marked++
 		return
 	}
+	// The line is treated as a text to encode would be.
 	stats.read++
 	buf := c.norm.normalize(t.line[:0], line)
 	if bytes.IndexByte(buf, '<') >= 0 {
 		buf = c.foldMeta(buf)
 	}
 	t.line = buf
+	// A word starts with a space, or with a run of them where those may become
+	// pieces; what stands before the first space is a word, too.
 	for begin, i := 0, 1; i <= len(buf); i++ {
 		if i == len(buf) || buf[i] == ' ' && (buf[i-1] != ' ' || !c.opt.SpaceOnlyPieces) {
 			t.count(buf[begin:i])
@@ -178,7 +189,7 @@ func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
 
 // foldMeta turns special pieces that the text spells out into boundaries.
 func (c *counter) foldMeta(b []byte) []byte {
-	out := b[:0]
+	out := b[:0] // never longer than what has been read of b
 	for i := 0; i < len(b); {
 		n := 0
 		if b[i] == '<' {
@@ -195,6 +206,7 @@ func (c *counter) foldMeta(b []byte) []byte {
 	return out
 }
 
+// metaLength is the length of the special piece that b starts with, 0 for none.
 func (c *counter) metaLength(b []byte) int {
 	for _, s := range []string{"<unk>", "<s>", "</s>"} {
 		if bytes.HasPrefix(b, []byte(s)) {
@@ -228,15 +240,19 @@ type wordEntry struct {
 // wordSeed only has to be the same within a process: no result depends on it.
 var wordSeed = maphash.MakeSeed()
 
+// newWordTable makes an empty table.
 func newWordTable() *wordTable { return &wordTable{slots: make([]uint32, 1<<12)} }
 
+// reset empties a table and keeps its memory for the next stretch.
 func (t *wordTable) reset() {
 	clear(t.slots)
 	t.entries, t.arena = t.entries[:0], t.arena[:0]
 }
 
+// count counts a word once more.
 func (t *wordTable) count(word []byte) { t.add(word, maphash.Bytes(wordSeed, word), 1) }
 
+// add counts a word n times more.
 func (t *wordTable) add(word []byte, hash uint64, n int64) {
 	mask := uint64(len(t.slots) - 1)
 	i := hash & mask
@@ -255,6 +271,7 @@ func (t *wordTable) add(word []byte, hash uint64, n int64) {
 	}
 }
 
+// rehash spreads the entries over more slots.
 func (t *wordTable) rehash(size int) {
 	t.slots = make([]uint32, size)
 	mask := uint64(size - 1)
@@ -275,6 +292,9 @@ func (t *wordTable) cost() int64 {
 // drop leaves out the rarest words until training fits into limit bytes with
 // room to grow.
 func (t *wordTable) drop(limit int64, report *TrainReport) {
+	// Each round drops words that occur once, then less than four times, and so
+	// on. It looks at counts alone, so that what is left does not depend on how
+	// the words came in.
 	for least := int64(2); t.cost() > limit; least *= 2 {
 		kept := newWordTable()
 		for i := range t.entries {
@@ -292,6 +312,7 @@ func (t *wordTable) drop(limit int64, report *TrainReport) {
 
 // words returns the words, most frequent first, then by text.
 func (t *wordTable) words() []wordCount {
+	// One string for all words, of which each is a part.
 	all := string(t.arena)
 	words := make([]wordCount, len(t.entries))
 	for i, e := range t.entries {

@@ -2,6 +2,9 @@ package tokenizer
 
 import "cmp"
 
+// The heap holds every pair that may still merge, those that no longer occur
+// included: when nothing else is left, SentencePiece takes those, too.
+
 // heapEntry is a pair with the count that it had when it was pushed.
 type heapEntry struct {
 	count int64
@@ -27,6 +30,8 @@ func (m *merger) before(a, b heapEntry) bool {
 
 // compareJoined compares a+b with c+d.
 func compareJoined(a, b, c, d string) int {
+	// Neither is put together: ties are so frequent among rare pairs that
+	// memory for it would be most of what learning costs.
 	if n := min(len(a), len(c)); a[:n] != c[:n] {
 		return cmp.Compare(a[:n], c[:n])
 	}
@@ -46,6 +51,8 @@ func compareJoined(a, b, c, d string) int {
 
 // best takes the pair that comes first, -1 if there is none.
 func (m *merger) best() int32 {
+	// An entry whose pair has lost places since sinks to where it belongs now.
+	// Counts never rise, so whatever is on top with its true count is the best.
 	for len(m.heap) > 0 {
 		top := m.heap[0]
 		p := &m.pairs[top.pair]
@@ -63,6 +70,7 @@ func (m *merger) best() int32 {
 	return -1
 }
 
+// push lets a pair compete.
 func (m *merger) push(e heapEntry) {
 	m.heap = append(m.heap, e)
 	h, i := m.heap, len(m.heap)-1
@@ -76,6 +84,7 @@ func (m *merger) push(e heapEntry) {
 	h[i] = e
 }
 
+// drop takes the top of the heap away.
 func (m *merger) drop() {
 	last := len(m.heap) - 1
 	m.heap[0] = m.heap[last]
@@ -85,6 +94,7 @@ func (m *merger) drop() {
 	}
 }
 
+// down lets the entry at i sink to its place.
 func (m *merger) down(i int) {
 	h := m.heap
 	e := h[i]
@@ -115,6 +125,7 @@ type indexSlot struct {
 	pair        int32
 }
 
+// newPairIndex makes an empty table; size is a power of two.
 func newPairIndex(size int) pairIndex {
 	x := pairIndex{slots: make([]indexSlot, size)}
 	for i := range x.slots {

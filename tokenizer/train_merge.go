@@ -68,6 +68,7 @@ type placed struct {
 // newMerger lays out the words, most frequent first, and finds their pairs.
 func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger {
 	m := &merger{opt: opt, made: map[string]bool{}, scripts: scripts(), index: newPairIndex(1 << 16)}
+	// Characters are the first symbols, in the order of their counts.
 	number := make(map[rune]int32, len(chars))
 	for i, c := range chars {
 		number[c.r] = int32(i)
@@ -78,6 +79,8 @@ func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger 
 		size += 1 + utf8.RuneCountInString(words[i].text)
 	}
 	m.cells = append(make([]int32, 0, size), wall)
+	// Words are in order of their counts, so that the count of the word at any
+	// cell can be found from few bounds, instead of being kept for each.
 	last := int64(-1)
 	for _, w := range words {
 		if w.count != last {
@@ -96,11 +99,14 @@ func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger 
 		}
 		m.cells = append(m.cells, wall)
 	}
+	// Places are numbers of cells, in 32 bits: 4 billion characters of distinct
+	// words, which MaxMemory keeps training well below.
 	m.kept = make([]uint64, len(m.cells)/64+1)
 	m.firstPairs()
 	return m
 }
 
+// charSymbol makes the symbol of a character.
 func (m *merger) charSymbol(r rune) trainSymbol {
 	s := trainSymbol{text: string(r), chars: 1, first: scriptNone, last: scriptNone}
 	s.digit = '0' <= r && r <= '9' || '０' <= r && r <= '９'
@@ -166,6 +172,8 @@ func (m *merger) pair(left, right int32) int32 {
 
 // firstPairs finds the pairs of neighbouring characters.
 func (m *merger) firstPairs() {
+	// The first round finds which pairs there are and how many places each has,
+	// the second writes the places down.
 	cells := m.cells
 	at := make([]int32, len(cells)) // the pair that starts at each cell
 	for i := range at {
@@ -187,6 +195,8 @@ func (m *merger) firstPairs() {
 		at[i] = p
 		m.pairs[p].size++
 	}
+	// Each pair's places are one stretch of one array, in order: a list for each
+	// of a million pairs would take more memory than the places themselves.
 	total := uint32(0)
 	for i := range m.pairs {
 		p := &m.pairs[i]
@@ -214,6 +224,7 @@ func (m *merger) firstPairs() {
 	}
 }
 
+// isKept and keep read and write a bit of kept.
 func (m *merger) isKept(i uint32) bool { return m.kept[i>>6]&(1<<(i&63)) != 0 }
 
 func (m *merger) keep(i uint32, on bool) {
@@ -234,6 +245,7 @@ func (m *merger) run(ctx context.Context, n int) ([]string, error) {
 		}
 		pair := &m.pairs[p]
 		pair.dead = true
+		// ▁a and b may have made ▁ab before ▁ and ab come up to make it again.
 		text := m.symbols[pair.left].text + m.symbols[pair.right].text
 		if m.made[text] {
 			// Another way to spell a piece that exists. SentencePiece lets
@@ -256,6 +268,8 @@ func (m *merger) run(ctx context.Context, n int) ([]string, error) {
 
 // merge joins a pair at all its places.
 func (m *merger) merge(p int32) {
+	// Pairs and symbols are looked up by number throughout: both lists grow
+	// while this runs.
 	left, right := m.pairs[p].left, m.pairs[p].right
 	places := m.places[m.pairs[p].from : m.pairs[p].from+m.pairs[p].size]
 	double := m.pairs[p].double && !m.opt.CountOverlaps
@@ -266,6 +280,8 @@ func (m *merger) merge(p int32) {
 	old := int32(len(m.pairs)) // pairs from here on come into being now
 	bound := 0
 	for _, at := range places {
+		// The place counts only if the pair is still there: in aaa, the second
+		// aa went with the first.
 		mid := at + nl
 		if m.cells[at] != left || m.cells[mid] != right || (double && !m.isKept(at)) {
 			continue
@@ -273,9 +289,12 @@ func (m *merger) merge(p int32) {
 		for bound+1 < len(m.bounds) && m.bounds[bound+1].cell <= at {
 			bound++
 		}
+		// The neighbours lose a pair each, with the old symbols, and gain one
+		// with the new symbol.
 		count := m.bounds[bound].count
 		before, after := at-1, mid+nr
 		if c := m.cells[before]; c != wall {
+			// The cell before is the last of a longer symbol, or all of one.
 			if c < 0 {
 				before -= uint32(-c)
 			}
@@ -326,6 +345,7 @@ func (m *merger) gain(at uint32, left, right int32, count int64) {
 // settle gives the pairs from number old on, which came into being in this
 // merge, their places and lets them compete.
 func (m *merger) settle(old int32) {
+	// As in firstPairs, a stretch for each, filled in the order of the text.
 	total := uint32(len(m.places))
 	for i := old; i < int32(len(m.pairs)); i++ {
 		p := &m.pairs[i]
@@ -348,6 +368,7 @@ func (m *merger) settle(old int32) {
 
 // settleDouble counts a pair of equal symbols: at every other place of a run.
 func (m *merger) settleDouble(p *trainPair) {
+	// Two places overlap if the second starts where the first has its right half.
 	step := uint32(m.symbols[p.left].chars)
 	bound, taken := 0, uint32(0)
 	for _, at := range m.places[p.from : p.from+p.size] {
