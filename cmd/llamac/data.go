@@ -29,11 +29,11 @@ func openTokenizer(s *specs.Spec) (tokenizer.Tokenizer, string, error) {
 			return nil, "", err
 		}
 		if t.Vocab() != s.Model.Vocab {
-			return nil, "", fmt.Errorf("%s: %s has %d pieces, model.vocab is %d", s.Pos("tokenizer.path"), path, t.Vocab(), s.Model.Vocab)
+			return nil, "", s.Errorf("tokenizer.path", "%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)
 		}
 		return t, path, nil
 	}
-	return nil, "", fmt.Errorf("%s: tokenizer kind %q cannot be prepared yet", s.Pos("tokenizer.kind"), s.Tokenizer.Kind)
+	return nil, "", s.Errorf("tokenizer.kind", "tokenizer kind %q cannot be prepared yet", s.Tokenizer.Kind)
 }
 
 // prepareData makes the prepared data set of a spec in the cache, or finds it
@@ -57,32 +57,61 @@ func prepareData(s *specs.Spec, show bool) (dir, tokenizerFile string, err error
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	begun := false
+	bar := &progressBar{terminal: isTerminal(os.Stderr)}
 	report := func(p prepare.Progress) {
-		if !show || p.Units == p.UnitsTotal && !begun && p.Docs == 0 {
+		if !show || p.Units == p.UnitsTotal && !bar.begun && p.Docs == 0 {
 			return // it was there already
 		}
-		begun = true
-		printProgress(p)
+		bar.show(p)
 	}
 	dir, err = prepare.Run(ctx, cfg, report)
-	if begun {
-		fmt.Fprintln(os.Stderr)
-	}
+	bar.end()
 	if ctx.Err() != nil && err != nil {
 		return "", "", errInterrupted
 	}
 	return dir, file, err
 }
 
-// printProgress shows the preparation on one line.
-func printProgress(p prepare.Progress) {
+// progressBar shows the preparation: on a terminal as a bar that is drawn over
+// and over, else as a line now and then.
+type progressBar struct {
+	terminal, begun bool
+	last            prepare.Progress
+	printed         time.Duration // into the preparation, when the last line was
+}
+
+func (b *progressBar) show(p prepare.Progress) {
+	const pause = 10 * time.Second
+	b.begun, b.last = true, p
+	switch {
+	case b.terminal:
+		b.draw("\r", "")
+	case p.Elapsed-b.printed >= pause:
+		b.draw("", "\n")
+		b.printed = p.Elapsed
+	}
+}
+
+// end leaves the last state on a line of its own.
+func (b *progressBar) end() {
+	if b.begun {
+		b.draw(map[bool]string{true: "\r"}[b.terminal], "\n")
+	}
+}
+
+func (b *progressBar) draw(before, after string) {
 	const width = 24
-	share := 1.0
+	p, share := b.last, 1.0
 	if p.BytesTotal > 0 {
 		share = float64(p.Bytes) / float64(p.BytesTotal)
 	}
 	n := min(width, int(share*width))
-	fmt.Fprintf(os.Stderr, "\rpreparing data [%s%s] %3.0f%%  %d documents, %.1f M tokens, %s ", strings.Repeat("=", n), strings.Repeat(" ", width-n),
-		100*share, p.Docs, float64(p.Tokens)/1e6, p.Elapsed.Round(time.Second/10))
+	fmt.Fprintf(os.Stderr, "%spreparing data [%s%s] %3.0f%%  %d documents, %.1f M tokens, %s %s", before, strings.Repeat("=", n), strings.Repeat(" ", width-n),
+		100*share, p.Docs, float64(p.Tokens)/1e6, p.Elapsed.Round(time.Second/10), after)
+}
+
+// isTerminal tells a screen from a file or a pipe.
+func isTerminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
