@@ -22,16 +22,53 @@ type passFlags struct {
 	DumpDir     string   `help:"Folder of the dumps." default:"." type:"path"`
 }
 
-func (f *passFlags) check() error {
-	for _, p := range append(slices.Clone(f.DisablePass), f.StopAfter) {
-		if p != "" && !slices.Contains(passes.Names(), p) {
-			return usagef("no pass named %q; there are %s", p, strings.Join(passes.Names(), ", "))
+// check looks whether the passes that the flags name are there: modes are the
+// pipelines that will run.
+func (f *passFlags) check(modes []string) error {
+	for _, name := range f.DisablePass {
+		if !slices.Contains(passes.Names(), name) {
+			return noPass("disable-pass", name)
+		}
+		if required(name) {
+			return usagef("--disable-pass=%s: this pass is required", name)
 		}
 	}
 	if d := f.DumpAfter; d != "" && d != "all" && d != "change" && !slices.Contains(passes.Names(), d) {
-		return usagef("--dump-after=%s: no such pass; there are all, change, %s", d, strings.Join(passes.Names(), ", "))
+		return noPass("dump-after", d)
 	}
-	return nil
+	if f.StopAfter == "" {
+		return nil
+	}
+	if !slices.Contains(passes.Names(), f.StopAfter) {
+		return noPass("stop-after", f.StopAfter)
+	}
+	for _, m := range modes {
+		if slices.Contains(names(pipelines[m]), f.StopAfter) && !slices.Contains(f.DisablePass, f.StopAfter) {
+			return nil
+		}
+	}
+	return usagef("--stop-after=%s: this pass does not run (mode %s)", f.StopAfter, strings.Join(modes, ", "))
+}
+
+func noPass(flag, name string) error {
+	return usagef("--%s=%s: no such pass; there are %s", flag, name, strings.Join(passes.Names(), ", "))
+}
+
+// pipelines are the passes of each mode.
+var pipelines = map[string][]passes.Pass{"train": passes.Train, "infer": passes.Infer}
+
+func names(pipeline []passes.Pass) []string {
+	var list []string
+	for _, p := range pipeline {
+		list = append(list, p.Name)
+	}
+	return list
+}
+
+// required tells whether any pipeline cannot do without a pass.
+func required(name string) bool {
+	is := func(p passes.Pass) bool { return p.Name == name && p.Required }
+	return slices.ContainsFunc(passes.Train, is) || slices.ContainsFunc(passes.Infer, is)
 }
 
 // observer writes dumps.
@@ -78,16 +115,16 @@ type compileCmd struct {
 }
 
 func (c *compileCmd) Run() error {
-	if err := c.check(); err != nil {
+	for _, m := range c.Mode {
+		if pipelines[m] == nil {
+			return usagef("--mode=%s: no such mode; there are train, infer", m)
+		}
+	}
+	if err := c.check(c.Mode); err != nil {
 		return err
 	}
 	if err := checkTargets(c.Target); err != nil {
 		return err
-	}
-	for _, m := range c.Mode {
-		if m != "train" && m != "infer" {
-			return usagef("no mode %q: train, infer", m)
-		}
 	}
 	s, err := c.load()
 	if err != nil {
@@ -155,7 +192,7 @@ func checkTargets(names []string) error {
 			have = append(have, t.Name())
 		}
 		if !ok {
-			return usagef("no target %q; there are: %s", n, strings.Join(have, ", "))
+			return usagef("--target=%s: no such target; there are %s", n, strings.Join(have, ", "))
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 
 	"github.com/alecthomas/kong"
 
@@ -44,18 +43,25 @@ type errUsage struct{ error }
 
 func usagef(format string, args ...any) error { return errUsage{fmt.Errorf(format, args...)} }
 
+// errChild is the failure of a program that was run in the place of llamac and
+// has said itself what was wrong.
+type errChild struct {
+	error
+	status int
+}
+
 // status is the exit status that an error means: 1 the work failed, 2 the call
-// or the spec is wrong. A command that was run passes its own on.
+// or the spec is wrong. A program run in the place of llamac passes its own on.
 func status(err error) int {
 	var usage errUsage
 	var list diag.List
 	var one *diag.Error
-	var child *exec.ExitError
+	var child errChild
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &child):
-		return max(1, child.ExitCode())
+		return max(1, child.status)
 	case errors.As(err, &usage), errors.As(err, &list), errors.As(err, &one):
 		return 2
 	}
@@ -76,8 +82,7 @@ func main() {
 		os.Exit(2)
 	}
 	if err := ctx.Run(); err != nil {
-		var child *exec.ExitError
-		if !errors.As(err, &child) { // it has said what was wrong
+		if !errors.As(err, new(errChild)) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(status(err))

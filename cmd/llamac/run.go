@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -59,19 +58,25 @@ func binary(s *specs.Spec) (string, error) {
 
 type trainCmd struct {
 	specFlags
-	RunDir  string `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
-	Steps   int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
-	Resume  bool   `help:"Go on from the newest checkpoint of the run."`
-	Init    string `help:"Start from the weights of a file." placeholder:"WEIGHTS" type:"path"`
-	Device  string `help:"Where to compute: cpu." default:"cpu"`
-	Workers int    `help:"Goroutines of the kernels, 0 for one a processor; results do not depend on it." placeholder:"N"`
-	Seed    string `help:"Seed of weights, data order and samples; the spec's by default." placeholder:"S"`
-	JSON    bool   `help:"Print events as JSON lines." name:"json"`
+	RunDir  string  `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
+	Steps   *int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
+	Resume  bool    `help:"Go on from the newest checkpoint of the run."`
+	Init    string  `help:"Start from the weights of a file." placeholder:"WEIGHTS" type:"path"`
+	Device  string  `help:"Where to compute: cpu." default:"cpu"`
+	Workers *int    `help:"Goroutines of the kernels, 0 for one a processor; results do not depend on it." placeholder:"N"`
+	Seed    *uint64 `help:"Seed of weights, data order and samples; the spec's by default." placeholder:"S"`
+	JSON    bool    `help:"Print events as JSON lines." name:"json"`
 }
 
 func (c *trainCmd) Run() error {
 	if c.Device != "cpu" {
 		return usagef("--device=%s: only cpu is there", c.Device)
+	}
+	if c.Steps != nil && *c.Steps < 1 {
+		return usagef("--steps=%d: a run takes at least one step", *c.Steps)
+	}
+	if c.Workers != nil && *c.Workers < 0 {
+		return usagef("--workers=%d: must not be negative", *c.Workers)
 	}
 	s, err := c.load()
 	if err != nil {
@@ -99,10 +104,17 @@ func (c *trainCmd) Run() error {
 		}
 	}
 	add("run", c.RunDir, c.RunDir != "")
-	add("steps", strconv.Itoa(c.Steps), c.Steps != 0)
+	number := func(name string, n *int) {
+		if n != nil {
+			args = append(args, "--"+name, strconv.Itoa(*n))
+		}
+	}
+	number("steps", c.Steps)
 	add("init", c.Init, c.Init != "")
-	add("workers", strconv.Itoa(c.Workers), c.Workers != 0)
-	add("seed", c.Seed, c.Seed != "")
+	number("workers", c.Workers)
+	if c.Seed != nil {
+		args = append(args, "--seed", fmt.Sprint(*c.Seed))
+	}
 	if c.Resume {
 		args = append(args, "--resume")
 	}
@@ -148,37 +160,16 @@ func (c *generateCmd) Run() error {
 	return execute(bin, c.Spec, c.Set, args)
 }
 
-// execute runs a generated binary in the place of llamac: its output and exit
-// status are the user's. Signals reach it through the terminal's process
-// group, or are passed on.
+// execute hands over to a generated binary: its output and exit status are the
+// user's.
 //
 // LLAMAC_SPEC tells it how it was called, for the hints that it prints.
 func execute(bin, spec string, set, args []string) error {
-	c := exec.Command(bin, args...)
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	call := filepath.ToSlash(spec)
 	for _, s := range set {
 		call += " --set " + s
 	}
-	c.Env = append(os.Environ(), "LLAMAC_SPEC="+call)
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-	if err := c.Start(); err != nil {
-		return err
-	}
-	done := make(chan error, 1)
-	go func() { done <- c.Wait() }()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case s := <-signals:
-			if s == syscall.SIGTERM { // an interrupt from the terminal reaches it by itself
-				c.Process.Signal(s)
-			}
-		}
-	}
+	return become(bin, args, append(os.Environ(), "LLAMAC_SPEC="+call))
 }
 
 var errInterrupted = errors.New("interrupted; the next run goes on from here")

@@ -1,6 +1,7 @@
 // Package generate makes what stands in generated/: the packages of the specs
 // that the project ships with, and for those small enough to run the results
-// that the interpreter gives for them.
+// that the interpreter gives for them. It does not make generated/testdata,
+// which holds what others give for them.
 package generate
 
 import (
@@ -34,6 +35,7 @@ var Packages = []Package{
 	{Name: "llama33b", Spec: "33b.jsonnet"},
 	{Name: "llama65b", Spec: "65b.jsonnet"},
 	{Name: "llama7b", Spec: "7b.jsonnet"},
+	{Name: "pocket", Spec: "testdata/pocket.jsonnet"},
 	{Name: "stories260k", Spec: "stories260k.jsonnet"},
 	{Name: "stories260k_short", Spec: "stories260k.jsonnet", Set: []string{"model.context=64", "train.micro_batch=4", "train.accum=1"}},
 	{Name: "tiny_gqa", Spec: "tiny_gqa.jsonnet", Numeric: true},
@@ -41,6 +43,10 @@ var Packages = []Package{
 	{Name: "tiny_gqa_none", Spec: "tiny_gqa.jsonnet", Checkpoint: "none", Numeric: true},
 	{Name: "tiny_mha", Spec: "tiny_mha.jsonnet", Numeric: true},
 }
+
+// Foreign is the folder of generated/ that no package makes: trained weights,
+// and PyTorch's results for them.
+const Foreign = "testdata"
 
 // Files makes the files of a package: paths below generated/ to contents.
 // root is the module's folder.

@@ -22,8 +22,19 @@ type Result struct {
 }
 
 // Run computes the loss, the gradients and the logits of B sequences of the
-// spec's context length.
+// spec's context length, for the weights and tokens of package modeltest.
 func Run(s *specs.Spec, batch int) (*Result, error) {
+	n := batch * s.Model.Context
+	return compute(s, batch, modeltest.Tokens(n, s.Model.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, s.Model.Vocab, modeltest.TargetSeed),
+		func(dst []float32, name string, shape []int) error {
+			modeltest.Weight(dst, name, shape, modeltest.WeightSeed)
+			return nil
+		})
+}
+
+// compute is Run for given tokens and for weights that a function gives by
+// their full names.
+func compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
 	m, err := build.Train(s)
 	if err != nil {
 		return nil, err
@@ -33,11 +44,12 @@ func Run(s *specs.Spec, batch int) (*Result, error) {
 		return nil, err
 	}
 	T := s.Model.Context
-	tokens := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, modeltest.TokenSeed), batch, T)
-	targets := interp.FromI32(modeltest.Tokens(batch*T, s.Model.Vocab, modeltest.TargetSeed), batch, T)
+	tokens, targets := interp.FromI32(tokenIDs, batch, T), interp.FromI32(targetIDs, batch, T)
 	mach := interp.NewMachine(map[string]int64{"B": int64(batch), "T": int64(T), "N": int64(T)})
 	mach.First = true
-	fill(mach, m)
+	if err := fill(mach, m, weight); err != nil {
+		return nil, fmt.Errorf("oracle: %w", err)
+	}
 	out, err := mach.Run(m, "micro_step", tokens, targets)
 	if err != nil {
 		return nil, fmt.Errorf("oracle: %w", err)
@@ -68,8 +80,8 @@ func fullName(w *ir.Weight, l int) string {
 	return fmt.Sprintf("%s.%d.%s", w.Stack, l, w.Name)
 }
 
-// fill gives the machine the weights of modeltest.Fill.
-func fill(mach *interp.Machine, m *ir.Module) {
+// fill gives the machine its weights.
+func fill(mach *interp.Machine, m *ir.Module, weight func(dst []float32, name string, shape []int) error) error {
 	for _, w := range m.Weights {
 		var shape []int
 		for _, d := range w.Type.Dims {
@@ -77,10 +89,13 @@ func fill(mach *interp.Machine, m *ir.Module) {
 		}
 		for l := range max(1, w.Layers) {
 			x := make([]float32, w.Type.Elems())
-			modeltest.Weight(x, fullName(w, l), shape, modeltest.WeightSeed)
+			if err := weight(x, fullName(w, l), shape); err != nil {
+				return err
+			}
 			mach.Weights[w.Name] = append(mach.Weights[w.Name], interp.FromF32(x, shape...))
 		}
 	}
+	return nil
 }
 
 // Arena lays the gradients out as the plan's base table says.

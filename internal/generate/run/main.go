@@ -39,7 +39,10 @@ func run(root string) error {
 	}
 	dir := filepath.Join(root, "generated")
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Dir(path) == dir {
+		switch {
+		case err == nil && path == filepath.Join(dir, generate.Foreign):
+			return fs.SkipDir
+		case err != nil || d.IsDir() || filepath.Dir(path) == dir:
 			return err
 		}
 		rel, err := filepath.Rel(dir, path)

@@ -1,0 +1,15 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// become replaces this process by a program. There is one process then, which
+// every signal reaches: one that kills llamac leaves no orphan behind that
+// goes on training.
+func become(bin string, args, env []string) error {
+	return fmt.Errorf("%s: %w", bin, syscall.Exec(bin, append([]string{bin}, args...), env))
+}
