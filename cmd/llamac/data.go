@@ -16,35 +16,11 @@ import (
 	"github.com/llamac/llamac/tokenizer"
 )
 
-<<<<<<< HEAD
 // dataCmd works on the data of a spec.
 type dataCmd struct {
 	Prepare dataPrepareCmd `cmd:"" help:"Tokenise a spec's sources to a data set, in parallel; an interrupted run goes on."`
 	Stats   dataStatsCmd   `cmd:"" help:"Show what a spec's data set holds, source by source."`
 	Sample  dataSampleCmd  `cmd:"" help:"Show packed training sequences as text."`
-=======
-// openTokenizer gives the tokenizer that a spec names and its file, if it has
-// one.
-func openTokenizer(s *specs.Spec) (tokenizer.Tokenizer, string, error) {
-	switch s.Tokenizer.Kind {
-	case "byte":
-		return tokenizer.Byte(), "", nil
-	case "file":
-		path := s.Tokenizer.Path
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(s.File), path)
-		}
-		t, err := tokenizer.Open(path)
-		if err != nil {
-			return nil, "", err
-		}
-		if t.Vocab() != s.Model.Vocab {
-			return nil, "", s.Errorf("tokenizer.path", "%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)
-		}
-		return t, path, nil
-	}
-	return nil, "", s.Errorf("tokenizer.kind", "tokenizer kind %q cannot be prepared yet", s.Tokenizer.Kind)
->>>>>>> e2e
 }
 
 // corpusOptions are those of every command, with progress on standard error.
@@ -59,7 +35,6 @@ func corpusOptions(show bool) (corpus.Options, error) {
 		o.Learning = func(p tokenizer.Progress) { l.learning(p) }
 		o.Reading = func(p prepare.Progress) { l.reading(p) }
 	}
-<<<<<<< HEAD
 	return o, nil
 }
 
@@ -68,7 +43,7 @@ func prepareData(s *specs.Spec, o corpus.Options) (dir, tokenizerFile string, er
 	ctx, stop := interruptible()
 	defer stop()
 	dir, tokenizerFile, err = corpus.Prepare(ctx, s, o)
-	if o.Reading != nil {
+	if o.Reading != nil && isTerminal(os.Stderr) {
 		fmt.Fprint(os.Stderr, "\r\x1b[K")
 	}
 	if err != nil && ctx.Err() != nil {
@@ -188,18 +163,29 @@ func (c *dataSampleCmd) Run() error {
 	return st.WriteSample(os.Stdout, c.First, c.N, tok.Decode)
 }
 
-// progressLine shows preparation on one line of a terminal, and nothing where
-// standard error is none.
+// progressLine shows preparation: on a terminal as one line that is drawn over
+// and over, elsewhere as a line every ten seconds.
 type progressLine struct{ last time.Time }
 
 func (l *progressLine) show(format string, args ...any) {
-	if fi, err := os.Stderr.Stat(); err != nil || fi.Mode()&os.ModeCharDevice == 0 {
+	now := time.Now()
+	terminal := isTerminal(os.Stderr)
+	switch since := now.Sub(l.last); {
+	case terminal && since > 100*time.Millisecond:
+		fmt.Fprintf(os.Stderr, "\r\x1b[K"+format, args...)
+	case !terminal && l.last.IsZero(): // quick work leaves no line in a log
+	case !terminal && since > 10*time.Second:
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	default:
 		return
 	}
-	if now := time.Now(); now.Sub(l.last) > 100*time.Millisecond {
-		l.last = now
-		fmt.Fprintf(os.Stderr, "\r\x1b[K"+format, args...)
-	}
+	l.last = now
+}
+
+// isTerminal reports whether a person may be watching the file.
+func isTerminal(f *os.File) bool {
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
 }
 
 func bar(done, total int64) string {
@@ -221,68 +207,4 @@ func (l *progressLine) learning(p tokenizer.Progress) {
 
 func (l *progressLine) reading(p prepare.Progress) {
 	l.show("preparing data [%s] %d documents, %.1f M tokens", bar(p.Bytes, p.BytesTotal), p.Docs, float64(p.Tokens)/1e6)
-=======
-	for _, x := range s.Data.Sources {
-		cfg.Sources = append(cfg.Sources, prepare.Source(x))
-	}
-	ctx, stop := interruptible()
-	defer stop()
-	bar := &progressBar{terminal: isTerminal(os.Stderr)}
-	report := func(p prepare.Progress) {
-		if !show || p.Units == p.UnitsTotal && !bar.begun && p.Docs == 0 {
-			return // it was there already
-		}
-		bar.show(p)
-	}
-	dir, err = prepare.Run(ctx, cfg, report)
-	bar.end()
-	if ctx.Err() != nil && err != nil {
-		return "", "", errInterrupted
-	}
-	return dir, file, err
-}
-
-// progressBar shows the preparation: on a terminal as a bar that is drawn over
-// and over, else as a line now and then.
-type progressBar struct {
-	terminal, begun bool
-	last            prepare.Progress
-	printed         time.Duration // into the preparation, when the last line was
-}
-
-func (b *progressBar) show(p prepare.Progress) {
-	const pause = 10 * time.Second
-	b.begun, b.last = true, p
-	switch {
-	case b.terminal:
-		b.draw("\r", "")
-	case p.Elapsed-b.printed >= pause:
-		b.draw("", "\n")
-		b.printed = p.Elapsed
-	}
-}
-
-// end leaves the last state on a line of its own.
-func (b *progressBar) end() {
-	if b.begun {
-		b.draw(map[bool]string{true: "\r"}[b.terminal], "\n")
-	}
-}
-
-func (b *progressBar) draw(before, after string) {
-	const width = 24
-	p, share := b.last, 1.0
-	if p.BytesTotal > 0 {
-		share = float64(p.Bytes) / float64(p.BytesTotal)
-	}
-	n := min(width, int(share*width))
-	fmt.Fprintf(os.Stderr, "%spreparing data [%s%s] %3.0f%%  %d documents, %.1f M tokens, %s %s", before, strings.Repeat("=", n), strings.Repeat(" ", width-n),
-		100*share, p.Docs, float64(p.Tokens)/1e6, p.Elapsed.Round(time.Second/10), after)
-}
-
-// isTerminal tells a screen from a file or a pipe.
-func isTerminal(f *os.File) bool {
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
->>>>>>> e2e
 }

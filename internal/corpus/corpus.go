@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"github.com/llamac/llamac/data/prepare"
-	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/specs"
 	"github.com/llamac/llamac/tokenizer"
@@ -74,7 +73,7 @@ func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokeniz
 		}
 		return open(s, path, "tokenizer.path")
 	}
-	return nil, "", &diag.Error{Pos: s.Pos("tokenizer.kind"), Msg: fmt.Sprintf("tokenizer kind %q reads no text", s.Tokenizer.Kind)}
+	return nil, "", s.Errorf("tokenizer.kind", "tokenizer kind %q reads no text", s.Tokenizer.Kind)
 }
 
 func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error) {
@@ -83,7 +82,7 @@ func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error
 		return nil, "", err
 	}
 	if t.Vocab() != s.Model.Vocab {
-		return nil, "", &diag.Error{Pos: s.Pos(field), Msg: fmt.Sprintf("%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)}
+		return nil, "", s.Errorf(field, "%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)
 	}
 	return t, path, nil
 }
