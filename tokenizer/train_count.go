@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // Learning starts with counting words: stretches that start with a run of
@@ -24,15 +25,17 @@ type wordCount struct {
 }
 
 const (
-	countBatch   = 1 << 20  // bytes that a worker takes at a time
-	countStretch = 64 << 20 // bytes between looks at the memory
+	countBatch = 1 << 20  // bytes that a worker takes at a time
+	maxStretch = 64 << 20 // bytes between looks at the memory, at most
 )
 
-// costs of training, in bytes: for each word, and for each byte of it (cells,
-// places of pairs and their growth).
+// What training takes in memory, in bytes, measured with what the garbage
+// collector leaves lying: for each distinct word, for each byte of it (its text)
+// and for each character (cells, places of pairs and their growth).
 const (
-	wordCost = 64
-	byteCost = 24
+	wordCost = 96
+	byteCost = 4
+	charCost = 28
 )
 
 // countWords reads all documents and returns the distinct words with their
@@ -48,6 +51,7 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 	// An error ends the reading, but not before the workers are idle again.
 	var failed error
 	batch, stretch := make([]byte, 0, countBatch+1<<16), 0
+	limit := int(min(max(opt.MaxMemory/16, countBatch), maxStretch))
 	for doc, err := range docs {
 		if err == nil {
 			err = ctx.Err()
@@ -70,7 +74,7 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 				stretch += len(batch)
 				c.work <- batch
 				batch = <-c.free
-				if stretch >= countStretch {
+				if stretch >= limit {
 					c.merge(report)
 					stretch = 0
 				}
@@ -148,7 +152,7 @@ func (c *counter) merge(report *TrainReport) {
 	for i, t := range c.tables {
 		for j := range t.entries {
 			e := &t.entries[j]
-			c.total.add(t.arena[e.at:e.at+uint64(e.size)], e.hash, e.count)
+			c.total.add(t.text(e), e.hash, e.count)
 		}
 		c.tables[i].reset()
 	}
@@ -227,6 +231,8 @@ type wordTable struct {
 	slots   []uint32 // number of an entry plus one, 0 for none
 	entries []wordEntry
 	arena   []byte
+	size    int64  // bytes of all words together
+	chars   int64  // and characters
 	line    []byte // the line at hand, normalised
 }
 
@@ -246,7 +252,7 @@ func newWordTable() *wordTable { return &wordTable{slots: make([]uint32, 1<<12)}
 // reset empties a table and keeps its memory for the next stretch.
 func (t *wordTable) reset() {
 	clear(t.slots)
-	t.entries, t.arena = t.entries[:0], t.arena[:0]
+	t.entries, t.arena, t.size, t.chars = t.entries[:0], t.arena[:0], 0, 0
 }
 
 // count counts a word once more.
@@ -258,13 +264,15 @@ func (t *wordTable) add(word []byte, hash uint64, n int64) {
 	i := hash & mask
 	for ; t.slots[i] != 0; i = (i + 1) & mask {
 		e := &t.entries[t.slots[i]-1]
-		if e.hash == hash && int(e.size) == len(word) && string(t.arena[e.at:e.at+uint64(e.size)]) == string(word) {
+		if e.hash == hash && int(e.size) == len(word) && string(t.text(e)) == string(word) {
 			e.count += n
 			return
 		}
 	}
 	t.entries = append(t.entries, wordEntry{hash, n, uint64(len(t.arena)), uint32(len(word))})
 	t.arena = append(t.arena, word...)
+	t.size += int64(len(word))
+	t.chars += int64(utf8.RuneCount(word))
 	t.slots[i] = uint32(len(t.entries))
 	if 4*len(t.entries) > 3*len(t.slots) {
 		t.rehash(2 * len(t.slots))
@@ -286,29 +294,67 @@ func (t *wordTable) rehash(size int) {
 
 // cost estimates what training on the words will take, in bytes.
 func (t *wordTable) cost() int64 {
-	return int64(len(t.entries))*wordCost + int64(len(t.arena))*byteCost
+	return int64(len(t.entries))*wordCost + t.size*byteCost + t.chars*charCost
 }
 
 // drop leaves out the rarest words until training fits into limit bytes with
-// room to grow.
+// room to grow. Of words that are equally rare it keeps a sample, as many as fit:
+// text without spaces may have hardly a word twice. Which ones stay is up to
+// counts and texts alone, so that it does not depend on how the words came in.
 func (t *wordTable) drop(limit int64, report *TrainReport) {
-	// Each round drops words that occur once, then less than four times, and so
-	// on. It looks at counts alone, so that what is left does not depend on how
-	// the words came in.
+	if t.cost() <= limit {
+		return
+	}
+	room := limit / 2
 	for least := int64(2); t.cost() > limit; least *= 2 {
-		kept := newWordTable()
+		// Rare words stay in order of their spread, until the room is taken.
+		var rare []uint64
+		left := room
 		for i := range t.entries {
 			e := &t.entries[i]
 			if e.count < least {
-				report.DroppedWords++
-				report.DroppedCount += e.count
+				rare = append(rare, spread(t.text(e)))
+			} else {
+				left -= t.costOf(e)
+			}
+		}
+		slices.Sort(rare)
+		mean := (t.cost() - (room - left)) / int64(max(len(rare), 1))
+		threshold := uint64(0)
+		if n := left / max(mean, 1); n > 0 {
+			threshold = rare[min(n, int64(len(rare)-1))]
+		}
+		kept := newWordTable()
+		for i := range t.entries {
+			e := &t.entries[i]
+			if word := t.text(e); e.count >= least || spread(word) < threshold {
+				kept.add(word, e.hash, e.count)
 				continue
 			}
-			kept.add(t.arena[e.at:e.at+uint64(e.size)], e.hash, e.count)
+			report.DroppedWords++
+			report.DroppedCount += e.count
 		}
 		*t = *kept
 	}
 }
+
+// spread turns a word into 32 bits that say nothing of it, always the same
+// (FNV-1a, with its lower bits mixed).
+func spread(word []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range word {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return (h ^ h>>29) * 0x9E3779B97F4A7C15 >> 32
+}
+
+// costOf is what one word costs.
+func (t *wordTable) costOf(e *wordEntry) int64 {
+	return wordCost + int64(e.size)*byteCost + int64(utf8.RuneCount(t.text(e)))*charCost
+}
+
+// text is the text of an entry.
+func (t *wordTable) text(e *wordEntry) []byte { return t.arena[e.at : e.at+uint64(e.size)] }
 
 // words returns the words, most frequent first, then by text.
 func (t *wordTable) words() []wordCount {
