@@ -169,44 +169,58 @@ func TestAppends(t *testing.T) {
 }
 
 // No text is slow: not one letter a million times, nor letters without a space,
-// nor anything else that makes merges long.
+// nor anything else that makes merges long. A merge loop that is quadratic in a
+// megabyte takes hours; BenchmarkLinear has the figures.
 func TestLinear(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: measures time")
-	}
-	corpus, err := os.ReadFile("testdata/corpus.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(15, 16))
-	letters := make([]byte, 1<<20)
-	for i := range letters {
-		letters[i] = "etaoinshrdlu"[rng.IntN(12)]
-	}
-	texts := map[string][]byte{
-		"one letter": bytes.Repeat([]byte("a"), 1<<20), "two letters": bytes.Repeat([]byte("ab"), 1<<19),
-		"spaces": bytes.Repeat([]byte(" "), 1<<20), "dashes": bytes.Repeat([]byte("-"), 1<<20), "letters": letters,
-		"emoji": bytes.Repeat([]byte("\U0001F600"), 1<<18), "broken": bytes.Repeat([]byte("\xf0\x9f"), 1<<19),
-	}
-	for _, name := range []string{"llama_like.model", "gpt2.json"} {
-		tok := openTestdata(t, name)
-		prose := perByte(tok, corpus)
-		for kind, text := range texts {
-			if ratio := perByte(tok, text) / prose; ratio > 12 {
-				t.Errorf("%s: a byte of %s takes %.1f times as long as one of prose", name, kind, ratio)
+	for name, text := range longTexts() {
+		for _, file := range []string{"llama_like.model", "gpt2.json"} {
+			tok := openTestdata(t, file)
+			done := make(chan int, 1)
+			go func() { done <- len(tok.Encode(nil, text)) }()
+			select {
+			case n := <-done:
+				if n == 0 {
+					t.Errorf("%s: no ids for %s", file, name)
+				}
+			case <-time.After(2 * time.Minute):
+				t.Fatalf("%s: a megabyte of %s is not encoded after two minutes", file, name)
 			}
 		}
 	}
 }
 
-// perByte is the shortest of a few times, in nanoseconds a byte.
-func perByte(tok Tokenizer, text []byte) float64 {
-	best := time.Duration(1 << 62)
-	ids := make([]int32, 0, 4*len(text))
-	for range 3 {
-		start := time.Now()
-		ids = tok.Encode(ids[:0], text)
-		best = min(best, time.Since(start))
+// longTexts are texts of about a megabyte that make merges long.
+func longTexts() map[string][]byte {
+	rng := rand.New(rand.NewPCG(15, 16))
+	letters := make([]byte, 1<<20)
+	for i := range letters {
+		letters[i] = "etaoinshrdlu"[rng.IntN(12)]
 	}
-	return float64(best.Nanoseconds()) / float64(len(text))
+	return map[string][]byte{
+		"one letter": bytes.Repeat([]byte("a"), 1<<20), "two letters": bytes.Repeat([]byte("ab"), 1<<19),
+		"spaces": bytes.Repeat([]byte(" "), 1<<20), "dashes": bytes.Repeat([]byte("-"), 1<<20), "letters": letters,
+		"emoji": bytes.Repeat([]byte("\U0001F600"), 1<<18), "broken": bytes.Repeat([]byte("\xf0\x9f"), 1<<19),
+	}
+}
+
+// BenchmarkLinear has the cost of each of them beside that of prose.
+func BenchmarkLinear(b *testing.B) {
+	texts := longTexts()
+	prose, err := os.ReadFile("testdata/corpus.txt")
+	if err != nil {
+		b.Fatal(err)
+	}
+	texts["prose"] = prose
+	for _, file := range []string{"llama_like.model", "gpt2.json"} {
+		tok := openTestdata(b, file)
+		for name, text := range texts {
+			b.Run(file+"/"+name, func(b *testing.B) {
+				ids := make([]int32, 0, 4*len(text))
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					ids = tok.Encode(ids[:0], text)
+				}
+			})
+		}
+	}
 }
