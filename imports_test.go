@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/scan":           {"internal/diag"},
 	"internal/testreport":     {},
 	"internal/lossfell":       {},
+	"internal/scango":         {},
 	"internal/compile":        {"specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
 	"internal/gobuild":        {".", "codegen"},
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model/modeltest"},
