@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -160,6 +161,34 @@ func (g *Grads) Take(v *Value) *Value {
 	d := g.d[v]
 	delete(g.d, v)
 	return d
+}
+
+// through takes the gradient of a node by way of its expansion: it computes the
+// node again from simpler ones and applies their rules.
+func (g *Grads) through(n *Node, expand func(*Builder, *Node) []*Value) {
+	start := len(g.Nodes)
+	again := expand(g.Builder, n)
+	nodes := slices.Clone(g.Nodes[start:])
+	made := map[*Value]bool{}
+	for _, m := range nodes {
+		for _, r := range m.Results {
+			made[r] = r.Type.DType.Float()
+		}
+	}
+	outside := g.active
+	g.active = func(v *Value) bool { return made[v] || outside(v) }
+	for i, r := range again {
+		if d := g.Of(n.Results[i]); d != nil {
+			g.Add(r, d)
+		}
+	}
+	for i := len(nodes) - 1; i >= 0; i-- {
+		m := nodes[i]
+		if m.Op.Grad != nil && g.Of(m.Results[0]) != nil {
+			m.Op.Grad(g, m)
+		}
+	}
+	g.active = outside
 }
 
 // gradName is the name of the gradient of v.

@@ -98,6 +98,10 @@ func fusedOps() []*Op {
 			FLOPs: func(n *Node) int64 { return 3 * n.In(0).Elems() },
 			Grad: func(g *Grads, n *Node) {
 				x := n.Operands[0]
+				if g.Needs(n.Operands[1]) || g.Needs(n.Operands[2]) {
+					g.through(n, expandRope) // learned angles are not worth a rule of their own
+					return
+				}
 				g.Add(x, g.Op("rope", gradName(x), Attrs{"layout": n.Str("layout"), "seq_axis": int64(n.Int("seq_axis")),
 					"inverse": !n.Flag("inverse")}, g.Of(n.Result()), n.Operands[1], n.Operands[2]))
 			},
