@@ -246,3 +246,35 @@ func TestSameBits(t *testing.T) {
 		t.Error("another seed gives the same losses")
 	}
 }
+
+// TestInterrupt stops a run that llamac started as Ctrl-C does: behind a step,
+// with a checkpoint of it, status 0 and a word on how to go on.
+func TestInterrupt(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("windows has no signals to send")
+	}
+	dir := project(t)
+	run := filepath.Join(dir, "run")
+	c, out := train(dir, run, "--steps=1000000")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); steps(run) < 4; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			c.Process.Kill()
+			c.Wait()
+			t.Fatalf("no step in a minute\n%s", out)
+		}
+	}
+	c.Process.Signal(os.Interrupt)
+	if err := c.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if want := "llamac train local.jsonnet --run " + run + " --resume"; !strings.Contains(out.String(), want) {
+		t.Errorf("output lacks %q:\n%s", want, out)
+	}
+	last := filepath.Join(run, "checkpoints", fmt.Sprintf("step-%08d.safetensors", steps(run)))
+	if err := weights.Load(pocket.Info, last, make([]float32, pocket.Info.Memory.Weights/4)); err != nil {
+		t.Error(err)
+	}
+}

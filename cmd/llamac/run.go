@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/llamac/llamac/internal/compile"
@@ -168,11 +169,19 @@ func given[T any](name string, value *T) []string {
 //
 // LLAMAC_SPEC tells it how it was called, for the hints that it prints.
 func execute(bin, spec string, set, args []string) error {
-	call := filepath.ToSlash(spec)
+	call := shellWord(filepath.ToSlash(spec))
 	for _, s := range set {
-		call += " --set " + s
+		call += " --set " + shellWord(s)
 	}
 	return become(bin, args, append(os.Environ(), "LLAMAC_SPEC="+call))
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./=,:@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 var errInterrupted = errors.New("interrupted; the next run goes on from here")
