@@ -137,8 +137,12 @@ func (c *compileCmd) Run() error {
 				dumpErr = err
 			}
 		})}
-	if c.Standalone {
-		o.Runtime = gobuild.Runtime(s.Name)
+	host, err := c.host(s.Name)
+	if err != nil {
+		return err
+	}
+	if host != "" {
+		o.Runtime = gobuild.Runtime(host)
 	}
 	r, err := compile.Spec(s, o)
 	if err != nil {
@@ -151,7 +155,7 @@ func (c *compileCmd) Run() error {
 		return nil
 	}
 	if c.Out != "" {
-		if err := c.write(s.Name, r); err != nil {
+		if err := c.write(s.Name, host, r); err != nil {
 			return err
 		}
 	}
@@ -167,20 +171,41 @@ func (c *compileCmd) Run() error {
 	return nil
 }
 
-func (c *compileCmd) write(name string, r *compile.Result) error {
+// host is the import path that the output's own runtime stands below: that of
+// the new module, or of the package within the module around its folder. It is
+// empty where llamac's runtime is at hand, or nothing is.
+func (c *compileCmd) host(name string) (string, error) {
 	if c.Standalone {
-		m, err := gobuild.New(name, name, r.Files)
-		if err != nil {
-			return err
-		}
-		return m.Write(c.Out)
+		return name, nil
 	}
-	for _, f := range r.Files {
-		if err := gobuild.WriteFile(filepath.Join(c.Out, f.Name), f.Data); err != nil {
-			return err
+	if c.Out == "" {
+		return "", nil
+	}
+	p, err := gobuild.ImportPath(c.Out)
+	if p == compile.Module || strings.HasPrefix(p, compile.Module+"/") {
+		return "", nil
+	}
+	return p, err
+}
+
+func (c *compileCmd) write(name, host string, r *compile.Result) error {
+	var m *gobuild.Module
+	var err error
+	switch {
+	case c.Standalone:
+		m, err = gobuild.New(name, name, r.Files)
+	case host != "":
+		m, err = gobuild.Inside(host, r.Files)
+	default:
+		m = &gobuild.Module{Files: map[string][]byte{}}
+		for _, f := range r.Files {
+			m.Files[f.Name] = f.Data
 		}
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return m.Write(c.Out)
 }
 
 func checkTargets(names []string) error {

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/llamac/llamac/internal/compile"
@@ -104,17 +105,10 @@ func (c *trainCmd) Run() error {
 		}
 	}
 	add("run", c.RunDir, c.RunDir != "")
-	number := func(name string, n *int) {
-		if n != nil {
-			args = append(args, "--"+name, strconv.Itoa(*n))
-		}
-	}
-	number("steps", c.Steps)
+	args = append(args, given("steps", c.Steps)...)
 	add("init", c.Init, c.Init != "")
-	number("workers", c.Workers)
-	if c.Seed != nil {
-		args = append(args, "--seed", fmt.Sprint(*c.Seed))
-	}
+	args = append(args, given("workers", c.Workers)...)
+	args = append(args, given("seed", c.Seed)...)
 	if c.Resume {
 		args = append(args, "--resume")
 	}
@@ -132,10 +126,10 @@ type generateCmd struct {
 	Tokenizer   string   `help:"Tokenizer file." placeholder:"FILE" type:"path"`
 	Prompt      string   `help:"Text to go on from."`
 	N           int      `short:"n" help:"Tokens to write." default:"256" placeholder:"NEW_TOKENS"`
-	Temperature float64  `help:"0 takes the likeliest token." default:"1"`
-	TopP        float64  `help:"Draw from the likeliest tokens that make up this share." default:"1"`
+	Temperature *float64 `help:"0 takes the likeliest token; the spec's by default." placeholder:"T"`
+	TopP        *float64 `help:"Draw from the likeliest tokens that make up this share; the spec's by default." placeholder:"P"`
 	TopK        int      `help:"Draw from this many likeliest tokens, 0 for all." default:"0"`
-	Seed        uint64   `help:"Seed of the draws." default:"0"`
+	Seed        *uint64  `help:"Seed of the draws; another one each time by default." placeholder:"S"`
 }
 
 func (c *generateCmd) Run() error {
@@ -150,8 +144,10 @@ func (c *generateCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	args := []string{"generate", "--prompt", c.Prompt, "-n", strconv.Itoa(c.N),
-		"--temperature", fmt.Sprint(c.Temperature), "--top-p", fmt.Sprint(c.TopP), "--top-k", strconv.Itoa(c.TopK), "--seed", fmt.Sprint(c.Seed)}
+	args := []string{"generate", "--prompt", c.Prompt, "-n", strconv.Itoa(c.N), "--top-k", strconv.Itoa(c.TopK)}
+	args = append(args, given("temperature", c.Temperature)...)
+	args = append(args, given("top-p", c.TopP)...)
+	args = append(args, given("seed", c.Seed)...)
 	for _, f := range [][2]string{{"run", c.RunDir}, {"weights", c.Weights}, {"tokenizer", c.Tokenizer}} {
 		if f[1] != "" {
 			args = append(args, "--"+f[0], f[1])
@@ -160,16 +156,32 @@ func (c *generateCmd) Run() error {
 	return execute(bin, c.Spec, c.Set, args)
 }
 
+// given passes a flag on if it was given: otherwise the binary decides.
+func given[T any](name string, value *T) []string {
+	if value == nil {
+		return nil
+	}
+	return []string{"--" + name, fmt.Sprint(*value)}
+}
+
 // execute hands over to a generated binary: its output and exit status are the
 // user's.
 //
 // LLAMAC_SPEC tells it how it was called, for the hints that it prints.
 func execute(bin, spec string, set, args []string) error {
-	call := filepath.ToSlash(spec)
+	call := shellWord(filepath.ToSlash(spec))
 	for _, s := range set {
-		call += " --set " + s
+		call += " --set " + shellWord(s)
 	}
 	return become(bin, args, append(os.Environ(), "LLAMAC_SPEC="+call))
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./=,:@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 var errInterrupted = errors.New("interrupted; the next run goes on from here")

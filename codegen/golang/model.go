@@ -12,7 +12,7 @@ import (
 func (g *generator) model() (*jen.File, error) {
 	p, s := g.in.Plan, g.in.Spec
 	f := g.file()
-	f.PackageComment(fmt.Sprintf("Package %s is the model of %s. %s", g.in.Package, s.File, s.Doc))
+	f.PackageComment(fmt.Sprintf("Package %s is the model of %s. %s", g.in.Package, g.specFile(), s.Doc))
 	m := s.Model
 	f.Comment("Sizes of the model.")
 	f.Const().Defs(
@@ -61,7 +61,7 @@ func (g *generator) model() (*jen.File, error) {
 	memory := jen.Qual(g.modelPkg(), "Memory").Values(lines(mem...)...)
 	fields := []jen.Code{
 		jen.Line().Id("Name").Op(":").Lit(s.Name),
-		jen.Line().Id("SpecFile").Op(":").Lit(s.File),
+		jen.Line().Id("SpecFile").Op(":").Lit(g.specFile()),
 		jen.Line().Id("SpecHash").Op(":").Lit(s.Hash),
 		jen.Line().Id("SpecJSON").Op(":").Id("specJSON"),
 		jen.Line().Id("Version").Op(":").Lit(g.in.Version),

@@ -63,7 +63,7 @@ func (g *generator) train() (*jen.File, error) {
 		f.Type().Id("saved").Struct(fs...)
 		f.Line()
 	}
-	stepLines := g.scratchType(f, step, "stepScratch", "stepScratch is what lives within one micro-batch. Buffers whose lives do not\n// meet share memory.")
+	stepLines := g.scratchType(f, step, "stepScratch", "// stepScratch is what lives within one micro-batch. Buffers whose lives do not\n// meet share memory.")
 	evalLines := g.scratchType(f, eval, "evalScratch", "evalScratch is the same for Eval.")
 	g.newTrainer(f, step, stepLines, evalLines, tables)
 	g.trainerMethods(f, step, eval, update)

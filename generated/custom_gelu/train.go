@@ -39,10 +39,8 @@ type saved struct {
 	ffnU         []float32 // [B, T, 48]
 }
 
-/*
-stepScratch is what lives within one micro-batch. Buffers whose lives do not
+// stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
-*/
 type stepScratch struct {
 	attnNMean          []float32 // [B, T, 1]
 	attnNC             []float32 // [B, T, 32]

@@ -37,10 +37,8 @@ type saved struct {
 	attnORowsLse            []float32 // [B, 4, T]
 }
 
-/*
-stepScratch is what lives within one micro-batch. Buffers whose lives do not
+// stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
-*/
 type stepScratch struct {
 	n                        []float32 // [B, T, 32]
 	ffnM                     []float32 // [B, T, 48]

@@ -39,10 +39,8 @@ type saved struct {
 	ffnGu        []float32 // [B*T, 176]
 }
 
-/*
-stepScratch is what lives within one micro-batch. Buffers whose lives do not
+// stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
-*/
 type stepScratch struct {
 	attnN      []float32 // [B, T, 40]
 	attnOut    []float32 // [B, T, 40]

@@ -34,10 +34,8 @@ type saved struct {
 	h []float32 // [B, T, 32]
 }
 
-/*
-stepScratch is what lives within one micro-batch. Buffers whose lives do not
+// stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
-*/
 type stepScratch struct {
 	attnN             []float32 // [B, T, 32]
 	attnQkv           []float32 // [B*T, 64]

@@ -42,10 +42,8 @@ type saved struct {
 	ffnM         []float32 // [B, T, 48]
 }
 
-/*
-stepScratch is what lives within one micro-batch. Buffers whose lives do not
+// stepScratch is what lives within one micro-batch. Buffers whose lives do not
 // meet share memory.
-*/
 type stepScratch struct {
 	attnOut  []float32 // [B, T, 32]
 	n        []float32 // [B, T, 32]

@@ -8,12 +8,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -53,6 +55,48 @@ func main() { app.Main(%s.Info) }
 `, pkg, Runtime(modulePath)+"/runtime/app", modulePath+"/model", pkg))
 	return m, m.addRuntime()
 }
+
+// Inside makes a package of generated files for a module that is there already:
+// the runtime stands below it, where the rest of that module cannot come to
+// lean on it. The files must have been generated with Runtime(import path).
+func Inside(importPath string, files []codegen.File) (*Module, error) {
+	m := &Module{Path: importPath, Files: map[string][]byte{}}
+	for _, f := range files {
+		m.Files[f.Name] = f.Data
+	}
+	return m, m.addRuntime()
+}
+
+// ImportPath is the path by which a folder is imported: that of the module
+// around it and the way from there. It is empty where no go.mod is above.
+func ImportPath(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for root := dir; ; root = filepath.Dir(root) {
+		src, err := os.ReadFile(filepath.Join(root, "go.mod"))
+		switch {
+		case err == nil:
+			rel, err := filepath.Rel(root, dir)
+			if err != nil {
+				return "", err
+			}
+			module := moduleLine.FindSubmatch(src)
+			if module == nil {
+				return "", fmt.Errorf("%s: has no module line", filepath.Join(root, "go.mod"))
+			}
+			return path.Join(string(module[1]), filepath.ToSlash(rel)), nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		case root == filepath.Dir(root):
+			return "", nil
+		}
+	}
+}
+
+// moduleLine is the line of go.mod that names the module.
+var moduleLine = regexp.MustCompile(`(?m)^\s*module\s+["` + "`" + `]?([^\s"` + "`" + `]+)`)
 
 // Runtime is the import path in front of /runtime/cpu and its neighbours
 // inside a module.
