@@ -16,6 +16,7 @@ import (
 //   - every layer of a stack belongs to exactly one segment.
 func Verify(m *Module) error {
 	v := &verifier{m: m}
+	v.that(m.Name != "", "the module has no name")
 	seen := map[string]bool{}
 	for _, w := range m.Weights {
 		v.that(!seen["$"+w.Name], "weight $%s is declared twice", w.Name)
