@@ -79,7 +79,7 @@ var Infer = []Pass{
 	Canonicalize,
 	FuseRMSNorm,
 	FuseRope,
-	FuseAttention,
+	required(FuseAttention), // the cache is attention's: specialise_kv needs the op
 	FuseSwiGLU,
 	FuseAddRMSNorm,
 	FuseQKV,
@@ -89,6 +89,12 @@ var Infer = []Pass{
 	Bind,
 	Schedule,
 	PlanMemory,
+}
+
+// required is a pass that this pipeline cannot do without.
+func required(p Pass) Pass {
+	p.Required = true
+	return p
 }
 
 // Cleanup is Canonicalize once more, under a name of its own, for what the

@@ -29,8 +29,10 @@ func (f *passFlags) check(modes []string) error {
 		if !slices.Contains(passes.Names(), name) {
 			return noPass("disable-pass", name)
 		}
-		if required(name) {
-			return usagef("--disable-pass=%s: this pass is required", name)
+		for _, m := range modes {
+			if required(m, name) {
+				return usagef("--disable-pass=%s: mode %s requires this pass", name, m)
+			}
 		}
 	}
 	if d := f.DumpAfter; d != "" && d != "all" && d != "change" && !slices.Contains(passes.Names(), d) {
@@ -65,10 +67,9 @@ func names(pipeline []passes.Pass) []string {
 	return list
 }
 
-// required tells whether any pipeline cannot do without a pass.
-func required(name string) bool {
-	is := func(p passes.Pass) bool { return p.Name == name && p.Required }
-	return slices.ContainsFunc(passes.Train, is) || slices.ContainsFunc(passes.Infer, is)
+// required tells whether a mode's pipeline cannot do without a pass.
+func required(mode, name string) bool {
+	return slices.ContainsFunc(pipelines[mode], func(p passes.Pass) bool { return p.Name == name && p.Required })
 }
 
 // observer writes dumps.

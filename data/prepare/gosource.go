@@ -30,12 +30,25 @@ func keepGoDocs(name string) bool {
 	return !inFolder(name, "vendor") && (strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".txt"))
 }
 
-// goSource leaves out generated files.
+// goSource leaves out generated files and tables of numbers, as the LLaMA
+// paper drops files of GitHub by their share of alphanumeric characters.
 func goSource(_ *Source, d *rawDoc) ([]byte, verdict, error) {
-	if generated(d.body) {
+	if generated(d.body) || tableOfNumbers(d.body) {
 		return nil, leaveIt, nil
 	}
 	return d.body, use, nil
+}
+
+// tableOfNumbers reports whether more than a tenth of a file is digits: in the
+// Go distribution these are 5% of the files and half of all digits.
+func tableOfNumbers(src []byte) bool {
+	digits := 0
+	for _, c := range src {
+		if '0' <= c && c <= '9' {
+			digits++
+		}
+	}
+	return digits*10 > len(src)
 }
 
 // generated looks for the line by which Go tools know generated files
