@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"internal/testreport":     {},
 	"internal/lossfell":       {},
 	"internal/scango":         {},
-	"internal/compile":        {"specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
+	"internal/compile":        {"internal/diag", "specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
 	"internal/gobuild":        {".", "codegen"},
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model/modeltest"},
 	"internal/corpus":         {"specs", "data/prepare", "tokenizer", "internal/diag", "internal/gobuild"},

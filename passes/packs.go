@@ -20,6 +20,9 @@ var (
 	}
 )
 
+// overHeads are the ops whose kernels take [B, T, heads, d] as rows of B·T.
+var overHeads = map[string]bool{"rope": true, "attention": true, "attention_kv": true, "attention_grad": true}
+
 // findPacks makes a pack of the results of each linear_pack, and of the
 // gradients that its backward reads, where all kernels that touch them can.
 func (s *storage) findPacks() {
@@ -73,6 +76,9 @@ func (s *storage) packable(c *class, rows ir.Dim) bool {
 			if o == nil || !in[o] || n.Op.View {
 				continue
 			}
+			// Kernels over rows take a whole member as a row; those over heads
+			// know the heads.
+			ok = ok && (overHeads[n.Op.Name] || o.Type.Rows() == rows)
 			switch n.Op.Name {
 			case "linear_pack_grad_x", "linear_pack_grad_w":
 				ok = ok && i > 0
@@ -82,7 +88,10 @@ func (s *storage) packable(c *class, rows ir.Dim) bool {
 		}
 		for i, r := range n.Results {
 			if in[r] && !n.Op.View && n.Op.Name != "linear_pack" {
-				ok = ok && slices.Contains(stridedResults[n.Op.Name], i)
+				ok = ok && slices.Contains(stridedResults[n.Op.Name], i) && (overHeads[n.Op.Name] || r.Type.Rows() == rows)
+				// An accumulator that is not already in place would have to be
+				// copied into the column first.
+				ok = ok && !(n.Op.Name == "linear_grad_x" && n.Has(2))
 			}
 		}
 	})

@@ -110,15 +110,17 @@ func Run(u *Unit, pipeline []Pass) error {
 			return fmt.Errorf("pass %s is required and cannot be disabled", name)
 		}
 	}
+	scheduled := false // the order of nodes is the plan's from there on
 	for i, p := range pipeline {
 		if slices.Contains(u.Config.Disable, p.Name) {
 			continue
 		}
-		if u.Config.Shuffle != 0 && u.Plan == nil {
+		if u.Config.Shuffle != 0 && !scheduled {
 			for _, f := range u.Module.Funcs {
 				ir.Shuffle(f, u.Config.Shuffle+uint64(i))
 			}
 		}
+		scheduled = scheduled || p.Name == Schedule.Name
 		start := time.Now()
 		u.Stats = Stats{}
 		if err := p.Run(u); err != nil {

@@ -39,10 +39,8 @@ func specialiseKV(u *Unit) error {
 	*m = *ir.Clone(m, map[string]int64{"B": 1})
 	f = m.Func("decode")
 	k := &kvSpecialiser{u: u, block: u.Config.Dims["block"]}
-	for _, n := range f.Nodes {
-		if n.Op.Name == "iota" {
-			n.Result().Name += ".counted" // leaves its name to the parameter
-		}
+	for _, g := range m.Funcs {
+		leaveNames(g, Positions, "seq", "table", "want")
 	}
 	b := ir.NewBuilder(f)
 	i32 := func(dims ...ir.Dim) ir.Type { return ir.TensorOf(ir.I32, dims...) }
@@ -61,6 +59,13 @@ func specialiseKV(u *Unit) error {
 			}
 		}
 	}
+	for _, g := range m.Funcs {
+		for _, n := range g.Nodes {
+			if mixesTokens(n) {
+				return fmt.Errorf("specialise_kv: @%s: %s = %s lets tokens see each other outside of causal attention: there is no cache for that", g.Name, n.Results[0], n.Op.Name)
+			}
+		}
+	}
 	for _, n := range f.Nodes {
 		if n.Op.Name == "attention" {
 			return fmt.Errorf("specialise_kv: attention outside of the layers has no cache")
@@ -71,6 +76,41 @@ func specialiseKV(u *Unit) error {
 	}
 	k.wanted(f)
 	return nil
+}
+
+// Positions is the parameter with the position of each token.
+const Positions = "pos"
+
+// leaveNames renames values that bear the names of parameters to come.
+func leaveNames(f *ir.Func, names ...string) {
+	for _, n := range f.Nodes {
+		for _, r := range n.Results {
+			if slices.Contains(names, r.Name) {
+				r.Name = ir.NewBuilder(f).Name(r.Name + ".value")
+			}
+		}
+	}
+}
+
+// mixesTokens reports whether a node computes one token's values from
+// another's: what is left of such nodes when attention has been recognised
+// would be wrong over a flat list of tokens of several sequences.
+func mixesTokens(n *ir.Node) bool {
+	along := func(d ir.Dim) bool { return hasSymbol(d, "N") }
+	has := func(t ir.Type) bool { return slices.ContainsFunc(t.Dims, along) }
+	switch n.Op.Name {
+	case "matmul":
+		return has(n.In(0)) && has(n.In(1))
+	case "softmax":
+		return along(n.In(0).Last())
+	case "reduce_sum", "reduce_mean", "reduce_max":
+		for _, a := range n.Ints("axes") {
+			if along(n.In(0).Dims[a]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 type kvSpecialiser struct {
@@ -103,7 +143,7 @@ func (k *kvSpecialiser) layer(s *ir.Stack, f *ir.Func) error {
 	count := 0
 	for i, n := range f.Nodes {
 		switch n.Op.Name {
-		case "iota", "softmax":
+		case "iota":
 			return fmt.Errorf("specialise_kv: @%s still has %s = %s: attention was not recognised (is fuse_attention disabled?)", f.Name, n.Results[0], n.Op.Name)
 		case "attention":
 			if !n.Flag("causal") {

@@ -54,6 +54,9 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 			tl.train = true
 		}
 	}
+	if err := oneStack(m, f); err != nil {
+		return nil, err
+	}
 	for _, n := range f.Nodes {
 		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
 			for _, v := range n.Operands {
@@ -122,6 +125,28 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 	}
 	tl.end = t
 	return tl, nil
+}
+
+// oneStack refuses what the planner cannot place yet: stored blocks of several
+// stacks or of different layers, and layers that run twice.
+func oneStack(m *ir.Module, f *ir.Func) error {
+	if len(m.Stacks) > 1 {
+		return fmt.Errorf("the module has %d stacks; plans hold one", len(m.Stacks))
+	}
+	for _, s := range m.Stacks {
+		if len(s.Segments) > 1 {
+			return fmt.Errorf("stack %s has %d segments; plans hold one", s.Name, len(s.Segments))
+		}
+	}
+	runs := map[string]int{}
+	for _, n := range f.Nodes {
+		if n.Op.Name == "stack" || n.Op.Name == "stack_grad" {
+			if runs[n.Op.Name]++; runs[n.Op.Name] > 1 {
+				return fmt.Errorf("stack %s runs twice in @%s", n.Str("name"), f.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func (tl *timeline) own(v *ir.Value, l *layerLoop) {

@@ -22,7 +22,7 @@ func (c *planCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	r, err := compile.Spec(s, compile.Options{})
+	r, err := compile.Spec(s, compile.Options{Targets: []string{}})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package golang
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/llamac/llamac/ir"
@@ -191,7 +192,14 @@ func ld(o plan.Operand, width int64) string {
 
 func last(o plan.Operand) int64 { return o.Type.Last().N }
 
+// float is a Go expression of the float32 nearest to x.
 func float(x float64) string {
+	if x == 0 && math.Signbit(x) {
+		return "float32(math.Copysign(0, -1))" // the constant -0 is 0
+	}
+	if float32(x) != 0 && math.IsInf(float64(float32(x)), 0) {
+		x = float64(float32(x))
+	}
 	s := fmt.Sprintf("%v", x)
 	switch s {
 	case "+Inf":

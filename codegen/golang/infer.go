@@ -41,6 +41,9 @@ func (g *generator) infer() (*jen.File, error) {
 		fields = append(fields, jen.Id("tables").Op("*").Id("tables"))
 		lines = append(lines, "t.tables = newTables(t.dev)")
 	}
+	if len(p.State) == 0 { // no attention: the cache counts tokens and holds nothing
+		consts = append(consts, jen.Id("kvBlock").Op("=").Lit(16).Comment("tokens of a cache block"))
+	}
 	var copies []string
 	for i, s := range p.State {
 		if i == 0 {
@@ -77,6 +80,16 @@ func (g *generator) infer() (*jen.File, error) {
 		"n, rows := len(tokens), len(want)",
 		"if n == 0 || rows > maxRows || len(seqs) != n || len(logits) < rows*Vocab {",
 		"return fmt.Errorf(\"%d tokens with %d sequences, %d rows (at most %d) and room for %d logits\", n, len(seqs), rows, maxRows, len(logits))",
+		"}",
+		"for i, w := range want {",
+		"if w < 0 || int(w) >= n {",
+		"return fmt.Errorf(\"row %d of %d: want[%d]\", w, n, i)",
+		"}",
+		"}",
+		"for i, id := range tokens {",
+		"if id < 0 || id >= Vocab {",
+		"return fmt.Errorf(\"tokens[%d] is %d, the vocabulary has %d\", i, id, Vocab)",
+		"}",
 		"}",
 		"pos, copies, err := t.cache.Append(seqs)",
 		"if err != nil {",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -12,7 +13,7 @@ import (
 func (g *generator) model() (*jen.File, error) {
 	p, s := g.in.Plan, g.in.Spec
 	f := g.file()
-	f.PackageComment(fmt.Sprintf("Package %s is the model of %s. %s", g.in.Package, g.specFile(), s.Doc))
+	f.PackageComment(fmt.Sprintf("Package %s is the model of %s. %s", g.in.Package, g.specFile(), strings.Join(strings.Fields(strings.ReplaceAll(s.Doc, "*/", "")), " ")))
 	m := s.Model
 	f.Comment("Sizes of the model.")
 	f.Const().Defs(

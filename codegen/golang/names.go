@@ -2,6 +2,7 @@ package golang
 
 import (
 	"go/token"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -55,7 +56,7 @@ func (n *names) get(key any, name string) string {
 	base := ident(name)
 	s := base
 	for i := 2; n.taken[s]; i++ {
-		s = base + string(rune('0'+i))
+		s = base + strconv.Itoa(i)
 	}
 	n.taken[s] = true
 	n.of[key] = s

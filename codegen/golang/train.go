@@ -109,7 +109,7 @@ func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines 
 			lines = append(lines, fmt.Sprintf("%s: %s[:%d],", g.savedNames.get(b, b.Name), at, b.Bytes/4))
 		}
 		lines = append(lines, "}", "}")
-		if first := saved[0]; first.Offset == 0 {
+		if first := saved[0]; q.SavedBytes > int64(g.in.Plan.Layers())*q.SavedPerLayer {
 			lines = append(lines, fmt.Sprintf("t.saved[Layers].%s = act[Layers*%d:][:%d]", g.savedNames.get(first, first.Name), q.SavedPerLayer/4, first.Bytes/4))
 		}
 	}

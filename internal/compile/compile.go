@@ -8,6 +8,7 @@ import (
 
 	"github.com/llamac/llamac/codegen"
 	"github.com/llamac/llamac/codegen/golang"
+	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/ir/build"
 	"github.com/llamac/llamac/passes"
@@ -62,8 +63,19 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	if modes == nil {
 		modes = []string{"train", "infer"}
 	}
+	for _, m := range modes {
+		if m != "train" && m != "infer" {
+			return nil, fmt.Errorf("no mode %q: train or infer", m)
+		}
+	}
+	if err := supported(s); err != nil {
+		return nil, err
+	}
 	var pl *plan.Plan
-	for _, mode := range modes {
+	for _, mode := range []string{"train", "infer"} { // training first: it lays out the arenas of both
+		if !slices.Contains(modes, mode) {
+			continue
+		}
 		u, pipeline, err := unit(s, o, mode)
 		if err != nil {
 			return nil, err
@@ -107,6 +119,24 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	}
 	r.Files = append(r.Files, codegen.File{Name: "plan.txt", Data: []byte(pl.String())})
 	return r, nil
+}
+
+// supported refuses what a spec may ask for and no pass does yet.
+func supported(s *specs.Spec) error {
+	var errs diag.List
+	refuse := func(bad bool, field, format string, args ...any) {
+		if bad {
+			errs = append(errs, s.Errorf(field, format, args...))
+		}
+	}
+	p := s.Parallel
+	refuse(s.Checkpoint.Policy == "auto", "checkpoint.policy", "the policy auto is not there yet: none, keep-linear or full")
+	refuse(p.TP > 1, "parallel.tp", "tensor parallelism is not there yet: tp %d", p.TP)
+	refuse(p.DP > 1, "parallel.dp", "data parallelism is not there yet: dp %d", p.DP)
+	refuse(p.SP, "parallel.sp", "sequence parallelism is not there yet")
+	refuse(p.Zero > 0, "parallel.zero", "sharded optimiser state is not there yet: zero %d", p.Zero)
+	refuse(s.Precision.Master != "" && s.Precision.Master != "f32", "precision.master", "the optimiser's copy is f32, not %s", s.Precision.Master)
+	return errs.Err()
 }
 
 func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, error) {

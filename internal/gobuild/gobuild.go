@@ -48,11 +48,11 @@ package main
 
 import (
 	%q
-	%q
+	model %q
 )
 
-func main() { app.Main(%s.Info) }
-`, pkg, Runtime(modulePath)+"/runtime/app", modulePath+"/model", pkg))
+func main() { app.Main(model.Info) }
+`, pkg, Runtime(modulePath)+"/runtime/app", modulePath+"/model"))
 	return m, m.addRuntime()
 }
 

@@ -34,8 +34,9 @@ type builder struct {
 
 	b      *ir.Builder
 	values map[string]*ir.Value
-	layer  *layerScope // set while a layer's function is built
-	main   *builder    // the function that runs the stack, from a layer
+	made   map[string]*ir.Value // invariants of the main function, by key
+	layer  *layerScope          // set while a layer's function is built
+	main   *builder             // the function that runs the stack, from a layer
 	node   *specs.Node
 }
 
@@ -64,6 +65,10 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 	c.begin(f)
 	tokens := c.b.Param("tokens", ir.TensorOf(ir.I32, ir.Sym("B"), c.time))
 	c.values["tokens"] = tokens
+	var targets *ir.Value
+	if entry == "loss" {
+		targets = c.b.Param("targets", tokens.Type) // before any node takes the name
+	}
 	out := c.nodes(c.spec.Model.Network)
 	if out != nil {
 		want := ir.TensorOf(ir.F32, ir.Sym("B"), c.time, ir.Const(int64(c.spec.Model.Vocab)))
@@ -71,7 +76,6 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 			c.errorf(c.node, "the network ends in %s, want logits of type %s", out.Type, want)
 		}
 		if entry == "loss" {
-			targets := c.b.Param("targets", tokens.Type)
 			if n, err := c.b.TryOp("cross_entropy", "loss", nil, out, targets); err != nil {
 				c.errorf(c.node, "%v", err)
 			} else {
@@ -92,7 +96,7 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 
 func (c *builder) begin(f *ir.Func) {
 	c.b = ir.NewBuilder(f)
-	c.values = map[string]*ir.Value{}
+	c.values, c.made = map[string]*ir.Value{}, map[string]*ir.Value{}
 }
 
 // nodes builds a list of nodes and gives the last one's value, or nil if a
@@ -206,11 +210,11 @@ func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
 // function being built: itself in main, a parameter in a layer.
 func (c *builder) invariant(key string, make_ func(main *builder) *ir.Value) *ir.Value {
 	if c.layer == nil {
-		if v := c.values[key]; v != nil {
+		if v := c.made[key]; v != nil {
 			return v
 		}
 		v := make_(c)
-		c.values[key] = v
+		c.made[key] = v
 		return v
 	}
 	if p := c.layer.params[key]; p != nil {

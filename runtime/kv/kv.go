@@ -11,13 +11,14 @@ type Cache struct {
 	maxBlocks int // blocks a sequence can have
 	context   int // tokens a sequence can have
 
-	table []int32 // [sequences, maxBlocks]
-	lens  []int   // tokens of each sequence
-	refs  []int   // sequences that use each block
-	free  []int32 // blocks that nobody uses, last out first
-	pos   []int32
-	want  []int // tokens that a step brings to each sequence
-	moved []Copy
+	table   []int32 // [sequences, maxBlocks]
+	lens    []int   // tokens of each sequence
+	refs    []int   // sequences that use each block
+	free    []int32 // blocks that nobody uses, last out first
+	pos     []int32
+	want    []int // tokens that a step brings to each sequence
+	leaving []int // sequences that a step makes write to each block
+	moved   []Copy
 }
 
 // Copy is a block that must be copied before the step's tokens are written:
@@ -32,6 +33,7 @@ func New(sequences, blocks, block, context, capacity int) *Cache {
 	c.lens = make([]int, sequences)
 	c.want = make([]int, sequences)
 	c.refs = make([]int, blocks)
+	c.leaving = make([]int, blocks)
 	c.pos = make([]int32, capacity)
 	c.moved = make([]Copy, 0, sequences)
 	for b := blocks - 1; b >= 0; b-- {
@@ -50,13 +52,14 @@ func (c *Cache) MaxBlocks() int { return c.maxBlocks }
 func (c *Cache) Len(seq int) int { return c.lens[seq] }
 
 // Append makes room for one token a entry of seqs and gives each its position.
-// The copies must be made before anything is written. On error nothing has
-// changed.
+// The copies must be made before anything is written. Both results are valid
+// until the next call. On error no sequence has changed.
 func (c *Cache) Append(seqs []int32) (pos []int32, copies []Copy, err error) {
 	if len(seqs) > len(c.pos) {
 		return nil, nil, fmt.Errorf("%d tokens in one step, capacity %d", len(seqs), len(c.pos))
 	}
 	clear(c.want)
+	clear(c.leaving)
 	for i, s := range seqs {
 		if s < 0 || int(s) >= len(c.lens) {
 			return nil, nil, fmt.Errorf("no sequence %d: there are %d", s, len(c.lens))
@@ -73,8 +76,14 @@ func (c *Cache) Append(seqs []int32) (pos []int32, copies []Copy, err error) {
 			return nil, nil, fmt.Errorf("sequence %d would have %d tokens, the context is %d", s, c.lens[s]+n, c.context)
 		}
 		need += c.blocks(c.lens[s]+n) - c.blocks(c.lens[s])
-		if c.sharedTail(s) {
-			need++
+		// Of the sequences that share a block, all but the last owner that is
+		// left copy it.
+		if n := c.lens[s]; n%c.block != 0 {
+			b := c.table[s*c.maxBlocks+n/c.block]
+			c.leaving[b]++
+			if c.leaving[b] < c.refs[b] {
+				need++
+			}
 		}
 	}
 	if need > len(c.free) {
