@@ -85,25 +85,13 @@ func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
 		last[mode] = text
 		if f.DumpAfter == "all" || f.DumpAfter == r.Pass.Name || f.DumpAfter == "change" && changed {
 			name := filepath.Join(f.DumpDir, fmt.Sprintf("%s-%02d-%s.ir", mode, r.Number, r.Pass.Name))
-			header := fmt.Sprintf("// after %s: %s\n// %s\n", r.Pass.Name, r.Pass.Doc, statsLine(r.Stats))
+			header := fmt.Sprintf("// after %s: %s\n// %s\n", r.Pass.Name, r.Pass.Doc, r.Stats)
 			report(gobuild.WriteFile(name, []byte(header+text)))
 		}
 		if f.StopAfter == r.Pass.Name {
 			fmt.Print(text)
 		}
 	}
-}
-
-func statsLine(s passes.Stats) string {
-	var parts []string
-	for k, v := range s {
-		parts = append(parts, fmt.Sprintf("%s %d", k, v))
-	}
-	slices.Sort(parts)
-	if parts == nil {
-		return "nothing to count"
-	}
-	return strings.Join(parts, ", ")
 }
 
 type compileCmd struct {
