@@ -18,7 +18,11 @@ type inspectCmd struct {
 }
 
 func (c *inspectCmd) Run() error {
-	if err := (&passFlags{DisablePass: c.DisablePass}).check(nil); err != nil {
+	modes := []string{"train", "infer"}
+	if c.Out == "" {
+		modes = []string{c.Mode}
+	}
+	if err := (&passFlags{DisablePass: c.DisablePass}).check(modes); err != nil {
 		return err
 	}
 	s, err := c.load()
