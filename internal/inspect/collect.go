@@ -51,7 +51,7 @@ func collect(s *specs.Spec, o Options) (*page, error) {
 		p.Weights = append(p.Weights, weight{w.Name, t.String(), w.Layers, w.DType.Bytes(w.Offset), w.DType.Bytes(w.Stride), t.Bytes()})
 	}
 	for _, f := range r.Files {
-		// model.go holds the layout of the weights, which the page has.
+		// plan.txt is in the columns; model.go holds the layout of the weights, which the page has.
 		if strings.HasSuffix(f.Name, ".go") && f.Name != "model.go" {
 			p.Sources = append(p.Sources, source{f.Name, strings.Split(strings.TrimSuffix(string(f.Data), "\n"), "\n")})
 		}
@@ -92,6 +92,8 @@ func observe(s *specs.Spec, o Options, targets []string) (*compile.Result, *page
 func (c *collector) begin(s *specs.Spec, mode string, u *passes.Unit) error {
 	c.pipe = &pipeline{Mode: mode, Places: map[string][]place{}}
 	c.page.Pipelines = append(c.page.Pipelines, c.pipe)
+	// The second pipeline adds to the plan of the first, whose programs its
+	// columns need not show again. Tables are both's.
 	c.costs, c.last, c.visible = newCoster(u.Config), nil, nil
 	if u.Plan != nil {
 		for _, q := range u.Plan.Programs {
@@ -100,11 +102,12 @@ func (c *collector) begin(s *specs.Spec, mode string, u *passes.Unit) error {
 			}
 		}
 	}
-	make_ := build.Train
+	// The compiler's own module has been through the first pass already.
+	source := build.Train
 	if mode == "infer" {
-		make_ = build.Infer
+		source = build.Infer
 	}
-	m, err := make_(s)
+	m, err := source(s)
 	if err != nil {
 		return err
 	}
@@ -131,7 +134,9 @@ func (c *collector) after(r passes.Report) {
 	}
 }
 
-// add compares a snapshot with the one before and appends its column.
+// add compares a snapshot with the one before and appends its column. A pass
+// that changed nothing has a column without blocks; its neighbours are compared
+// across it.
 func (c *collector) add(col *column, s *snapshot) {
 	col.Plan, col.Blocks = s.plan, s.blocks
 	c.pipe.Columns = append(c.pipe.Columns, col)
@@ -141,6 +146,7 @@ func (c *collector) add(col *column, s *snapshot) {
 		return
 	}
 	col.Nodes, col.FLOPs, col.Moved = s.nodes, s.cost.FLOPs, s.cost.Bytes
+	// Between graph and plan no line stays the same, and that says nothing.
 	if c.last != nil && c.last.plan == s.plan {
 		compare(col, c.last.blocks, s.blocks, c.page.Lines)
 		if !s.plan {
@@ -150,7 +156,8 @@ func (c *collector) add(col *column, s *snapshot) {
 	c.last, c.visible = s, col
 }
 
-// line stores a text once and gives its index.
+// line stores a text once and gives its index. The same text may do different
+// work: training and inference have other sizes.
 func (c *collector) line(text string, cost ir.Cost) int {
 	key := fmt.Sprint(text, cost)
 	if i, ok := c.index[key]; ok {

@@ -4,7 +4,13 @@ import "slices"
 
 // compare flags the rows that a pass made or rewrote, and in the blocks before
 // it those that it took away or rewrote. A line that only moved is the same
-// line: order in a graph says nothing.
+// line: a graph's order is one of many, and passes that insert nodes shift
+// others about. So lines are compared as sets within a function, and a line is
+// rewritten, not new, if it defines what a vanished line defined:
+//
+//   - %r = add(%x, %attn.out)                     rewritten, by %r
+//   - %ffn.n = rms_norm(%r, $ffn_norm)            gone
+//   - %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm)
 func compare(col *column, before, after []*block, lines []*line) {
 	origin := map[*block]*block{}
 	for _, b := range after {
@@ -14,9 +20,9 @@ func compare(col *column, before, after []*block, lines []*line) {
 		if old != nil {
 			rows = old.Rows
 		}
-		was := map[string]bool{}
+		was := map[string]bool{}    // texts before it
 		definer := map[string]int{} // what a vanished line defined -> its place in rows
-		is := map[string]bool{}
+		is := map[string]bool{}     // texts after the pass
 		for _, r := range b.Rows {
 			is[lines[r[0]].Text] = true
 		}
@@ -114,7 +120,11 @@ func counterpart(b *block, before, after []*block) *block {
 	return best
 }
 
-// fates says for each value that a pass took away what it was for: the nearest
+// fates walks the graph as it was before the pass. A fusion's result keeps the
+// name of the last value of its pattern, so what stood inside of the pattern
+// leads there: scores and probabilities of attention to %attn.o.rows.
+//
+// It says for each value that a pass took away what it was for: the nearest
 // values on its readers' side that are still there. A value that nobody read
 // any more has none.
 func fates(before, after *snapshot) map[string][]string {

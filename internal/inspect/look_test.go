@@ -111,10 +111,10 @@ func TestLargeOpensAtOnce(t *testing.T) {
 	b := startBrowser(t)
 	file := save(t, html(t, "65b.jsonnet"))
 	b.open(file, "#v=l%25attn.qr", 1400, 900, "light")
-	var ms, select_ float64
+	var ms, follow float64
 	b.eval(`performance.getEntriesByType("navigation")[0].domComplete`, &ms)
-	b.eval(`(() => { const t = performance.now(); select("l%attn.kr", null); document.body.offsetHeight; return performance.now() - t; })()`, &select_)
-	t.Logf("there after %.0f ms; following another value takes %.0f ms", ms, select_)
+	b.eval(`(() => { const t = performance.now(); select("l%attn.kr", null); document.body.offsetHeight; return performance.now() - t; })()`, &follow)
+	t.Logf("there after %.0f ms; following another value takes %.0f ms", ms, follow)
 	if ms > 5000 {
 		t.Errorf("the page takes %.0f ms to open", ms)
 	}

@@ -4,9 +4,19 @@
 //
 // Text prints the passes as differences. HTML writes one page that needs
 // nothing from anywhere: its data is compact JSON that this package makes, its
-// script only draws. What the page knows of a value it knows by name: a value
-// keeps its name through the passes, and one that a pass takes away is
-// followed to the values that it was computed for.
+// script only draws.
+//
+//	spec ─▶ compile ─▶ columns      a snapshot after each pass      snapshot.go
+//	                     │          compared with the one before    compare.go
+//	                     ├────▶ programs     times, launches        programs.go
+//	                     │      places       value ─▶ buffer        places.go
+//	                     └────▶ generated    launch ─▶ line of Go   generated.go
+//
+// What the page knows of a value it knows by name: a value keeps its name
+// through the passes, and one that a pass takes away is followed to the values
+// that it was computed for. Nothing of this asks passes or targets to keep
+// records for it: all is read off what they make, and tests compare it with
+// that.
 package inspect
 
 import (
@@ -99,7 +109,7 @@ type block struct {
 }
 
 // row is a line in a column: its index in Lines, flags, and for a changed line
-// the one that it replaced.
+// the one that it replaced, else -1. An array, since a page has some thousand.
 type row [3]int
 
 // Flags of a row.
@@ -145,6 +155,7 @@ func HTML(w io.Writer, s *specs.Spec, o Options) error {
 	if err != nil {
 		return err
 	}
+	// One script, not modules: a page opened from a file may not import.
 	script := bytes.Join([][]byte{columnsJS, followJS, memoryJS, pageJS}, []byte("\n"))
 	out := shell
 	for _, part := range []struct {

@@ -35,7 +35,9 @@ func (d *describer) places() {
 			s.members(t, launches)
 		}
 	}
-	for again := true; again; { // views of views
+	// A view is the memory of its operand under another shape, and launches name
+	// whichever they read or write, so places go both ways, to views of views.
+	for again := true; again; {
 		again = false
 		for _, t := range d.nodes {
 			if t.n.Op.View {
@@ -44,6 +46,7 @@ func (d *describer) places() {
 			}
 		}
 	}
+	// Last, since a gradient that has a buffer of its own is added by a launch.
 	for _, t := range d.nodes {
 		if t.n.Op.Name == "grad_add" {
 			s.put(key(t.group, t.n.Operands[0].String()), place{Grad: t.n.Operands[1].String()})
@@ -56,8 +59,10 @@ func (d *describer) places() {
 	}
 }
 
-// births notes when each value comes into being. Constants of the program
-// "tables" have no times.
+// births notes when each value comes into being: a result at its node, a
+// parameter where its loop begins. What is not in it is not a value: packs have
+// buffers whose names are nobody's. Constants, which the program "tables" makes,
+// have no times.
 func (s *placer) births() {
 	for _, t := range s.d.nodes {
 		for _, r := range t.n.Results {
@@ -112,7 +117,7 @@ func (s *placer) copy(from, to string) bool {
 func (s *placer) operand(o plan.Operand, x *launch) {
 	b, table := s.d.bufferOf(o.Buffer)
 	p := place{Buffer: b, Table: table, Col: o.Col, Ld: o.Ld}
-	if o.Ld > 0 {
+	if o.Ld > 0 { // columns of a pack, whose first dimension is its rows
 		if w, ok := o.Type.Size().Div(o.Buffer.Dims[0]); ok {
 			p.Width = w.N
 		}

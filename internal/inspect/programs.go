@@ -86,6 +86,7 @@ func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
 			c.index[l.Text] = i
 		}
 	}
+	// A node's line is in some column: -1 would be a graph that no pass left.
 	text := func(n *ir.Node) int {
 		if i, ok := c.index[n.String()]; ok {
 			return i
@@ -187,9 +188,9 @@ func (d *describer) timeline(f *ir.Func) error {
 			mark(-1, groupLayer)
 			d.out.Loops = append(d.out.Loops, l)
 		}
-		d.nodes = append(d.nodes, timed{n, groupMain, t - 1})
+		d.nodes = append(d.nodes, timed{n, groupMain, t - 1}) // its result is there at the end
 	}
-	mark(-1, groupMain)
+	mark(-1, groupMain) // the results are read
 	return nil
 }
 

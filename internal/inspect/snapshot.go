@@ -50,7 +50,7 @@ func (c *collector) module(m *ir.Module) *snapshot {
 	s := &snapshot{text: text, readers: map[string][]string{}, cost: c.costs.main(m)}
 	head, _, _ := strings.Cut(text, "\n\n")
 	s.blocks = c.declarations(strings.Split(head, "\n")[1:])
-	known := map[string]bool{}
+	known := map[string]bool{} // parameters of the backward are the forward's values
 	add := func(k string) {
 		if !known[k] {
 			known[k] = true
@@ -59,7 +59,7 @@ func (c *collector) module(m *ir.Module) *snapshot {
 	}
 	for _, f := range m.Funcs {
 		g := groupOf(f)
-		head, _, _ := strings.Cut(f.String(), "\n")
+		head, _, _ := strings.Cut(f.String(), "\n") // with parameters, saves and results
 		b := &block{Name: "@" + f.Name, Group: g, Head: &row{c.plain(head), 0, -1}}
 		s.blocks = append(s.blocks, b)
 		for _, p := range append(slices.Clone(f.Params), f.Saved...) {
@@ -115,16 +115,16 @@ func (c *collector) plan(p *plan.Plan) *snapshot {
 	for i, part := range parts[1:] {
 		q := p.Programs[i]
 		if c.old[q.Name] {
-			continue
+			continue // the other pipeline's columns have it
 		}
 		lines := strings.Split(strings.TrimSuffix(part, "\n}"), "\n")
 		b := &block{Name: q.Name, Group: groupMain, Head: &row{c.plain(lines[0]), 0, -1}}
 		s.blocks = append(s.blocks, b)
-		launches := launchesOf(q)
+		launches := launchesOf(q) // in the order of the text
 		for _, l := range lines[1:] {
 			var cost ir.Cost
 			flags := 0
-			if strings.HasPrefix(l, "    ") {
+			if strings.HasPrefix(l, "    ") { // names in a loop's body are the layer's
 				flags = flagLayer
 			}
 			switch word, _, _ := strings.Cut(strings.TrimSpace(l), " "); word {
