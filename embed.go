@@ -5,8 +5,8 @@ package llamac
 
 import "embed"
 
-// Sources are the packages that generated programs import. They import the
-// standard library alone.
+// Sources are the packages that generated programs import, with their licence.
+// They import the standard library alone.
 //
-//go:embed runtime/*/*.go runtime/*/*.s tokenizer/*.go data/*.go weights/*.go
+//go:embed LICENSE NOTICE runtime/*/*.go runtime/*/*.s tokenizer/*.go data/*.go weights/*.go
 var Sources embed.FS

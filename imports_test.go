@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model/modeltest"},
 	"internal/corpus":         {"specs", "data/prepare", "tokenizer", "internal/diag", "internal/gobuild"},
 	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
+	"internal/inspect":        {"specs", "ir", "ir/build", "passes", "plan", "internal/compile", "internal/diag"},
 	"internal/generate/run":   {"internal/generate", "internal/gobuild"},
 	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/cpu"},
 	"generated/...":           {"runtime/...", "tokenizer", "weights"},

@@ -7,7 +7,9 @@ package passes
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/llamac/llamac/ir"
@@ -44,6 +46,18 @@ type Config struct {
 
 // Stats counts what a pass did, by rule.
 type Stats map[string]int
+
+// String lists the rules that fired by name, and how often.
+func (s Stats) String() string {
+	var parts []string
+	for _, rule := range slices.Sorted(maps.Keys(s)) {
+		parts = append(parts, fmt.Sprintf("%s %d", rule, s[rule]))
+	}
+	if parts == nil {
+		return "nothing to count"
+	}
+	return strings.Join(parts, ", ")
+}
 
 // Report is what one pass did.
 type Report struct {

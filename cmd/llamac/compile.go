@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,7 +85,7 @@ func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
 		last[mode] = text
 		if f.DumpAfter == "all" || f.DumpAfter == r.Pass.Name || f.DumpAfter == "change" && changed {
 			name := filepath.Join(f.DumpDir, fmt.Sprintf("%s-%02d-%s.ir", mode, r.Number, r.Pass.Name))
-			header := fmt.Sprintf("// after %s: %s\n// %s\n", r.Pass.Name, r.Pass.Doc, statsLine(r.Stats))
+			header := fmt.Sprintf("// after %s: %s\n// %s\n", r.Pass.Name, r.Pass.Doc, r.Stats)
 			report(gobuild.WriteFile(name, []byte(header+text)))
 		}
 		if f.StopAfter == r.Pass.Name {
@@ -93,25 +94,13 @@ func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
 	}
 }
 
-func statsLine(s passes.Stats) string {
-	var parts []string
-	for k, v := range s {
-		parts = append(parts, fmt.Sprintf("%s %d", k, v))
-	}
-	slices.Sort(parts)
-	if parts == nil {
-		return "nothing to count"
-	}
-	return strings.Join(parts, ", ")
-}
-
 type compileCmd struct {
 	specFlags
 	passFlags
-	Out        string   `short:"o" help:"Folder for the generated package." type:"path" placeholder:"DIR"`
+	Out        string   `short:"o" help:"Folder for the generated package. Inside a Go module of yours the runtime that it needs comes to lie below it, in internal/." type:"path" placeholder:"DIR"`
 	Target     []string `help:"Targets: go." default:"go"`
 	Mode       []string `help:"Programs: train, infer." default:"train,infer"`
-	Standalone bool     `help:"Write a whole module that builds by itself."`
+	Standalone bool     `help:"Write a whole module that builds by itself, with a command that trains and generates."`
 	JSON       bool     `help:"Print every figure as JSON." name:"json"`
 }
 
@@ -138,12 +127,12 @@ func (c *compileCmd) Run() error {
 				dumpErr = err
 			}
 		})}
-	host, err := c.host(s.Name)
+	where, err := c.place(s.Name)
 	if err != nil {
 		return err
 	}
-	if host != "" {
-		o.Runtime = gobuild.Runtime(host)
+	if where != "" {
+		o.Runtime = gobuild.Runtime(where)
 	}
 	r, err := compile.Spec(s, o)
 	if err != nil {
@@ -156,7 +145,7 @@ func (c *compileCmd) Run() error {
 		return nil
 	}
 	if c.Out != "" {
-		if err := c.write(s.Name, host, r); err != nil {
+		if err := c.write(where, s.Name, r); err != nil {
 			return err
 		}
 	}
@@ -172,36 +161,36 @@ func (c *compileCmd) Run() error {
 	return nil
 }
 
-// host is the import path that the output's own runtime stands below: that of
-// the new module, or of the package within the module around its folder. It is
-// empty where llamac's runtime is at hand, or nothing is.
-func (c *compileCmd) host(name string) (string, error) {
-	if c.Standalone {
+// place is the import path of what will be written, in front of the runtime
+// that comes with it: a module of its own, or a folder of the module that it
+// lies in. It is empty where that is llamac, whose runtime is there already.
+func (c *compileCmd) place(name string) (string, error) {
+	switch {
+	case c.Standalone:
 		return name, nil
-	}
-	if c.Out == "" {
+	case c.Out == "" || c.StopAfter != "":
 		return "", nil
 	}
-	p, err := gobuild.ImportPath(c.Out)
-	if p == compile.Module || strings.HasPrefix(p, compile.Module+"/") {
-		return "", nil
+	host, err := gobuild.Enclosing(c.Out)
+	if errors.Is(err, gobuild.ErrNoModule) {
+		return "", usagef("--out=%s: lies in no Go module: run go mod init in a folder above it, or write a whole module with --standalone", c.Out)
 	}
-	return p, err
+	if err != nil || host.Own() {
+		return "", err
+	}
+	return host.ImportPath(c.Out)
 }
 
-func (c *compileCmd) write(name, host string, r *compile.Result) error {
+func (c *compileCmd) write(where, name string, r *compile.Result) error {
 	var m *gobuild.Module
 	var err error
 	switch {
 	case c.Standalone:
-		m, err = gobuild.New(name, name, r.Files)
-	case host != "":
-		m, err = gobuild.Inside(host, r.Files)
+		m, err = gobuild.New(where, name, r.Files)
+	case where != "":
+		m, err = gobuild.Package(where, name, r.Files)
 	default:
-		m = &gobuild.Module{Files: map[string][]byte{}}
-		for _, f := range r.Files {
-			m.Files[f.Name] = f.Data
-		}
+		m = gobuild.Bare(r.Files)
 	}
 	if err != nil {
 		return err

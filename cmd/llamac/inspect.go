@@ -1,47 +1,45 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
-	"strings"
 
-	"github.com/llamac/llamac/internal/compile"
-	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/internal/inspect"
 )
 
 type inspectCmd struct {
 	specFlags
-	Mode string `help:"Pipeline: train or infer." default:"train" enum:"train,infer"`
-	All  bool   `help:"Also show passes that changed nothing."`
+	Out         string   `short:"o" help:"Write a page to look at in a browser: both pipelines, pass by pass, the plan, the memory and the generated code." type:"path" placeholder:"FILE.html"`
+	Mode        string   `help:"Without -o: pipeline to print, train or infer." default:"train" enum:"train,infer"`
+	All         bool     `help:"Without -o: also print passes that changed nothing."`
+	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
 }
 
-// Run prints the graph after every pass that changed it, as the lines that
-// went and came.
 func (c *inspectCmd) Run() error {
+	modes := []string{"train", "infer"}
+	if c.Out == "" {
+		modes = []string{c.Mode}
+	}
+	if err := (&passFlags{DisablePass: c.DisablePass}).check(modes); err != nil {
+		return err
+	}
 	s, err := c.load()
 	if err != nil {
 		return err
 	}
-	last := ""
-	_, err = compile.Spec(s, compile.Options{Modes: []string{c.Mode}, Targets: []string{}, Observe: func(_ string, r passes.Report) {
-		text := r.Unit.Module.String()
-		if r.Unit.Plan != nil {
-			text = r.Unit.Plan.String()
-		}
-		switch {
-		case last == "":
-			fmt.Printf("== %s: %s\n   %s\n%s", r.Pass.Name, r.Pass.Doc, statsLine(r.Stats), text)
-		case text != last:
-			fmt.Printf("== %s: %s\n   %s\n", r.Pass.Name, r.Pass.Doc, statsLine(r.Stats))
-			if strings.HasPrefix(text, "plan") && !strings.HasPrefix(last, "plan") {
-				fmt.Print(text)
-			} else {
-				diffLines(os.Stdout, last, text)
-			}
-		case c.All:
-			fmt.Printf("== %s: no change\n", r.Pass.Name)
-		}
-		last = text
-	}})
-	return err
+	o := inspect.Options{Disable: c.DisablePass, Mode: c.Mode, All: c.All}
+	if c.Out == "" {
+		return inspect.Text(os.Stdout, s, o)
+	}
+	var page bytes.Buffer
+	if err := inspect.HTML(&page, s, o); err != nil {
+		return err
+	}
+	if err := gobuild.WriteFile(c.Out, page.Bytes()); err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d kB, open it in a browser\n", c.Out, (page.Len()+999)/1000)
+	return nil
 }

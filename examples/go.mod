@@ -1,0 +1,3 @@
+module example.com/recite
+
+go 1.26

@@ -1,0 +1,77 @@
+package inspect
+
+import (
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/passes"
+)
+
+// coster counts work at the sizes of a compilation. Graphs before bind have
+// symbols in their shapes, so it binds copies.
+type coster struct{ sizes map[string]int64 }
+
+// newCoster takes the sizes that a pipeline binds. Inference works on one flat
+// list of tokens: where a graph still has a batch, it is one.
+func newCoster(c passes.Config) coster {
+	sizes := map[string]int64{"B": 1}
+	for _, m := range []map[string]int64{c.Capacity, c.Dims} {
+		for name, n := range m {
+			sizes[name] = n
+		}
+	}
+	return coster{sizes}
+}
+
+// node is the cost of one node, 0 if a symbol has no size.
+func (c coster) node(n *ir.Node) ir.Cost {
+	k := *n
+	whole := true
+	bind := func(vs []*ir.Value) []*ir.Value {
+		out := make([]*ir.Value, len(vs))
+		for i, v := range vs {
+			if v != nil {
+				w := *v
+				w.Type = v.Type.Bind(c.sizes)
+				whole = whole && w.Type.Size().IsConst()
+				out[i] = &w
+			}
+		}
+		return out
+	}
+	k.Operands, k.Results = bind(n.Operands), bind(n.Results)
+	if !whole {
+		return ir.Cost{}
+	}
+	return ir.NodeCost(&k)
+}
+
+// run is the cost of running a function with the layers that it runs.
+func (c coster) run(m *ir.Module, f *ir.Func) ir.Cost {
+	var sum ir.Cost
+	for _, n := range f.Nodes {
+		x := c.node(n)
+		sum = ir.Cost{FLOPs: sum.FLOPs + x.FLOPs, Bytes: sum.Bytes + x.Bytes}
+		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
+			continue
+		}
+		for _, seg := range m.Stack(n.Str("name")).Segments {
+			g := seg.Forward
+			if n.Op.Name == "stack_grad" {
+				g = seg.Backward
+			}
+			layer, k := c.run(m, g), int64(seg.To-seg.From)
+			sum = ir.Cost{FLOPs: sum.FLOPs + layer.FLOPs*k, Bytes: sum.Bytes + layer.Bytes*k}
+		}
+	}
+	return sum
+}
+
+// main is the cost of one run of the module's first program: the loss, with its
+// gradients from differentiate on, or the logits.
+func (c coster) main(m *ir.Module) ir.Cost {
+	for _, f := range m.Funcs {
+		if f.Role == ir.RoleMain {
+			return c.run(m, f)
+		}
+	}
+	return ir.Cost{}
+}

@@ -1,0 +1,256 @@
+package inspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
+)
+
+// program is one program of the plan: when what runs, and what lies where.
+type program struct {
+	Name     string    `json:"name"`
+	Doc      string    `json:"doc"`
+	Arena    string    `json:"arena"`
+	PerLayer int64     `json:"perLayer"` // bytes stored a layer
+	Saved    int64     `json:"saved"`    // all of them, with the stack's result
+	Scratch  int64     `json:"scratch"`
+	Live     int64     `json:"live"` // largest sum of scratch buffers alive at once
+	Times    []moment  `json:"times"`
+	Loops    []loop    `json:"loops"`
+	Buffers  []*buffer `json:"buffers"`
+	Launches []*launch `json:"launches"`
+}
+
+// moment is one time of a program, as buffers' lives count them: a node, or a
+// loop's beginning or end.
+type moment struct {
+	Text  int    `json:"t"` // the node's line, or -1
+	Group string `json:"g"`
+}
+
+// loop is the times between which layers run.
+type loop struct {
+	Func    string `json:"func"`
+	From    int    `json:"from"`
+	To      int    `json:"to"`
+	Reverse bool   `json:"reverse,omitempty"`
+	Begin   int    `json:"begin"`
+	End     int    `json:"end"`
+}
+
+type buffer struct {
+	Name   string   `json:"n"`
+	Type   string   `json:"t"`
+	Region string   `json:"r"`
+	Offset int64    `json:"o"`
+	Stride int64    `json:"s,omitempty"` // from one layer to the next
+	Bytes  int64    `json:"b"`
+	First  int      `json:"f"`
+	Last   int      `json:"l"`
+	After  int      `json:"a,omitempty"` // last time at which the copy behind the last layer is read
+	Values []string `json:"v"`           // keys of the values that it holds, in order of time
+}
+
+type launch struct {
+	Op    string `json:"op"`
+	Name  string `json:"n"`
+	Text  int    `json:"t"` // the node's line
+	Group string `json:"g"`
+	Time  int    `json:"at"`
+	FLOPs int64  `json:"f,omitempty"`
+	File  int    `json:"file"` // index of the source, or -1
+	Line  int    `json:"line"` // first line of the call, from 0
+	Count int    `json:"count"`
+}
+
+// place is where a value lies in one program.
+type place struct {
+	Program int    `json:"p"`
+	Buffer  int    `json:"b"`            // of the program "tables" if Table
+	Table   bool   `json:"t,omitempty"`  // computed once
+	Col     int64  `json:"c,omitempty"`  // first column
+	Width   int64  `json:"w,omitempty"`  // columns, when they are part of a row
+	Ld      int64  `json:"ld,omitempty"` // of a whole row
+	Grad    string `json:"g,omitempty"`  // written straight to a weight's gradient instead
+}
+
+// programs describes the programs that a pipeline made of its module.
+func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
+	c := &collector{page: p, index: map[string]int{}}
+	for i, l := range p.Lines {
+		if _, ok := c.index[l.Text]; !ok {
+			c.index[l.Text] = i
+		}
+	}
+	// A node's line is in some column: -1 would be a graph that no pass left.
+	text := func(n *ir.Node) int {
+		if i, ok := c.index[n.String()]; ok {
+			return i
+		}
+		return -1
+	}
+	tables := pl.Program("tables")
+	for _, q := range pl.Programs {
+		f := m.Func(q.Name)
+		if f == nil && q != tables {
+			continue // of the other pipeline
+		}
+		d := &describer{pipe: pipe, m: m, q: q, tables: tables, text: text,
+			out: &program{Name: q.Name, Doc: q.Doc, Arena: q.Arena, PerLayer: q.SavedPerLayer, Saved: q.SavedBytes, Scratch: q.ScratchBytes,
+				Live: passes.LargestLive(q), Times: []moment{}, Loops: []loop{}, Buffers: []*buffer{}, Launches: []*launch{}}}
+		d.buffers()
+		if f != nil {
+			if err := d.timeline(f); err != nil {
+				return err
+			}
+		}
+		d.launches()
+		d.places()
+		pipe.Programs = append(pipe.Programs, d.out)
+	}
+	generatedLines(p, pipe, pl)
+	return nil
+}
+
+// describer makes one program's description.
+type describer struct {
+	pipe   *pipeline
+	m      *ir.Module
+	q      *plan.Program
+	tables *plan.Program
+	text   func(*ir.Node) int
+	out    *program
+	nodes  []timed
+}
+
+// timed is a node with the time at which it runs.
+type timed struct {
+	n     *ir.Node
+	group string
+	time  int
+}
+
+func (d *describer) buffers() {
+	for _, b := range slices.Concat(d.q.Inputs, d.q.Buffers) {
+		d.out.Buffers = append(d.out.Buffers, &buffer{Name: b.Name, Type: ir.Type{DType: b.DType, Dims: b.Dims}.String(),
+			Region: string(b.Region), Offset: b.Offset, Stride: b.Stride, Bytes: b.Bytes, First: b.First, Last: b.Last, Values: []string{}})
+	}
+}
+
+// bufferOf is the index of a buffer in the program or in tables.
+func (d *describer) bufferOf(b *plan.Buffer) (index int, table bool) {
+	if i := slices.Index(slices.Concat(d.q.Inputs, d.q.Buffers), b); i >= 0 {
+		return i, false
+	}
+	return slices.Index(d.tables.Buffers, b), true
+}
+
+// timeline numbers nodes and loops as schedule does: a node takes one time, a
+// loop one for its beginning, one for each node of a layer and one for its
+// end, whatever the number of layers.
+func (d *describer) timeline(f *ir.Func) error {
+	t := 0
+	mark := func(text int, group string) {
+		d.out.Times = append(d.out.Times, moment{text, group})
+		t++
+	}
+	for _, n := range f.Nodes {
+		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
+			d.nodes = append(d.nodes, timed{n, groupMain, t})
+			mark(d.text(n), groupMain)
+			continue
+		}
+		s := d.m.Stack(n.Str("name"))
+		if s == nil {
+			return fmt.Errorf("inspect: no stack %q", n.Str("name"))
+		}
+		segments := slices.Clone(s.Segments)
+		backward := n.Op.Name == "stack_grad"
+		if backward {
+			slices.Reverse(segments)
+		}
+		for _, seg := range segments {
+			g := seg.Forward
+			if backward {
+				g = seg.Backward
+			}
+			l := loop{Func: g.Name, From: seg.From, To: seg.To, Reverse: backward, Begin: t}
+			mark(-1, groupLayer)
+			for _, b := range g.Nodes {
+				d.nodes = append(d.nodes, timed{b, groupLayer, t})
+				mark(d.text(b), groupLayer)
+			}
+			l.End = t
+			mark(-1, groupLayer)
+			d.out.Loops = append(d.out.Loops, l)
+		}
+		d.nodes = append(d.nodes, timed{n, groupMain, t - 1}) // its result is there at the end
+	}
+	mark(-1, groupMain) // the results are read
+	return nil
+}
+
+// launches lists the launches and finds the node that each computes, and so
+// its time. Both are in the same order. A launch with a text of its own
+// belongs to the node of the launch before ("... name") or behind it.
+func (d *describer) launches() {
+	if d.q == d.tables {
+		d.constants()
+		return
+	}
+	at := 0
+	var open []*launch // texts of their own, before their node
+	add := func(l *plan.Launch, group string) {
+		x := &launch{Op: l.Op, Name: l.Name, Text: -1, Group: group, Time: -1, FLOPs: l.FLOPs, File: -1}
+		d.out.Launches = append(d.out.Launches, x)
+		if strings.HasPrefix(l.Text, "...") && at > 0 {
+			x.Time, x.Text = d.nodes[at-1].time, d.text(d.nodes[at-1].n)
+			return
+		}
+		for i := at; i < len(d.nodes); i++ {
+			if d.nodes[i].group == group && d.nodes[i].n.String() == l.Text {
+				at = i + 1
+				x.Time, x.Text = d.nodes[i].time, d.text(d.nodes[i].n)
+				for _, o := range open {
+					o.Time, o.Text = x.Time, x.Text
+				}
+				open = nil
+				return
+			}
+		}
+		open = append(open, x)
+	}
+	walkPlan(d.q.Items, groupMain, add)
+}
+
+// constants lists the launches of the program "tables". Their nodes may stand
+// in any function of either pipeline, and they have no times.
+func (d *describer) constants() {
+	for _, l := range launchesOf(d.q) {
+		x := &launch{Op: l.Op, Name: l.Name, Text: -1, Time: -1, FLOPs: l.FLOPs, File: -1}
+		d.out.Launches = append(d.out.Launches, x)
+		for _, f := range d.m.Funcs {
+			for _, n := range f.Nodes {
+				if x.Text < 0 && n.String() == l.Text {
+					x.Text, x.Group = d.text(n), groupOf(f)
+				}
+			}
+		}
+	}
+}
+
+// walkPlan visits launches with the group of the values that they name.
+func walkPlan(items []plan.Item, group string, f func(*plan.Launch, string)) {
+	for _, it := range items {
+		switch x := it.(type) {
+		case *plan.Launch:
+			f(x, group)
+		case *plan.Loop:
+			walkPlan(x.Body, groupLayer, f)
+		}
+	}
+}
