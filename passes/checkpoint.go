@@ -38,7 +38,9 @@ func planCheckpoint(u *Unit) error {
 			case "", "none":
 				keep = map[*ir.Value]bool{}
 				for _, v := range f.Saved {
-					keep[underViews(v)] = true
+					if v = underViews(v); !fromConstants(v) {
+						keep[v] = true
+					}
 				}
 			case "full":
 				keep = map[*ir.Value]bool{f.Params[0]: true}
@@ -61,6 +63,23 @@ func setOf(vs []*ir.Value) map[*ir.Value]bool {
 		s[v] = true
 	}
 	return s
+}
+
+// fromConstants reports whether v depends on nothing: it is made again for
+// free, and is no activation.
+func fromConstants(v *ir.Value) bool {
+	if v == nil {
+		return true
+	}
+	if v.Def == nil {
+		return false
+	}
+	for _, o := range v.Def.Operands {
+		if !fromConstants(o) {
+			return false
+		}
+	}
+	return true
 }
 
 // underViews is the value whose memory v shows.

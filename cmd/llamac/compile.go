@@ -173,7 +173,9 @@ func (c *compileCmd) place(name string) (string, error) {
 	}
 	host, err := gobuild.Enclosing(c.Out)
 	if errors.Is(err, gobuild.ErrNoModule) {
-		return "", usagef("--out=%s: lies in no Go module: run go mod init in a folder above it, or write a whole module with --standalone", c.Out)
+		// To be read, or to go into llamac's own tree: it builds nowhere else.
+		fmt.Fprintf(os.Stderr, "%s lies in no Go module: the package imports llamac's own runtime; --standalone writes a whole module\n", c.Out)
+		return "", nil
 	}
 	if err != nil || host.Own() {
 		return "", err

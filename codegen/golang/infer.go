@@ -2,6 +2,7 @@ package golang
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -95,10 +96,16 @@ func (g *generator) infer() (*jen.File, error) {
 		"if err != nil {",
 		"return err",
 		"}",
-		"for _, c := range copies {",
 	}
-	step = append(step, copies...)
-	step = append(step, "}", "t.decode(tokens, pos, seqs, t.cache.Table(), want)",
+	if copies == nil {
+		i := slices.Index(step, "pos, copies, err := t.cache.Append(seqs)")
+		step[i] = "pos, _, err := t.cache.Append(seqs)"
+	} else {
+		step = append(step, "for _, c := range copies {")
+		step = append(step, copies...)
+		step = append(step, "}")
+	}
+	step = append(step, "t.decode(tokens, pos, seqs, t.cache.Table(), want)",
 		"copy(logits[:rows*Vocab], t."+"scratch"+result[len("b"):]+")", "return nil")
 	f.Comment("Step feeds tokens of sequences and writes the logits of the rows in want.")
 	recv().Id("Step").Params(jen.List(jen.Id("tokens"), jen.Id("seqs"), jen.Id("want")).Index().Int32(), jen.Id("logits").Index().Float32()).Error().Block(g.body(step)...)

@@ -89,6 +89,16 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 	if n == 0 || rows > maxRows || len(seqs) != n || len(logits) < rows*Vocab {
 		return fmt.Errorf("%d tokens with %d sequences, %d rows (at most %d) and room for %d logits", n, len(seqs), rows, maxRows, len(logits))
 	}
+	for i, w := range want {
+		if w < 0 || int(w) >= n {
+			return fmt.Errorf("row %d of %d: want[%d]", w, n, i)
+		}
+	}
+	for i, id := range tokens {
+		if id < 0 || id >= Vocab {
+			return fmt.Errorf("tokens[%d] is %d, the vocabulary has %d", i, id, Vocab)
+		}
+	}
 	pos, copies, err := t.cache.Append(seqs)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type Package struct {
 // Packages lists what is checked in.
 var Packages = []Package{
 	{Name: "custom_gelu", Spec: "testdata/gelu.jsonnet", Numeric: true},
+	{Name: "custom_meeting", Spec: "testdata/meeting.jsonnet", Numeric: true},
 	{Name: "custom_parallel", Spec: "testdata/parallel.jsonnet", Numeric: true},
 	{Name: "custom_qknorm", Spec: "testdata/qknorm.jsonnet", Numeric: true},
 	{Name: "gopher", Spec: "gopher.jsonnet"},

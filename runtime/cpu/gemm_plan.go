@@ -39,9 +39,6 @@ const (
 	maxChunksPerWorker = 12
 )
 
-// gemmWorkspace is the number of floats of the packing buffers.
-const gemmWorkspace = 2 * maxBlockK * (maxBlockM + maxBlockN + 2*panelSlack)
-
 // gemmTask computes one product.
 type gemmTask struct {
 	isa     isa

@@ -8,8 +8,7 @@ import (
 
 // asm collects the text of one assembly file.
 type asm struct {
-	buf    bytes.Buffer
-	prefix string // of labels: they are local to a function
+	buf bytes.Buffer
 }
 
 func (a *asm) line(s string) { a.buf.WriteString(s + "\n") }
