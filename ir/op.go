@@ -129,6 +129,11 @@ func (c *checker) rank(i, r int) *checker {
 	return c.that(c.n.In(i).Rank() == r, "%s has type %s, want rank %d", c.n.Op.operand(i), c.n.In(i), r)
 }
 
+// atLeast wants r or more axes.
+func (c *checker) atLeast(i, r int) *checker {
+	return c.that(c.n.In(i).Rank() >= r, "%s has type %s, want rank %d or more", c.n.Op.operand(i), c.n.In(i), r)
+}
+
 func (c *checker) float(i int) *checker {
 	return c.that(c.n.In(i).DType.Float(), "%s has type %s, want a float type", c.n.Op.operand(i), c.n.In(i))
 }

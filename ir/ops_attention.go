@@ -1,6 +1,9 @@
 package ir
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Attention as one op, its gradient and its form over a KV cache.
 func attentionOps() []*Op {
@@ -17,16 +20,11 @@ func attentionOps() []*Op {
 				"%start [B], if given, is the first key a row may see.",
 			Operands: []string{"q", "k", "v", "start?"}, Results: []string{"o", "lse"}, Group: Fused, Attrs: attrs, Expensive: true,
 			Infer: func(n *Node) ([]Type, error) {
-				q, k := n.In(0), n.In(1)
-				c := check(n).float(0).rank(0, 4).rank(1, 4).same(1, 2)
+				c := attentionOperands(n, 0)
 				if c.err != nil {
 					return nil, c.err
 				}
-				_, whole := q.Dims[2].Div(k.Dims[2])
-				c.that(q.Dims[0] == k.Dims[0] && q.Dims[3] == k.Dims[3] && whole, "q has type %s and k %s", q, k).
-					that(!n.Flag("causal") || q.Dims[1] == k.Dims[1], "causal, but q has type %s and k %s", q, k).
-					that(!n.Has(3) || n.In(3).Equal(TensorOf(I32, q.Dims[0])), "start is not %s", TensorOf(I32, q.Dims[0]))
-				return c.types(q, TensorOf(F32, q.Dims[0], q.Dims[2], q.Dims[1]))
+				return c.types(n.In(0), lseType(n.In(0)))
 			},
 			FLOPs: func(n *Node) int64 { return 2 * attentionProduct(n, 0, 1) },
 			Grad: func(g *Grads, n *Node) {
@@ -49,7 +47,12 @@ func attentionOps() []*Op {
 			Operands: []string{"do", "o", "lse", "q", "k", "v", "start?"}, Results: []string{"dq", "dk", "dv"},
 			Group: Gradient, Attrs: attrs, Expensive: true, NoGrad: "second derivatives are not taken",
 			Infer: func(n *Node) ([]Type, error) {
-				return check(n).same(0, 1).same(0, 3).same(4, 5).types(n.In(3), n.In(4), n.In(5))
+				c := attentionOperands(n, 3).same(0, 1).same(0, 3)
+				if c.err != nil {
+					return nil, c.err
+				}
+				lse := lseType(n.In(3))
+				return c.that(n.In(2).Equal(lse), "lse has type %s, want %s", n.In(2), lse).types(n.In(3), n.In(4), n.In(5))
 			},
 			FLOPs: func(n *Node) int64 { return 5 * attentionProduct(n, 3, 4) },
 		},
@@ -62,16 +65,41 @@ func attentionOps() []*Op {
 			Group: Inference, Attrs: attrs[1:], Effect: WritesState, NoGrad: "inference only",
 			Infer: func(n *Node) ([]Type, error) {
 				q, k, kv := n.In(0), n.In(1), n.In(6)
-				c := check(n).rank(0, 4).rank(1, 4).same(1, 2).integer(3).integer(4).rank(5, 2).rank(6, 5)
+				c := check(n).float(0).rank(0, 4).float(1).rank(1, 4).same(1, 2).
+					integer(3).rank(3, 1).integer(4).rank(4, 1).integer(5).rank(5, 2).float(6).rank(6, 5)
 				if c.err != nil {
 					return nil, c.err
 				}
+				tokens := []Dim{q.Dims[1]}
+				_, whole := q.Dims[2].Div(k.Dims[2])
+				c.that(q.Dims[0].Is(1) && slices.Equal(q.Dims[:2], k.Dims[:2]) && q.Dims[3] == k.Dims[3] && whole, "q has type %s and k %s", q, k).
+					that(slices.Equal(n.In(3).Dims, tokens) && slices.Equal(n.In(4).Dims, tokens), "q has type %s, pos %s and seq %s", q, n.In(3), n.In(4)).
+					that(n.Int("window") >= 0, "window %d", n.Int("window"))
 				return c.that(kv.Dims[1].Is(2) && kv.Dims[2] == k.Dims[2] && kv.Dims[4] == k.Dims[3], "k has type %s and the cache %s", k, kv).
 					that(n.Operands[6].State != nil, "kv is not state").types(q)
 			},
 		},
 	}
 }
+
+// attentionOperands checks q, k, v, which start at operand i, the optional start
+// behind them, and the mask.
+func attentionOperands(n *Node, i int) *checker {
+	q, k := n.In(i), n.In(i+1)
+	c := check(n).float(i).rank(i, 4).float(i+1).rank(i+1, 4).same(i+1, i+2)
+	if c.err != nil {
+		return c
+	}
+	_, whole := q.Dims[2].Div(k.Dims[2])
+	start := TensorOf(I32, q.Dims[0])
+	return c.that(q.Dims[0] == k.Dims[0] && q.Dims[3] == k.Dims[3] && whole, "q has type %s and k %s", q, k).
+		that(!n.Flag("causal") || q.Dims[1] == k.Dims[1], "causal, but q has type %s and k %s", q, k).
+		that(!n.Has(i+3) || n.In(i+3).Equal(start), "start is not %s", start).
+		that(n.Int("window") >= 0, "window %d", n.Int("window"))
+}
+
+// lseType is the type of the logarithms that go with queries of type q.
+func lseType(q Type) Type { return TensorOf(F32, q.Dims[0], q.Dims[2], q.Dims[1]) }
 
 // attentionProduct is the FLOPs of one of attention's matrix products: half
 // the square when causal, as the papers count.

@@ -25,7 +25,8 @@ func elementwiseOps() []*Op {
 			Name: name, Doc: doc, Operands: []string{"a", "b"}, Results: []string{"y"},
 			Elementwise: true, Commutative: commutative, InPlace: map[int]int{0: 0},
 			Infer: func(n *Node) ([]Type, error) {
-				c := check(n).that(n.In(0).DType == n.In(1).DType, "operands have types %s and %s", n.In(0), n.In(1))
+				c := check(n).that(n.In(0).DType == n.In(1).DType, "operands have types %s and %s", n.In(0), n.In(1)).
+					that(n.In(0).DType != Bool, "operands have types %s and %s, want numbers", n.In(0), n.In(1))
 				dims, ok := broadcastDims(n.In(0).Dims, n.In(1).Dims)
 				return c.that(ok, "shapes %s and %s do not broadcast", n.In(0), n.In(1)).types(Type{n.In(0).DType, dims})
 			},

@@ -31,7 +31,11 @@ func fusedOps() []*Op {
 			Operands: []string{"dy", "x", "w", "res?"}, Results: []string{"dx", "dw"}, Group: Gradient, Attrs: eps,
 			NoGrad: "second derivatives are not taken", InPlace: map[int]int{0: 3},
 			Infer: func(n *Node) ([]Type, error) {
-				return check(n).same(0, 1).rank(2, 1).that(!n.Has(3) || n.In(3).Equal(n.In(1)), "res does not have the type of x").
+				c := check(n).same(0, 1)
+				if _, err := normTypes(n, 1, 2); c.err == nil {
+					c.err = err
+				}
+				return c.that(!n.Has(3) || n.In(3).Equal(n.In(1)), "res does not have the type of x").
 					types(n.In(1), n.In(2).With(F32))
 			},
 			FLOPs: func(n *Node) int64 { return 10 * n.In(0).Elems() },
@@ -82,7 +86,7 @@ func fusedOps() []*Op {
 			InPlace: map[int]int{0: 0},
 			Infer: func(n *Node) ([]Type, error) {
 				x, cos := n.In(0), n.In(1)
-				c := check(n).rank(1, 2).same(1, 2)
+				c := check(n).float(0).float(1).rank(1, 2).same(1, 2)
 				if c.err != nil {
 					return nil, c.err
 				}
@@ -93,7 +97,7 @@ func fusedOps() []*Op {
 					return nil, c.err
 				}
 				half, ok := x.Last().Div(Const(2))
-				return c.that(ok && cos.Dims[1] == half && cos.Dims[0] == x.Dims[a], "x has type %s and cos %s", x, cos).types(x)
+				return c.that(ok && half.IsConst() && cos.Dims[1] == half && cos.Dims[0] == x.Dims[a], "x has type %s and cos %s", x, cos).types(x)
 			},
 			FLOPs: func(n *Node) int64 { return 3 * n.In(0).Elems() },
 			Grad: func(g *Grads, n *Node) {
@@ -126,14 +130,14 @@ func fusedOps() []*Op {
 			Name: "swiglu_grad", Doc: "Gradients of swiglu; silu is computed again from %g.",
 			Operands: []string{"dy", "g", "u"}, Results: []string{"dg", "du"}, Group: Gradient,
 			NoGrad: "second derivatives are not taken",
-			Infer:  func(n *Node) ([]Type, error) { return check(n).same(0, 1).same(1, 2).types(n.In(1), n.In(2)) },
+			Infer:  func(n *Node) ([]Type, error) { return check(n).float(0).same(0, 1).same(1, 2).types(n.In(1), n.In(2)) },
 			FLOPs:  func(n *Node) int64 { return 10 * n.In(0).Elems() },
 		},
 	}
 }
 
 func normTypes(n *Node, x, w int) ([]Type, error) {
-	c := check(n).float(x).rank(w, 1).that(n.In(x).Rank() >= 1, "x is a scalar")
+	c := check(n).float(x).float(w).atLeast(x, 1).rank(w, 1)
 	if c.err != nil {
 		return nil, c.err
 	}

@@ -37,7 +37,7 @@ func linearOps() []*Op {
 			Operands: []string{"x", "w"}, Results: []string{"y"}, Expensive: true,
 			Infer: func(n *Node) ([]Type, error) {
 				x, w := n.In(0), n.In(1)
-				c := check(n).float(0).rank(1, 2).that(x.Rank() >= 1, "x is a scalar")
+				c := check(n).float(0).float(1).atLeast(0, 1).rank(1, 2)
 				if c.err != nil {
 					return nil, c.err
 				}
@@ -61,7 +61,7 @@ func linearOps() []*Op {
 			NoGrad: "second derivatives are not taken", InPlace: map[int]int{0: 2},
 			Infer: func(n *Node) ([]Type, error) {
 				dy, w := n.In(0), n.In(1)
-				c := check(n).rank(1, 2)
+				c := check(n).float(0).float(1).atLeast(0, 1).rank(1, 2)
 				if c.err != nil {
 					return nil, c.err
 				}
@@ -77,7 +77,7 @@ func linearOps() []*Op {
 			NoGrad: "second derivatives are not taken",
 			Infer: func(n *Node) ([]Type, error) {
 				dy, x := n.In(0), n.In(1)
-				return check(n).that(dy.Rows() == x.Rows(), "dy has type %s and x %s", dy, x).
+				return check(n).float(0).float(1).atLeast(0, 1).atLeast(1, 1).that(dy.Rows() == x.Rows(), "dy has type %s and x %s", dy, x).
 					types(TensorOf(F32, dy.Last(), x.Last()))
 			},
 			FLOPs: func(n *Node) int64 { return 2 * n.In(0).Elems() * n.In(1).Last().N },

@@ -12,10 +12,10 @@ func packOps() []*Op {
 			Operands: []string{"x", "w..."}, Results: []string{"..."}, Group: Fused, Expensive: true,
 			Infer: func(n *Node) ([]Type, error) {
 				x := n.In(0)
-				c := check(n).float(0).that(len(n.Operands) > 1, "no weights")
+				c := check(n).float(0).atLeast(0, 1).that(len(n.Operands) > 1, "no weights")
 				var t []Type
 				for i := 1; i < len(n.Operands) && c.err == nil; i++ {
-					if c.rank(i, 2); c.err == nil {
+					if c.float(i).rank(i, 2); c.err == nil {
 						c.that(n.In(i).Dims[1] == x.Last(), "x has type %s and %s %s", x, n.Op.operand(i), n.In(i))
 						t = append(t, Type{x.DType, append(slices.Clone(x.Dims[:x.Rank()-1]), n.In(i).Dims[0])})
 					}
@@ -74,12 +74,16 @@ func packOps() []*Op {
 				if c.err != nil {
 					return nil, c.err
 				}
-				w := n.In(1 + k)
-				dy := n.In(1)
+				w, dy := n.In(1+k), n.In(1)
+				if c.float(1).atLeast(1, 1).rank(1+k, 2); c.err != nil {
+					return nil, c.err
+				}
 				t := Type{dy.DType, append(slices.Clone(dy.Dims[:dy.Rank()-1]), w.Last())}
 				for i := range k {
 					dy, w := n.In(1+i), n.In(1+k+i)
-					c.that(w.Rank() == 2 && dy.Last() == w.Dims[0] && w.Last() == t.Last(), "dy[%d] has type %s and w[%d] %s", i, dy, i, w)
+					fits := w.Rank() == 2 && dy.Last() == w.Dims[0] && w.Last() == t.Last() &&
+						dy.Rank() == t.Rank() && slices.Equal(dy.Dims[:t.Rank()-1], t.Dims[:t.Rank()-1])
+					c.that(fits, "dy[%d] has type %s and w[%d] %s", i, dy, i, w)
 				}
 				return c.that(!n.Has(0) || n.In(0).Equal(t), "acc does not have type %s", t).types(t)
 			},
@@ -98,9 +102,9 @@ func packOps() []*Op {
 			NoGrad: "second derivatives are not taken",
 			Infer: func(n *Node) ([]Type, error) {
 				var t []Type
-				c := check(n)
+				c := check(n).float(0).atLeast(0, 1)
 				for i := 1; i < len(n.Operands); i++ {
-					c.that(n.In(i).Rows() == n.In(0).Rows(), "x has type %s and %s %s", n.In(0), n.Op.operand(i), n.In(i))
+					c.float(i).atLeast(i, 1).that(n.In(i).Rows() == n.In(0).Rows(), "x has type %s and %s %s", n.In(0), n.Op.operand(i), n.In(i))
 					t = append(t, TensorOf(F32, n.In(i).Last(), n.In(0).Last()))
 				}
 				return c.types(t...)

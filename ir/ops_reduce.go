@@ -13,7 +13,7 @@ func reduceOps() []*Op {
 			},
 			Infer: func(n *Node) ([]Type, error) {
 				x, axes := n.In(0), n.Ints("axes")
-				c := check(n).float(0).that(slices.IsSorted(axes) && len(axes) > 0, "axes %v", axes)
+				c := check(n).float(0).that(ascending(axes) && len(axes) > 0, "axes %v", axes)
 				t := Type{DType: x.DType}
 				for i, d := range x.Dims {
 					switch gone := slices.Contains(axes, int64(i)); {
@@ -85,8 +85,18 @@ func reduceOps() []*Op {
 	softmaxGrad := &Op{
 		Name: "softmax_grad", Doc: "%y · (%dy - sum(%dy · %y)) along the last axis.", Operands: []string{"dy", "y"}, Results: []string{"dx"},
 		Group: Gradient, NoGrad: "second derivatives are not taken", InPlace: map[int]int{0: 0},
-		Infer: func(n *Node) ([]Type, error) { return check(n).same(0, 1).types(n.In(0)) },
+		Infer: func(n *Node) ([]Type, error) { return check(n).float(0).atLeast(0, 1).same(0, 1).types(n.In(0)) },
 		FLOPs: func(n *Node) int64 { return 4 * n.In(0).Elems() },
 	}
 	return []*Op{sum, mean, maxOp, softmax, softmaxGrad}
+}
+
+// ascending reports whether each number is larger than the one before.
+func ascending(xs []int64) bool {
+	for i := 1; i < len(xs); i++ {
+		if xs[i] <= xs[i-1] {
+			return false
+		}
+	}
+	return true
 }

@@ -36,7 +36,7 @@ func shapeOps() []*Op {
 			NoGrad: "has no operands", FLOPs: none,
 			Infer: func(n *Node) ([]Type, error) {
 				t := Type{I32, n.DimsOf("dims")}
-				return check(n).that(n.Int("axis") < t.Rank(), "axis %d of %s", n.Int("axis"), t).types(t)
+				return check(n).that(n.Int("axis") >= 0 && n.Int("axis") < t.Rank(), "axis %d of %s", n.Int("axis"), t).types(t)
 			},
 		},
 		{
@@ -146,8 +146,10 @@ func shapeOps() []*Op {
 				if c.err != nil {
 					return nil, c.err
 				}
-				last := int64(n.Int("before")) + (x.Dims[a].N-1)*int64(n.Int("step"))
-				c.that(x.Dims[a].IsConst() && last < int64(n.Int("size")), "%s does not fit in %d", x, n.Int("size"))
+				before, step, size := int64(n.Int("before")), int64(n.Int("step")), int64(n.Int("size"))
+				c.that(before >= 0 && step > 0, "before %d, step %d", before, step)
+				// Compares without multiplying, which could overflow.
+				c.that(x.Dims[a].IsConst() && before < size && x.Dims[a].N-1 <= (size-1-before)/max(1, step), "%s does not fit in %d", x, size)
 				t := Type{x.DType, slices.Clone(x.Dims)}
 				t.Dims[a] = Const(int64(n.Int("size")))
 				return c.types(t)
@@ -164,10 +166,12 @@ func shapeOps() []*Op {
 			Operands: []string{"x..."}, Results: []string{"y"},
 			Attrs: []AttrSpec{{"axis", IntAttr, nil, "axis that grows"}}, FLOPs: none,
 			Infer: func(n *Node) ([]Type, error) {
-				a := n.Int("axis")
-				x := n.In(0)
-				c := check(n).that(a >= 0 && a < x.Rank(), "axis %d of %s", a, x)
+				a, c := n.Int("axis"), check(n).that(len(n.Operands) > 0, "no operands")
 				if c.err != nil {
+					return nil, c.err
+				}
+				x := n.In(0)
+				if c.that(a >= 0 && a < x.Rank(), "axis %d of %s", a, x); c.err != nil {
 					return nil, c.err
 				}
 				t := Type{x.DType, slices.Clone(x.Dims)}
@@ -220,7 +224,7 @@ func shapeOps() []*Op {
 			Attrs:  []AttrSpec{{"rows", DimsAttr, nil, "rows of the table"}},
 			NoGrad: "second derivatives are not taken",
 			Infer: func(n *Node) ([]Type, error) {
-				c := check(n).integer(0).that(len(n.DimsOf("rows")) == 1, "rows %v", n.DimsOf("rows")).
+				c := check(n).integer(0).float(1).atLeast(1, 1).that(len(n.DimsOf("rows")) == 1, "rows %v", n.DimsOf("rows")).
 					that(slices.Equal(n.In(0).Dims, n.In(1).Dims[:max(0, n.In(1).Rank()-1)]), "ids %s and dy %s", n.In(0), n.In(1))
 				if c.err != nil {
 					return nil, c.err
