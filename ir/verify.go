@@ -4,36 +4,51 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/llamac/llamac/internal/scan"
 )
 
 // Verify checks every invariant that passes may rely on and reports all
 // violations, each with the function and the node:
 //
-//   - names are unique and values are defined before they are used;
+//   - names are unique, words of the text form, and defined before they are used;
+//   - dimensions are declared once, with bounds, and no shape is empty or huge;
 //   - operands, attributes and result types of each node agree with its row;
 //   - the functions of a stack fit the nodes that run it and each other;
-//   - weights and state inside a layer's function belong to its stack;
+//   - weights and state inside a layer's function belong to its stack, those
+//     outside to none;
+//   - only main functions run stacks, only layers save and only backward
+//     functions load;
 //   - every layer of a stack belongs to exactly one segment.
 func Verify(m *Module) error {
 	v := &verifier{m: m}
 	v.that(m.Name != "", "the module has no name")
+	v.that(m.Name == "" || scan.IsName(m.Name), "module %q: not a name", m.Name)
 	seen := map[string]bool{}
+	declare := func(kind, sign, name string) {
+		v.that(scan.IsName(name), "%s %s%s: not a name", kind, sign, name)
+		v.that(!seen[kind+name], "%s %s%s is declared twice", kind, sign, name)
+		seen[kind+name] = true
+	}
+	for _, d := range m.Dims {
+		declare("dimension", "", d.Name)
+		v.that(1 <= d.Min && d.Min <= d.Max, "dimension %s is in [%d, %d]", d.Name, d.Min, d.Max)
+	}
 	for _, w := range m.Weights {
-		v.that(!seen["$"+w.Name], "weight $%s is declared twice", w.Name)
-		seen["$"+w.Name] = true
-		v.that(w.Stack == "" || m.Stack(w.Stack) != nil && m.Stack(w.Stack).Layers() == w.Layers,
-			"weight $%s has %d layers of stack %q", w.Name, w.Layers, w.Stack)
+		declare("weight", "$", w.Name)
+		v.layers("weight $"+w.Name, w.Type, w.Stack, w.Layers)
+		v.weight(w)
 	}
 	for _, s := range m.State {
-		v.that(!seen["!"+s.Name], "state !%s is declared twice", s.Name)
-		seen["!"+s.Name] = true
+		declare("state", "!", s.Name)
+		v.layers("state !"+s.Name, s.Type, s.Stack, s.Layers)
 	}
 	for _, f := range m.Funcs {
-		v.that(!seen["@"+f.Name], "function @%s is declared twice", f.Name)
-		seen["@"+f.Name] = true
+		declare("function", "@", f.Name)
 		v.function(f)
 	}
 	for _, s := range m.Stacks {
+		declare("stack", "", s.Name)
 		v.stack(s)
 	}
 	return errors.Join(v.errs...)
@@ -50,18 +65,66 @@ func (v *verifier) that(ok bool, format string, args ...any) {
 	}
 }
 
+// layers checks a declaration's shape and the layers that it names.
+func (v *verifier) layers(what string, t Type, stack string, layers int) {
+	v.shape(what, t)
+	if stack == "" {
+		v.that(layers == 0, "%s has %d layers of no stack", what, layers)
+		return
+	}
+	s := v.m.Stack(stack)
+	v.that(s != nil && s.Layers() == layers, "%s has %d layers of stack %q", what, layers, stack)
+}
+
+// weight checks what a weight's declaration says beside its type.
+func (v *verifier) weight(w *Weight) {
+	one := func(field, value string, of ...string) {
+		v.that(slices.Contains(of, value), "weight $%s: %s is %q", w.Name, field, value)
+	}
+	v.that(scan.IsName(string(w.Layout)), "weight $%s: layout is %q", w.Name, w.Layout)
+	one("init", w.Init.Kind, "", "normal", "ones", "zeros")
+	one("shard", w.Shard, "", "column", "row")
+	one("rope", w.Rope, "", "interleaved", "half")
+	v.that((w.Rope == "") == (w.Heads == 0) && w.Heads >= 0, "weight $%s: rope is %q with %d heads", w.Name, w.Rope, w.Heads)
+	for format := range w.Names {
+		v.that(scan.IsName("name."+format), "weight $%s: format %q", w.Name, format)
+	}
+}
+
+// maxElems bounds the product of a shape's numbers: sizes in bytes stay far
+// from overflow.
+const maxElems = 1 << 48
+
+// shape checks a shape: its symbols are declared and its numbers positive.
+func (v *verifier) shape(what string, t Type) {
+	size := int64(1)
+	for _, d := range t.Dims {
+		if d.N < 1 {
+			v.that(false, "%s has type %s with the dimension %s", what, t, d)
+			return
+		}
+		if d.N > maxElems/size {
+			v.that(false, "%s has type %s, which is too large", what, t)
+			return
+		}
+		size *= d.N
+		for _, s := range d.symbols() {
+			v.that(slices.ContainsFunc(v.m.Dims, func(dd DimDecl) bool { return dd.Name == s }),
+				"%s has type %s with the undeclared dimension %s", what, t, s)
+		}
+	}
+}
+
 func (v *verifier) function(f *Func) {
+	v.that(f.Role == RoleMain || f.Role == RoleLayer || f.Role == RoleBackward, "@%s: no role is called %q", f.Name, f.Role)
+	v.that(f.Role != RoleMain || len(f.Saved) == 0, "@%s: only layers save values", f.Name)
 	names := map[string]bool{}
 	defined := map[*Value]bool{}
 	define := func(x *Value) {
-		v.that(x.Name != "" && !names[x.Name], "@%s: value %%%s is defined twice", f.Name, x.Name)
+		v.that(scan.IsName(x.Name), "@%s: value %%%s: not a name", f.Name, x.Name)
+		v.that(!names[x.Name], "@%s: value %%%s is defined twice", f.Name, x.Name)
 		names[x.Name], defined[x] = true, true
-		for _, d := range x.Type.Dims {
-			for _, s := range d.symbols() {
-				v.that(slices.ContainsFunc(v.m.Dims, func(dd DimDecl) bool { return dd.Name == s }),
-					"@%s: %%%s has type %s with the undeclared dimension %s", f.Name, x.Name, x.Type, s)
-			}
-		}
+		v.shape(fmt.Sprintf("@%s: %%%s", f.Name, x.Name), x.Type)
 	}
 	for _, p := range f.Params {
 		define(p)
@@ -84,10 +147,16 @@ func (v *verifier) function(f *Func) {
 					at("%s is not a weight of the module", x)
 				} else if !x.Type.Equal(x.Weight.Type) {
 					at("%s has type %s, declared %s", x, x.Type, x.Weight.Type)
+				} else if f.Role == RoleMain && x.Weight.Stack != "" {
+					at("%s is used outside of the layers of stack %s", x, x.Weight.Stack)
 				}
 			case x.State != nil:
 				if !slices.Contains(v.m.State, x.State) {
 					at("%s is not state of the module", x)
+				} else if !x.Type.Equal(x.State.Type) {
+					at("%s has type %s, declared %s", x, x.Type, x.State.Type)
+				} else if f.Role == RoleMain && x.State.Stack != "" {
+					at("%s is used outside of the layers of stack %s", x, x.State.Stack)
 				}
 			case !defined[x]:
 				at("operand %d, %s, is not defined before it", i, x)
@@ -117,7 +186,7 @@ func (v *verifier) function(f *Func) {
 			v.that(r.Def == n && r.Index == i, "@%s: %s: result %s points elsewhere", f.Name, nodeLabel(n), r)
 			define(r)
 		}
-		if n.Op.Group == Control && (n.Op.Name == "stack" || n.Op.Name == "stack_grad") {
+		if ok && (n.Op.Name == "stack" || n.Op.Name == "stack_grad") {
 			v.stackCall(f, n)
 		}
 	}
@@ -170,6 +239,7 @@ func checkNode(n *Node) error {
 
 // stackCall checks a node that runs a stack against the stack's functions.
 func (v *verifier) stackCall(f *Func, n *Node) {
+	v.that(f.Role == RoleMain, "@%s: %s: a stack inside of a layer", f.Name, nodeLabel(n))
 	s := v.m.Stack(n.Str("name"))
 	if s == nil {
 		v.that(false, "@%s: %s: no stack named %q", f.Name, nodeLabel(n), n.Str("name"))
@@ -203,13 +273,17 @@ func (v *verifier) stack(s *Stack) {
 				continue
 			}
 			v.that(v.m.Func(g.Name) == g, "stack %s: @%s is not a function of the module", s.Name, g.Name)
+			role := RoleLayer
+			if g == seg.Backward {
+				role = RoleBackward
+			}
+			v.that(g.Role == role, "stack %s: @%s has the role %s, want %s", s.Name, g.Name, g.Role, role)
 			v.that(len(g.Results) == 1 && len(g.Params) > 0 && g.Results[0].Type.Equal(g.Params[0].Type),
 				"stack %s: @%s does not return what it takes first", s.Name, g.Name)
 			for _, n := range g.Nodes {
 				for _, x := range n.Operands {
-					if x != nil && x.Weight != nil {
-						v.that(x.Weight.Stack == s.Name, "@%s: %s reads %s, which has no layers of stack %s", g.Name, nodeLabel(n), x, s.Name)
-					}
+					foreign := x != nil && (x.Weight != nil && x.Weight.Stack != s.Name || x.State != nil && x.State.Stack != s.Name)
+					v.that(!foreign, "@%s: %s reads %s, which has no layers of stack %s", g.Name, nodeLabel(n), x, s.Name)
 				}
 			}
 		}

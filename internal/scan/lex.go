@@ -123,6 +123,13 @@ func (l *lexer) scan() Token {
 	return t
 }
 
+// IsName reports whether s is one Word.
+func IsName(s string) bool {
+	l := lexer{src: []byte(s)}
+	t := l.scan()
+	return t.Kind == Word && t.Text == s
+}
+
 func letter(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 func digit(c byte) bool  { return '0' <= c && c <= '9' }
 
