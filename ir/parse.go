@@ -3,7 +3,7 @@ package ir
 import (
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/internal/scan"
@@ -55,10 +55,10 @@ func (p *parser) module() {
 			p.weight()
 		case "state":
 			s := &State{Name: p.Sigil("!", "a name").Text}
+			p.m.State = append(p.m.State, s) // before what may fail: one error, not one for each use
 			p.Want(":")
 			s.Type = ParseType(p.Parser)
 			s.Stack, s.Layers = p.of()
-			p.m.State = append(p.m.State, s)
 		case "stack":
 			s := &Stack{Name: p.Take(scan.Word, "a name").Text}
 			for p.Accept("[") {
@@ -98,7 +98,7 @@ func (p *parser) module() {
 
 // declares reports whether a token at the start of a line begins a declaration.
 func declares(t scan.Token) bool {
-	return slices.Contains([]string{"module", "dim", "weight", "state", "stack", "func"}, t.Text)
+	return t.Kind == scan.Word && slices.Contains([]string{"module", "dim", "weight", "state", "stack", "func"}, t.Text)
 }
 
 // of parses an optional "of stack[layers]".
@@ -115,56 +115,43 @@ func (p *parser) of() (stack string, layers int) {
 
 func (p *parser) weight() {
 	w := &Weight{Name: p.Sigil("$", "a name").Text, Layout: RowMajor}
+	p.m.Weights = append(p.m.Weights, w)
 	p.Want(":")
 	w.Type = ParseType(p.Parser)
 	w.Stack, w.Layers = p.of()
-	if p.Accept("{") {
-		for {
-			k := p.Take(scan.Word, "a field")
-			p.Want("=")
-			v := p.Tok
-			if v.Kind == scan.Quoted {
-				s, err := strconv.Unquote(v.Text)
-				if err != nil {
-					p.Fail(v.Pos, "bad string %s", v.Text)
-				}
-				v.Text = s
-			}
-			p.Next()
-			switch name := k.Text; {
-			case name == "layout":
-				w.Layout = Layout(v.Text)
-			case name == "init":
-				w.Init.Kind = v.Text
-			case name == "std":
-				x, err := strconv.ParseFloat(v.Text, 64)
-				if err != nil {
-					p.Fail(v.Pos, "std %q", v.Text)
-				}
-				w.Init.Std = x
-			case name == "decay":
-				w.Decay = v.Text == "true"
-			case name == "shard":
-				w.Shard = v.Text
-			case name == "rope":
-				w.Rope = v.Text
-			case name == "heads":
-				w.Heads, _ = strconv.Atoi(v.Text)
-			case len(name) > 5 && name[:5] == "name.":
-				if w.Names == nil {
-					w.Names = map[string]string{}
-				}
-				w.Names[name[5:]] = v.Text
-			default:
-				p.Fail(k.Pos, "unknown field %s", name)
-			}
-			if !p.Accept(",") {
-				break
-			}
-		}
-		p.Want("}")
+	if p.Is("{") {
+		p.List("{", "}", func() { p.field(w) })
 	}
-	p.m.Weights = append(p.m.Weights, w)
+}
+
+// field parses one field of a weight: init = normal.
+func (p *parser) field(w *Weight) {
+	k := p.Take(scan.Word, "a field")
+	p.Want("=")
+	word := func() string { return p.Take(scan.Word, "a word").Text }
+	switch format, isName := strings.CutPrefix(k.Text, "name."); {
+	case isName:
+		if w.Names == nil {
+			w.Names = map[string]string{}
+		}
+		w.Names[format] = p.Str()
+	case k.Text == "layout":
+		w.Layout = Layout(word())
+	case k.Text == "init":
+		w.Init.Kind = word()
+	case k.Text == "std":
+		w.Init.Std = p.Float()
+	case k.Text == "decay":
+		w.Decay = parseAttr(p.Parser, BoolAttr).(bool)
+	case k.Text == "shard":
+		w.Shard = word()
+	case k.Text == "rope":
+		w.Rope = word()
+	case k.Text == "heads":
+		w.Heads = int(p.Int())
+	default:
+		p.Fail(k.Pos, "unknown field %s", k.Text)
+	}
 }
 
 // ParseType reads a type: f32[B, 64].
@@ -197,13 +184,16 @@ func parseDims(p *scan.Parser) []Dim {
 }
 
 func (p *parser) function() {
-	f := &Func{Name: p.Sigil("@", "a name").Text, Role: Role(p.Take(scan.Word, "a role").Text)}
+	f := &Func{Name: p.Sigil("@", "a name").Text}
+	p.m.Funcs = append(p.m.Funcs, f)
+	f.Role = Role(p.Take(scan.Word, "a role").Text)
 	p.f, p.values = f, map[string]*Value{}
 	f.Params = p.typedValues()
 	var saved []scan.Token
-	if p.Accept("loads") {
+	switch {
+	case f.Role == RoleBackward && p.Accept("loads"):
 		f.Saved = p.typedValues()
-	} else if p.Accept("saves") {
+	case f.Role != RoleBackward && p.Accept("saves"):
 		saved = p.valueNames()
 	}
 	p.Want("->")
@@ -226,7 +216,6 @@ func (p *parser) function() {
 	if saved != nil {
 		f.Saved = find(saved)
 	}
-	p.m.Funcs = append(p.m.Funcs, f)
 }
 
 func (p *parser) define(t scan.Token, v *Value) *Value {

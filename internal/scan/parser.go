@@ -23,9 +23,11 @@ func New(file string, src []byte) *Parser {
 // bail unwinds to Recover.
 type bail struct{}
 
-// Recover runs f. If f fails, the parser skips to the next token at the start
-// of a line for which start holds; a nil start skips to the end.
+// Recover runs f. If f fails, the parser goes on at the next token at the start
+// of a line for which start holds, which may be the one that f failed at; a nil
+// start skips to the end.
 func (p *Parser) Recover(start func(Token) bool, f func()) {
+	first := p.Tok.Pos
 	defer func() {
 		r := recover()
 		if r == nil {
@@ -34,9 +36,13 @@ func (p *Parser) Recover(start func(Token) bool, f func()) {
 		if _, ok := r.(bail); !ok {
 			panic(r)
 		}
+		begins := func() bool { return start != nil && p.Tok.Pos.Col == 1 && start(p.Tok) }
+		if p.Tok.Kind != EOF && p.Tok.Pos != first && begins() {
+			return
+		}
 		for {
 			p.Tok = p.scan()
-			if p.Tok.Kind == EOF || start != nil && p.Tok.Pos.Col == 1 && start(p.Tok) {
+			if p.Tok.Kind == EOF || begins() {
 				return
 			}
 		}
