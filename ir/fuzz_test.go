@@ -3,26 +3,46 @@ package ir_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/tools/txtar"
 
 	"github.com/llamac/llamac/ir"
 )
 
-// FuzzParse: no text makes the parser panic, and what parses prints to a text
-// that parses to itself.
-func FuzzParse(f *testing.F) {
-	for _, glob := range []string{"testdata/samples/*.ir", "testdata/graphs/*.ir"} {
+// seeds are all texts in testdata, good and bad.
+func seeds(t testing.TB) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	for _, glob := range []string{"testdata/samples/*.ir", "testdata/graphs/*.ir", "testdata/invalid/*.txtar"} {
 		files, err := filepath.Glob(glob)
 		if err != nil || len(files) == 0 {
-			f.Fatalf("no seeds in %s: %v", glob, err)
+			t.Fatalf("no seeds in %s: %v", glob, err)
 		}
 		for _, name := range files {
 			src, err := os.ReadFile(name)
 			if err != nil {
-				f.Fatal(err)
+				t.Fatal(err)
 			}
-			f.Add(src)
+			if !strings.HasSuffix(name, ".txtar") {
+				all[name] = src
+				continue
+			}
+			for _, f := range txtar.Parse(src).Files {
+				all[name+":"+f.Name] = f.Data
+			}
 		}
+	}
+	return all
+}
+
+// FuzzParse: no text makes the parser or the verifier panic. What verifies
+// prints to a text that parses to itself, and still verifies once its
+// dimensions are numbers.
+func FuzzParse(f *testing.F) {
+	for _, src := range seeds(f) {
+		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		m, err := ir.Parse("fuzz.ir", src)
@@ -36,6 +56,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if got := again.String(); got != text {
 			t.Fatalf("prints as\n%s\nand then as\n%s", text, got)
+		}
+		least := map[string]int64{}
+		for _, d := range m.Dims {
+			least[d.Name] = d.Min
+		}
+		bound := ir.Clone(m, least)
+		if err := ir.Verify(bound); err != nil && !strings.Contains(err.Error(), "too large") {
+			t.Fatalf("bound to %v: %v in\n%s", least, err, text)
 		}
 	})
 }

@@ -17,7 +17,7 @@ func attentionOps() []*Op {
 			Name: "attention",
 			Doc: "softmax(scale · %q %kᵀ, masked) %v without storing the scores (Rabe and Staats 2021; Dao 2023). " +
 				"%q is [B, T, heads, d], %k and %v [B, T, kv_heads, d]; %lse [B, heads, T] is the log of the softmax's denominator. " +
-				"%start [B], if given, is the first key a row may see.",
+				"%start [B], if given, is the first key a row may see; a query that sees no key has %o 0 and %lse minus infinity.",
 			Operands: []string{"q", "k", "v", "start?"}, Results: []string{"o", "lse"}, Group: Fused, Attrs: attrs, Expensive: true,
 			Infer: func(n *Node) ([]Type, error) {
 				c := attentionOperands(n, 0)
@@ -30,6 +30,9 @@ func attentionOps() []*Op {
 			Grad: func(g *Grads, n *Node) {
 				q, k, v := n.Operands[0], n.Operands[1], n.Operands[2]
 				a := Attrs{"causal": n.Flag("causal"), "scale": n.Float("scale"), "window": int64(n.Int("window"))}
+				if g.Of(n.Results[1]) != nil {
+					panic("ir: %lse of attention has no gradient of its own")
+				}
 				var start *Value
 				if n.Has(3) {
 					start = n.Operands[3]
@@ -136,9 +139,21 @@ func expandAttention(b *Builder, n *Node) []*Value {
 	s = maskScores(b, n, name, s)
 	last := Attrs{"axes": []int64{3}, "keep": true}
 	top := b.Op("reduce_max", name+".top", last, s)
+	// A query that sees no key attends to nothing: zeros, not 0/0.
+	var blind *Value
+	unless := func(as string, x *Value, instead float64) *Value {
+		if blind == nil {
+			return x
+		}
+		return b.Op("where", name+as, nil, blind, b.Scalar(name+as, t.DType, instead), x)
+	}
+	if n.Has(3) || n.Int("window") > 0 && !n.Flag("causal") {
+		blind = b.Op("equal", name+".blind", nil, top, b.Scalar(name+".hidden", t.DType, math.Inf(-1)))
+		top = unless(".top", top, 0)
+	}
 	e := b.Op("exp", name+".e", nil, b.Op("sub", name+".shift", nil, s, top))
 	sum := b.Op("reduce_sum", name+".sum", last, e)
-	p := b.Op("div", name+".p", nil, e, sum)
+	p := b.Op("div", name+".p", nil, e, unless(".sum", sum, 1))
 	lse := b.Op("add", name+".lse4", nil, b.Op("log", name+".logsum", nil, sum), top)
 	lse = b.Reshape(n.Results[1].Name, lse, t.Dims[0], heads, t.Dims[1])
 	if lse.Type.DType != F32 {
