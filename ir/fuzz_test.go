@@ -15,7 +15,7 @@ import (
 func seeds(t testing.TB) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
-	for _, glob := range []string{"testdata/samples/*.ir", "testdata/graphs/*.ir", "testdata/invalid/*.txtar"} {
+	for _, glob := range []string{"testdata/samples/*.ir", "testdata/graphs/*.ir", "testdata/invalid/*.txtar", "testdata/*.txtar"} {
 		files, err := filepath.Glob(glob)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no seeds in %s: %v", glob, err)

@@ -267,6 +267,9 @@ func (p *parser) node() {
 	if results != nil {
 		p.Want("=")
 	}
+	if p.Tok.Pos.Col == 1 && declares(p.Tok) {
+		p.Fail(p.Tok.Pos, "found %s, want %q", p.Tok, "}")
+	}
 	t := p.Take(scan.Word, "an op")
 	if n.Op = Lookup(t.Text); n.Op == nil {
 		p.Fail(t.Pos, "no op named %q", t.Text)

@@ -28,8 +28,11 @@ type Token struct {
 }
 
 func (t Token) String() string {
-	if t.Kind == EOF {
+	switch t.Kind {
+	case EOF:
 		return "the end of the file"
+	case Quoted:
+		return t.Text
 	}
 	return fmt.Sprintf("%q", t.Text)
 }
