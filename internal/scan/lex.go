@@ -32,7 +32,7 @@ func (t Token) String() string {
 	case EOF:
 		return "the end of the file"
 	case Quoted:
-		return t.Text
+		return "the string " + t.Text
 	}
 	return fmt.Sprintf("%q", t.Text)
 }
