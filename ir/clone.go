@@ -1,6 +1,9 @@
 package ir
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Clone copies a module. If bind is not nil, symbols with a value in it become
 // numbers everywhere, declarations included.
@@ -15,6 +18,7 @@ func Clone(m *Module, bind map[string]int64) *Module {
 	for _, w := range m.Weights {
 		k := *w
 		k.Type = w.Type.Bind(bind)
+		k.Names = maps.Clone(w.Names)
 		c.weights[w] = &k
 		out.Weights = append(out.Weights, &k)
 	}
@@ -95,8 +99,13 @@ func (c *cloner) function(f *Func) *Func {
 		if n.Attrs != nil {
 			m.Attrs = Attrs{}
 			for name, a := range n.Attrs {
-				if dims, ok := a.([]Dim); ok {
-					a = Type{Dims: slices.Clone(dims)}.Bind(c.bind).Dims
+				switch list := a.(type) {
+				case []Dim:
+					a = Type{Dims: list}.Bind(c.bind).Dims
+				case []int64:
+					a = slices.Clone(list)
+				case []float64:
+					a = slices.Clone(list)
 				}
 				m.Attrs[name] = a
 			}

@@ -78,6 +78,12 @@ func (s sample) node(t testing.TB) *ir.Node {
 	return nil
 }
 
+// runs reports whether the interpreter can run a sample: it is one device.
+func (s sample) runs(t testing.TB) bool {
+	n := s.node(t)
+	return n.Op.Group != ir.Collective || n.Int("ways") == 1
+}
+
 // newRNG is a generator seeded by a name, so that a case's numbers do not
 // depend on the cases before it.
 func newRNG(name string) *rand.Rand {
