@@ -22,7 +22,7 @@ func controlOps() []*Op {
 			Name: "grad_add", Doc: "Adds %dw to the gradient of %w; in the first micro-batch of a step the first addition overwrites.",
 			Operands: []string{"dw", "w"}, Group: Gradient, Effect: WritesGrad, NoGrad: "second derivatives are not taken",
 			Infer: func(n *Node) ([]Type, error) {
-				return check(n).that(n.Operands[1].Weight != nil, "w is not a weight").
+				return check(n).float(0).float(1).that(n.Operands[1].Weight != nil, "w is not a weight").
 					that(slices.Equal(n.In(0).Dims, n.In(1).Dims), "dw has type %s and w %s", n.In(0), n.In(1)).types()
 			},
 			FLOPs: func(n *Node) int64 { return n.In(0).Elems() },

@@ -81,7 +81,7 @@ func packOps() []*Op {
 				t := Type{dy.DType, append(slices.Clone(dy.Dims[:dy.Rank()-1]), w.Last())}
 				for i := range k {
 					dy, w := n.In(1+i), n.In(1+k+i)
-					fits := w.Rank() == 2 && dy.Last() == w.Dims[0] && w.Last() == t.Last() &&
+					fits := w.Rank() == 2 && w.DType.Float() && dy.DType == t.DType && dy.Last() == w.Dims[0] && w.Last() == t.Last() &&
 						dy.Rank() == t.Rank() && slices.Equal(dy.Dims[:t.Rank()-1], t.Dims[:t.Rank()-1])
 					c.that(fits, "dy[%d] has type %s and w[%d] %s", i, dy, i, w)
 				}

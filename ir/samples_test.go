@@ -164,7 +164,7 @@ func fill(p *ir.Value, rng *rand.Rand) *interp.Tensor {
 			x.I[i] = 2
 		}
 		if list != nil {
-			x.I[i] = list[i]
+			x.I[i] = list[i%len(list)]
 		}
 	}
 	if p.Name == "start" {
