@@ -173,14 +173,24 @@ func fill(p *ir.Value, rng *rand.Rand) *interp.Tensor {
 	return x
 }
 
-// runSample runs a sample on its random arguments.
+// runSample runs a sample on its random arguments, which it must leave alone.
 func runSample(t testing.TB, s sample) []*interp.Tensor {
 	t.Helper()
 	rng := newRNG(s.name)
 	m := machine(s.m, rng)
-	out, err := m.Run(s.m, s.name, arguments(s.f, rng)...)
+	args := arguments(s.f, rng)
+	var before []*interp.Tensor
+	for _, a := range args {
+		before = append(before, a.Clone())
+	}
+	out, err := m.Run(s.m, s.name, args...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i, a := range args {
+		if d := interp.MaxDiff(a, before[i]); d != 0 {
+			t.Errorf("%s changes %s by %g", s.name, s.f.Params[i], d)
+		}
 	}
 	return out
 }
