@@ -111,6 +111,13 @@ func (t *Tensor) Clone() *Tensor {
 	return &Tensor{t.DType, slices.Clone(t.Dims), slices.Clone(t.F), slices.Clone(t.I), slices.Clone(t.B)}
 }
 
+// Reshape sees a tensor under other dimensions; elements are shared. It panics
+// if their number differs.
+func (t *Tensor) Reshape(dims ...int) *Tensor {
+	mustFill(&Tensor{Dims: dims}, t.Len())
+	return &Tensor{t.DType, slices.Clone(dims), t.F, t.I, t.B}
+}
+
 // Index is the place of an element in F, I or B. It panics outside of the
 // shape.
 func (t *Tensor) Index(idx ...int) int {
