@@ -265,3 +265,36 @@ func TestComposedRules(t *testing.T) {
 		}
 	}
 }
+
+// TestFolding: the rules of linear, linear_pack, rms_norm and add_rms_norm put a
+// gradient that is there already into their own node, so that values with
+// several users cost fewer additions. The other rules add.
+func TestFolding(t *testing.T) {
+	m := parseFile(t, "testdata/graphs/users.ir")
+	for name, want := range map[string]struct{ folded, adds int }{
+		"linear_thrice":           {2, 0}, // of x and of a
+		"norm_beside_others":      {2, 2}, // one in the rule of silu, one behind it
+		"residual_and_norm":       {1, 2}, // mul reads both a and r beside the norm
+		"pack_with_unused_member": {1, 0},
+		"pack_then_pack":          {1, 0},
+		"residual_only":           {0, 1}, // in the rule of silu
+		"norm_only":               {0, 1},
+	} {
+		p := newProblem(m, m.Func(name), newRNG(name))
+		before := len(p.f.Nodes)
+		k := ir.CloneFunc(p.f, name)
+		differentiate(k, k.Params)
+		folded, adds := 0, 0
+		for _, n := range k.Nodes[before:] {
+			switch {
+			case n.Op.Name == "add":
+				adds++
+			case n.Op.Name == "linear_grad_x" && n.Has(2), n.Op.Name == "linear_pack_grad_x" && n.Has(0), n.Op.Name == "rms_norm_grad" && n.Has(3):
+				folded++
+			}
+		}
+		if folded != want.folded || adds != want.adds {
+			t.Errorf("@%s: %d gradients are folded and %d added, want %d and %d\n%s", name, folded, adds, want.folded, want.adds, k)
+		}
+	}
+}

@@ -88,10 +88,20 @@ func TestCosts(t *testing.T) {
 	m := parse(t, "costs", `module costs
 weight $w: f32[7, 5]
 weight $v: f32[5, 5] of layers[3]
-stack layers [0, 3) @l
+stack layers [0, 1) @l @l.bwd [1, 3) @m @m.bwd
 
 func @l layer(%x: f32[2, 3, 5]) -> (%y) {
   %y = linear(%x, $v) : f32[2, 3, 5]
+}
+
+func @m layer(%x: f32[2, 3, 5]) -> (%x) {
+}
+
+func @l.bwd backward(%x: f32[2, 3, 5]) -> (%x) {
+}
+
+func @m.bwd backward(%x: f32[2, 3, 5]) -> (%y) {
+  %y = neg(%x) : f32[2, 3, 5]
 }
 
 func @linear main(%x: f32[2, 3, 5]) -> (%y) {
@@ -141,6 +151,10 @@ func @bytes main(%x: bf16[2, 3], %i: i64[4]) -> (%y) {
 func @stack main(%x: f32[2, 3, 5]) -> (%y) {
   %y = stack(%x) {name = "layers"} : f32[2, 3, 5]
 }
+
+func @stack_grad main(%x: f32[2, 3, 5]) -> (%y) {
+  %y = stack_grad(%x) {name = "layers"} : f32[2, 3, 5]
+}
 `)
 	for name, want := range map[string]ir.Cost{
 		"linear":      {FLOPs: 2 * 6 * 5 * 7, Bytes: 4 * (30 + 35 + 42)},
@@ -154,7 +168,8 @@ func @stack main(%x: f32[2, 3, 5]) -> (%y) {
 		"view":        {},
 		"transpose":   {FLOPs: 0, Bytes: 4 * 12},
 		"bytes":       {FLOPs: 0, Bytes: 2*6 + 8*4 + 2*12},
-		"stack":       {FLOPs: 3 * 2 * 6 * 5 * 5, Bytes: 3 * 4 * (30 + 25 + 30)},
+		"stack":       {FLOPs: 2 * 6 * 5 * 5, Bytes: 4 * (30 + 25 + 30)}, // one layer of three
+		"stack_grad":  {FLOPs: 2 * 30, Bytes: 2 * 4 * (30 + 30)},          // two
 	} {
 		if got := ir.FuncCost(m, m.Func(name)); got != want {
 			t.Errorf("@%s costs %+v, want %+v", name, got, want)
