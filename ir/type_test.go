@@ -169,7 +169,7 @@ func @stack_grad main(%x: f32[2, 3, 5]) -> (%y) {
 		"transpose":   {FLOPs: 0, Bytes: 4 * 12},
 		"bytes":       {FLOPs: 0, Bytes: 2*6 + 8*4 + 2*12},
 		"stack":       {FLOPs: 2 * 6 * 5 * 5, Bytes: 4 * (30 + 25 + 30)}, // one layer of three
-		"stack_grad":  {FLOPs: 2 * 30, Bytes: 2 * 4 * (30 + 30)},          // two
+		"stack_grad":  {FLOPs: 2 * 30, Bytes: 2 * 4 * (30 + 30)},         // two
 	} {
 		if got := ir.FuncCost(m, m.Func(name)); got != want {
 			t.Errorf("@%s costs %+v, want %+v", name, got, want)
