@@ -17,3 +17,5 @@
 // %name is a value of the function, $name a weight and !name state. The
 // package knows no target, no runtime and no spec.
 package ir
+
+//go:generate go test . -run TestDoc -update

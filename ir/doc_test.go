@@ -10,6 +10,16 @@ import (
 	"github.com/llamac/llamac/ir"
 )
 
+// effects says what an op does beside computing results.
+var effects = map[ir.Effect]string{
+	ir.WritesGrad:     "adds to gradients of weights",
+	ir.WritesState:    "updates its state operand",
+	ir.WritesWeights:  "updates all weights and moments",
+	ir.Communicates:   "talks to other devices",
+	ir.WritesSaved:    "stores what the layers' backward reads",
+	ir.ReadsGradients: "reads all gradients",
+}
+
 // TestDoc keeps docs/ops.md what the op table says.
 func TestDoc(t *testing.T) {
 	var b bytes.Buffer
@@ -49,7 +59,7 @@ func TestDoc(t *testing.T) {
 			}
 			doc := strings.ReplaceAll(o.Doc, "|", `\|`)
 			if o.Effect != ir.Pure {
-				doc += " Has an effect beside its results."
+				doc += " Effect: " + effects[o.Effect] + "."
 			}
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", o.Name, strings.Join(operands, ", "), strings.Join(results, ", "), strings.Join(attrs, "; "), doc, grad)
 		}
