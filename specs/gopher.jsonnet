@@ -26,7 +26,7 @@ llama {
     steps: 1800,
     save_every: 300,
     eval: { every: 450, batches: 56 },  // all of the held-out text
-    sample: { every: 900, count: 10, tokens: 512, prompt: 'func ', temperature: 0.5, top_p: 0.9 },
+    sample: { every: 900, count: 10, tokens: 512, prompt: 'func (f *File) String() string {\n', temperature: 0.4, top_p: 0.9 },
   },
   optim+: { lr: 2e-3 },
   schedule+: { warmup: 90 },
