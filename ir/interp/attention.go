@@ -7,6 +7,9 @@ import (
 	"github.com/llamac/llamac/ir"
 )
 
+// Attention query by query: list the keys that it sees, score them, average the
+// values by the softmax of the scores. q and o are [B, T, heads, d], k and v
+// [B, S, kv_heads, d]; query head h reads key head h / group.
 var attentionKernels = map[string]kernel{
 	"attention": pure(func(c *call) {
 		q, k, v, o, lse := c.in[0], c.in[1], c.in[2], c.out[0], c.out[1]
@@ -66,6 +69,8 @@ var attentionKernels = map[string]kernel{
 			at := cache.Index(int(block), which, kh, int(p%size), 0)
 			return cache.F[at : at+cache.last()], nil
 		}
+		// All tokens are written before any attends: those of one sequence may
+		// come together, and a later one must find the earlier.
 		for t := range q.Dims[1] {
 			for kh := range k.Dims[2] {
 				for which, x := range []*Tensor{k, v} {
@@ -78,7 +83,7 @@ var attentionKernels = map[string]kernel{
 			}
 		}
 		for t := range q.Dims[1] {
-			first := int64(0)
+			first := int64(0) // position of the first key it sees
 			if window > 0 {
 				first = max(0, pos.I[t]-int64(window)+1)
 			}
@@ -114,11 +119,13 @@ type mask struct {
 	start                       *Tensor
 }
 
+// newMask reads the mask of an attention node; start may be nil.
 func newMask(n *ir.Node, q, k, start *Tensor) *mask {
 	return &mask{q.Dims[0], q.Dims[2], q.Dims[1], k.Dims[1], q.Dims[2] / k.Dims[2],
 		n.Float("scale"), n.Flag("causal"), n.Int("window"), start}
 }
 
+// each visits every query of every head and sequence.
 func (a *mask) each(f func(b, h, t int)) {
 	for b := range a.batch {
 		for h := range a.heads {

@@ -7,6 +7,8 @@ import (
 	"github.com/llamac/llamac/ir"
 )
 
+// Ops that run layers or touch what outlives a run. Stacks call functions, the
+// others read and write the machine.
 var controlKernels = map[string]kernel{
 	"stack": stack, "stack_grad": stackGrad, "grad_add": gradAdd, "global_norm": globalNorm, "adamw": adamW,
 	"all_reduce": alone, "all_gather": alone, "reduce_scatter": alone,
@@ -75,6 +77,9 @@ func (c *call) enter(f *ir.Func, x *Tensor) map[*ir.Value]*Tensor {
 	return env
 }
 
+// gradAdd adds to the gradient of the current layer's weight. Which addition is
+// the first is remembered for each tensor and each run, since a tied weight
+// receives several.
 func gradAdd(c *call) error {
 	w := c.n.Operands[1].Weight
 	if c.Grads[w.Name] == nil {
@@ -100,6 +105,7 @@ func (m *Machine) gradScale() float64 {
 	return m.Hyper.GradScale
 }
 
+// globalNorm is over all gradients of the module, each tied weight once.
 func globalNorm(c *call) error {
 	sum := 0.0
 	for _, w := range c.mod.Weights {

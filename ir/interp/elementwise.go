@@ -5,6 +5,9 @@ import (
 	"math"
 )
 
+// One scalar function each, over elements aligned as NumPy does. Integers have
+// their own arithmetic, exact in 64 bits; it can fail where floats give an
+// infinity.
 var elementwiseKernels = map[string]kernel{
 	"neg":        unary(func(x float64) float64 { return -x }),
 	"exp":        unary(math.Exp),
@@ -23,6 +26,7 @@ var elementwiseKernels = map[string]kernel{
 		}
 		return x // a zero, or not a number
 	}),
+	// 0 at 0, as the slope of relu there.
 	"step": unary(func(x float64) float64 {
 		if x > 0 {
 			return 1
@@ -56,6 +60,7 @@ var elementwiseKernels = map[string]kernel{
 		}
 		return y, nil
 	}),
+	// Not a number if either operand is.
 	"max": binary(math.Max, func(a, b int64) (int64, error) { return max(a, b), nil }),
 	"min": binary(math.Min, func(a, b int64) (int64, error) { return min(a, b), nil }),
 
@@ -78,6 +83,7 @@ var elementwiseKernels = map[string]kernel{
 	}),
 }
 
+// sigmoid is exact at both ends: exp overflows to infinity, 1/(1+inf) is 0.
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // aligned gives for each operand the element that each element of the result
@@ -90,6 +96,7 @@ func (c *call) aligned() [][]int {
 	return at
 }
 
+// unary makes a kernel of a function of one real number.
 func unary(f func(float64) float64) kernel {
 	return pure(func(c *call) {
 		for i, x := range c.in[0].F {
@@ -98,6 +105,8 @@ func unary(f func(float64) float64) kernel {
 	})
 }
 
+// binary makes a kernel of a function of two real numbers and its form for
+// integers.
 func binary(f func(a, b float64) float64, g func(a, b int64) (int64, error)) kernel {
 	return func(c *call) error {
 		a, b, y := c.in[0], c.in[1], c.out[0]

@@ -2,6 +2,7 @@ package interp
 
 import "math"
 
+// Fused ops and their gradients, straight from the papers' formulas.
 var fusedKernels = map[string]kernel{
 	"rms_norm": pure(func(c *call) { rmsNorm(c.out[0], c.in[0], c.in[1], c.n.Float("eps")) }),
 	"add_rms_norm": pure(func(c *call) {
@@ -34,6 +35,7 @@ var fusedKernels = map[string]kernel{
 	"rope": pure(func(c *call) {
 		x, cos, sin, y := c.in[0], c.in[1], c.in[2], c.out[0]
 		axis, half := c.n.Int("seq_axis"), x.last()/2
+		// Each pair (a, b) of a row turns by the angle of the row's position.
 		for r := range x.rows() {
 			pos := unravel(r*x.last(), x.Dims)[axis]
 			for i := range half {
@@ -59,6 +61,7 @@ var fusedKernels = map[string]kernel{
 	"swiglu_grad": pure(func(c *call) {
 		dy, g, u := c.in[0].F, c.in[1].F, c.in[2].F
 		for i := range dy {
+			// y = u g s with s = sigmoid(g) and ds/dg = s (1 - s).
 			s := sigmoid(g[i])
 			c.out[0].F[i] = dy[i] * u[i] * s * (1 + g[i]*(1-s))
 			c.out[1].F[i] = dy[i] * g[i] * s
@@ -71,6 +74,7 @@ func inverseRMS(x []float64, eps float64) float64 {
 	return 1 / math.Sqrt(dot(x, x)/float64(len(x))+eps)
 }
 
+// rmsNorm writes x / sqrt(mean(x²) + eps) · w to y, row by row.
 func rmsNorm(y, x, w *Tensor, eps float64) {
 	for r := range x.rows() {
 		inv := inverseRMS(x.row(r), eps)

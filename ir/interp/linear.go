@@ -1,5 +1,7 @@
 package interp
 
+// Matrix products, each written as the sum that defines it. A linear layer's
+// weight is [out, in], as checkpoints store it.
 var linearKernels = map[string]kernel{
 	"matmul": pure(func(c *call) {
 		a, b, y := c.in[0], c.in[1], c.out[0]
@@ -9,6 +11,8 @@ var linearKernels = map[string]kernel{
 		if ta {
 			inner = a.Dims[len(a.Dims)-2]
 		}
+		// y[m, p] = Σ_k a[m, k] b[k, p] for each matrix of the leading axes; b
+		// without leading axes is the same for all of them.
 		for batch := range size(y.Dims[:len(y.Dims)-2]) {
 			am := a.F[batch*m*inner:]
 			bm := b.F
@@ -35,6 +39,7 @@ var linearKernels = map[string]kernel{
 	}),
 	"linear":        pure(func(c *call) { linear(c.out[0], c.in[0], c.in[1]) }),
 	"linear_grad_w": pure(func(c *call) { linearGradW(c.out[0], c.in[0], c.in[1]) }),
+	// The optional third operand is a gradient to start from.
 	"linear_grad_x": pure(func(c *call) {
 		if c.has(2) {
 			copy(c.out[0].F, c.in[2].F)

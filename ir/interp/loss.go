@@ -1,5 +1,7 @@
 package interp
 
+// Cross-entropy over logits, given or computed whole from a linear layer: the
+// runtime goes chunk by chunk, which must not show.
 var lossKernels = map[string]kernel{
 	"cross_entropy": func(c *call) error {
 		loss, err := crossEntropy(c.in[0], c.in[1], nil, 0)
@@ -54,7 +56,7 @@ func crossEntropy(logits, targets, d *Tensor, dloss float64) (float64, error) {
 		x := logits.row(r)
 		sum += softmax(p, x) - x[t]
 		if d != nil {
-			p[t]--
+			p[t]-- // softmax - onehot
 			axpy(d.row(r), dloss/count, p)
 		}
 	}

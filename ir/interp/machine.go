@@ -141,6 +141,7 @@ func (m *Machine) Run(mod *ir.Module, fn string, args ...*Tensor) ([]*Tensor, er
 	return pick(env, f.Results), nil
 }
 
+// pick lists the values of some results.
 func pick(env map[*ir.Value]*Tensor, vs []*ir.Value) []*Tensor {
 	out := make([]*Tensor, len(vs))
 	for i, v := range vs {
@@ -173,6 +174,8 @@ func (r *run) function(f *ir.Func, layer int, env map[*ir.Value]*Tensor) error {
 	return nil
 }
 
+// node computes one node: operands, kernel, then what the machine was asked to
+// do with the results.
 func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor) error {
 	c := &call{run: r, n: n, layer: layer}
 	for _, v := range n.Operands {
@@ -218,6 +221,7 @@ func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor)
 	return nil
 }
 
+// operand finds an operand's value; nil stands for an absent one.
 func (r *run) operand(v *ir.Value, layer int, env map[*ir.Value]*Tensor) (*Tensor, error) {
 	switch {
 	case v == nil:

@@ -1,5 +1,7 @@
 package interp
 
+// A pack is several linear layers with one input: nothing is packed here, each
+// is computed by itself.
 var packKernels = map[string]kernel{
 	"linear_pack": pure(func(c *call) {
 		for i, w := range c.in[1:] {
@@ -10,6 +12,7 @@ var packKernels = map[string]kernel{
 		if c.has(0) {
 			copy(c.out[0].F, c.in[0].F)
 		}
+		// Operands are acc, then every dy, then every w.
 		k := (len(c.in) - 1) / 2
 		for i := range k {
 			linearGradX(c.out[0], c.in[1+i], c.in[1+k+i])

@@ -5,6 +5,7 @@ import (
 	"slices"
 )
 
+// Reductions, in the order of the elements, and softmax along the last axis.
 var reduceKernels = map[string]kernel{
 	"reduce_sum":  reduce(0, func(a, x float64) float64 { return a + x }, func(a, n float64) float64 { return a }),
 	"reduce_mean": reduce(0, func(a, x float64) float64 { return a + x }, func(a, n float64) float64 { return a / n }),
@@ -14,6 +15,7 @@ var reduceKernels = map[string]kernel{
 			softmax(c.out[0].row(r), c.in[0].row(r))
 		}
 	}),
+	// dx_i = Σ_j dy_j ∂y_j/∂x_i with ∂y_j/∂x_i = y_j (δ_ij - y_i).
 	"softmax_grad": pure(func(c *call) {
 		for r := range c.in[0].rows() {
 			dy, y, dx := c.in[0].row(r), c.in[1].row(r), c.out[0].row(r)

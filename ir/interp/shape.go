@@ -2,6 +2,9 @@ package interp
 
 import "fmt"
 
+// Ops that make and move data. Most walk the elements of the result, turn each
+// one's place into an index, and copy from where the op's definition says;
+// pad and concat walk their operands and say where elements go.
 var shapeKernels = map[string]kernel{
 	"const": pure(func(c *call) {
 		for i, x := range c.n.Floats("values") {
@@ -29,6 +32,7 @@ var shapeKernels = map[string]kernel{
 			c.out[0].copyFrom(i, c.in[0], i)
 		}
 	}),
+	// y[i0, i1, ...] = x[j0, j1, ...] with j[perm[a]] = i[a].
 	"transpose": pure(func(c *call) {
 		x, y, perm := c.in[0], c.out[0], c.n.Ints("perm")
 		for i := range y.Len() {
@@ -46,6 +50,7 @@ var shapeKernels = map[string]kernel{
 			y.copyFrom(i, x, from)
 		}
 	}),
+	// y[..., i, ...] = x[..., from + i·step, ...].
 	"slice": pure(func(c *call) {
 		x, y := c.in[0], c.out[0]
 		axis, from, step := c.n.Int("axis"), c.n.Int("from"), c.n.Int("step")
@@ -55,6 +60,7 @@ var shapeKernels = map[string]kernel{
 			y.copyFrom(i, x, x.Index(at...))
 		}
 	}),
+	// y[..., before + i·step, ...] = x[..., i, ...], zero elsewhere.
 	"pad": pure(func(c *call) {
 		x, y := c.in[0], c.out[0]
 		axis, before, step := c.n.Int("axis"), c.n.Int("before"), c.n.Int("step")
@@ -64,6 +70,7 @@ var shapeKernels = map[string]kernel{
 			y.copyFrom(y.Index(at...), x, i)
 		}
 	}),
+	// Each operand begins where the ones before it end.
 	"concat": pure(func(c *call) {
 		y, axis, before := c.out[0], c.n.Int("axis"), 0
 		for _, x := range c.in {
@@ -75,6 +82,7 @@ var shapeKernels = map[string]kernel{
 			before += x.Dims[axis]
 		}
 	}),
+	// y[..., j] = table[ids[...], j].
 	"gather": func(c *call) error {
 		table, ids, y := c.in[0], c.in[1], c.out[0]
 		width := table.last()
@@ -88,6 +96,7 @@ var shapeKernels = map[string]kernel{
 		}
 		return nil
 	},
+	// A row that several ids name receives the sum of their gradients.
 	"gather_grad": func(c *call) error {
 		ids, dy, dtable := c.in[0], c.in[1], c.out[0]
 		for i, id := range ids.I {
@@ -100,6 +109,7 @@ var shapeKernels = map[string]kernel{
 	},
 }
 
+// inRange checks an index that comes from data.
 func inRange(what string, i int64, n int) error {
 	if i < 0 || i >= int64(n) {
 		return fmt.Errorf("%s %d is not in [0, %d)", what, i, n)
