@@ -36,6 +36,6 @@ llama {
   // a prompt.
   tokenizer+: { kind: 'file', path: 'tokenizer.model', bos: true, eos: false },
   // Section 2.4. Dtypes and degrees of parallelism are chosen: one process in
-  // f32, where the paper had 2048 GPUs; --set parallel.tp=8 changes that.
+  // f32, where the paper had 2048 GPUs; the compiler has no other yet.
   checkpoint+: { policy: 'keep-linear' },
 }
