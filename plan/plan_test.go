@@ -74,6 +74,11 @@ func TestVerify(t *testing.T) {
 		want string
 	}{
 		{"two buffers that live together overlap", func(p *plan.Plan) { buffer(p, "ffn.n").Offset = buffer(p, "attn.out").Offset }, "overlap"},
+		{"lives that are written down too short", func(p *plan.Plan) {
+			a, b := buffer(p, "attn.out"), buffer(p, "ffn.n")
+			a.Last, b.First, b.Offset = a.First, b.Last, a.Offset
+		}, "overlap"},
+		{"what one layer hands to the next is overwritten", func(p *plan.Plan) { buffer(p, "d.ffn.gu").Offset = buffer(p, "d.h").Offset }, "overlap"},
 		{"scratch among what is stored", func(p *plan.Plan) { buffer(p, "ffn.n").Offset = 0 }, "lies among stored activations"},
 		{"a buffer outside of its arena", func(p *plan.Plan) { buffer(p, "ffn.n").Offset = 1 << 40 }, "does not fit its arena"},
 		{"a stored buffer leaves its block", func(p *plan.Plan) { b := buffer(p, "ffn.gu"); b.Offset = b.Stride - 64 }, "leaves its block"},

@@ -61,6 +61,7 @@ func (p *Plan) verifyWeights(bad func(string, ...any)) {
 func (p *Plan) verifyBuffers(q *Program, bad func(string, ...any)) {
 	arena := p.Arena(q.Arena)
 	layers := int64(p.Layers())
+	lives := q.lives()
 	for i, b := range q.Buffers {
 		end := b.Offset + b.Bytes
 		switch b.Region {
@@ -78,7 +79,10 @@ func (p *Plan) verifyBuffers(q *Program, bad func(string, ...any)) {
 			bad("%s: buffer %s at %d with %d bytes does not fit its arena of %d", q.Name, b.Name, b.Offset, b.Bytes, arena)
 		}
 		for _, c := range q.Buffers[:i] {
-			if b.Region != c.Region || b.Region == Scratch && (b.First > c.Last || c.First > b.Last) {
+			if b.Region != c.Region {
+				continue
+			}
+			if x, y := lives[b], lives[c]; b.Region == Scratch && (x.first > y.last || y.first > x.last) {
 				continue
 			}
 			if b.Offset < c.Offset+c.Bytes && c.Offset < b.Offset+b.Bytes {
