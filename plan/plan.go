@@ -266,6 +266,17 @@ func walk(items []Item, f func(Item)) {
 	}
 }
 
+// Stored is what a layer stores for its backward in bytes, alignment aside.
+func (p *Program) Stored() int64 {
+	var n int64
+	for _, b := range p.Buffers {
+		if b.Region == Saved {
+			n += b.Bytes
+		}
+	}
+	return n
+}
+
 // Params is the number of trained numbers.
 func (p *Plan) Params() int64 {
 	var n int64

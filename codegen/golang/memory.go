@@ -6,11 +6,7 @@ import "github.com/llamac/llamac/plan"
 func memory(p *plan.Plan) []any {
 	var saved int64
 	if q := p.Program("micro_step"); q != nil {
-		for _, b := range q.Buffers {
-			if b.Region == plan.Saved {
-				saved += b.Bytes
-			}
-		}
+		saved = q.Stored()
 	}
 	var kv int64
 	block := int64(0)

@@ -42,21 +42,12 @@ func (g *generator) tests(numeric bool) *jen.File {
 			"defer m.Close()",
 			"s := &m.(*trainer).saved[0]",
 			"stored := 4 * (" + strings.Join(sum, " + ") + ")",
-			fmt.Sprintf("if want := %d; stored != want {", g.savedSum()),
+			fmt.Sprintf("if want := %d; stored != want {", g.in.Plan.Program("micro_step").Stored()),
 			"t.Errorf(\"a layer stores %d bytes, the plan says %d\", stored, want)",
 			"}",
 		})...)
 	}
 	return f
-}
-
-// savedSum is what a layer stores in bytes, alignment aside.
-func (g *generator) savedSum() int64 {
-	var n int64
-	for _, b := range g.savedFields() {
-		n += b.Bytes
-	}
-	return n
 }
 
 // isLLaMA reports whether the weights are those of the LLaMA architecture and

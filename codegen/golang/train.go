@@ -1,7 +1,9 @@
 package golang
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/dave/jennifer/jen"
 
@@ -81,7 +83,7 @@ func (g *generator) savedFields() []*plan.Buffer {
 			out = append(out, b)
 		}
 	}
-	sortBy(out, func(a, b *plan.Buffer) bool { return a.Offset < b.Offset })
+	slices.SortFunc(out, func(a, b *plan.Buffer) int { return cmp.Compare(a.Offset, b.Offset) })
 	return out
 }
 

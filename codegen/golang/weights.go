@@ -1,7 +1,9 @@
 package golang
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -170,7 +172,7 @@ func (g *generator) decayRanges(f *jen.File) {
 			}
 		}
 	}
-	sortBy(spans, func(a, b span) bool { return a.from < b.from })
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var merged []span
 	for _, s := range spans {
 		if k := len(merged) - 1; k >= 0 && merged[k].decay == s.decay {
@@ -230,14 +232,6 @@ func (g *generator) decayByLayer(f *jen.File) {
 		jen.Id("topDecay").Op("=").Index().Id("decayRange").Values(append(top, jen.Line())...),
 		jen.Id("layerDecay").Op("=").Index().Id("decayRange").Values(append(inner, jen.Line())...),
 	)
-}
-
-func sortBy[T any](xs []T, less func(a, b T) bool) {
-	for i := 1; i < len(xs); i++ {
-		for j := i; j > 0 && less(xs[j], xs[j-1]); j-- {
-			xs[j], xs[j-1] = xs[j-1], xs[j]
-		}
-	}
 }
 
 // weightRow prints a weight's line of the base table.

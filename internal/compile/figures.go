@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/specs"
 )
 
@@ -36,7 +35,7 @@ func Figures(s *specs.Spec, r *Result) Figure {
 		f.Arenas[a.Name] = a.Bytes
 	}
 	if q := r.Plan.Program("micro_step"); q != nil {
-		f.SavedPerLayer = savedBytes(q)
+		f.SavedPerLayer = q.Stored()
 	}
 	for _, file := range r.Files {
 		if strings.HasSuffix(file.Name, ".go") {
@@ -46,17 +45,6 @@ func Figures(s *specs.Spec, r *Result) Figure {
 		}
 	}
 	return f
-}
-
-// savedBytes is what a layer stores, alignment aside.
-func savedBytes(q *plan.Program) int64 {
-	var n int64
-	for _, b := range q.Buffers {
-		if b.Region == plan.Saved {
-			n += b.Bytes
-		}
-	}
-	return n
 }
 
 // Count prints a number of parameters as people say it: 3.4 M, 6.7 B. It cuts
