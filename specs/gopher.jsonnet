@@ -1,5 +1,5 @@
 // The embedded default: a LLaMA of 3.7M parameters that learns to write Go from
-// the Go distribution on this machine, in about ten minutes on two cores. The
+// the Go distribution on this machine, in ten to twelve minutes on two cores. The
 // recipe is the paper's, scaled down; its vocabulary is learned from the same
 // text.
 local llama = import 'llamac/llama.libsonnet';
@@ -26,7 +26,14 @@ llama {
     steps: 1800,
     save_every: 300,
     eval: { every: 450, batches: 56 },  // all of the held-out text
-    sample: { every: 900, count: 10, tokens: 512, prompt: 'func (f *File) String() string {\n', temperature: 0.4, top_p: 0.9 },
+    sample: {
+      every: 900,
+      count: 10,
+      tokens: 512,
+      prompt: '// String returns the name of the file.\nfunc (f *File) String() string {\n',
+      temperature: 0.4,
+      top_p: 0.9,
+    },
   },
   optim+: { lr: 2e-3 },
   schedule+: { warmup: 90 },
