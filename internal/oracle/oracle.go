@@ -25,16 +25,16 @@ type Result struct {
 // spec's context length, for the weights and tokens of package modeltest.
 func Run(s *specs.Spec, batch int) (*Result, error) {
 	n := batch * s.Model.Context
-	return compute(s, batch, modeltest.Tokens(n, s.Model.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, s.Model.Vocab, modeltest.TargetSeed),
+	return Compute(s, batch, modeltest.Tokens(n, s.Model.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, s.Model.Vocab, modeltest.TargetSeed),
 		func(dst []float32, name string, shape []int) error {
 			modeltest.Weight(dst, name, shape, modeltest.WeightSeed)
 			return nil
 		})
 }
 
-// compute is Run for given tokens and for weights that a function gives by
+// Compute is Run for given tokens and for weights that a function gives by
 // their full names.
-func compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
+func Compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
 	m, err := build.Train(s)
 	if err != nil {
 		return nil, err

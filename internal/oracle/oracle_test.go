@@ -47,7 +47,7 @@ func TestPocket(t *testing.T) {
 		ids[i] = int32(b)
 	}
 	batch, T := s.Train.MicroBatch, s.Model.Context
-	got, err := compute(s, batch, ids[:batch*T], ids[1:][:batch*T], func(dst []float32, name string, _ []int) error {
+	got, err := Compute(s, batch, ids[:batch*T], ids[1:][:batch*T], func(dst []float32, name string, _ []int) error {
 		return f.Read(name+".weight", dst)
 	})
 	if err != nil {
