@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"ir/opdoc":                {"ir"},
 	"plan":                    {"ir", "internal/scan"},
 	"passes":                  {"ir", "ir/interp", "plan"},
+	"exec":                    {"ir", "plan", "runtime/cpu", "runtime/kv", "runtime/model"},
 	"codegen":                 {"plan", "specs"},
 	"codegen/golang":          {"codegen", "ir", "plan", "internal/diag"},
 	"internal/diag":           {},
