@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/diag":           {},
 	"internal/scan":           {"internal/diag"},
 	"internal/testreport":     {},
+	"internal/spelling":       {"ir"},
 	"internal/lossfell":       {},
 	"internal/scango":         {},
 	"internal/compile":        {"internal/diag", "specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
