@@ -246,11 +246,19 @@ func (p *Plan) Sizes() map[string]int64 {
 	return s
 }
 
-// Layers is the number of layers of the deepest stack.
+// Layers is the number of layers of the deepest stack. Its layers need not
+// have weights.
 func (p *Plan) Layers() int {
 	n := 0
 	for _, w := range p.Weights {
 		n = max(n, w.Layers)
+	}
+	for _, q := range p.Programs {
+		for _, it := range q.Items {
+			if l, ok := it.(*Loop); ok {
+				n = max(n, l.To)
+			}
+		}
 	}
 	return n
 }
