@@ -152,7 +152,44 @@ func (s *scheduler) program(f *ir.Func, fixed map[string]bool) (*plan.Program, e
 	for _, r := range f.Results {
 		s.prog.Results = append(s.prog.Results, s.operand(r, plan.Read))
 	}
+	s.renameTables()
 	return s.prog, nil
+}
+
+// renameTables gives the tables that the program reads names that no buffer or
+// input of it has: the plan's text refers to both by name. Tables are shared,
+// so that the program's own buffers yield where they can.
+func (s *scheduler) renameTables() {
+	read := map[string]*plan.Buffer{}
+	see := func(os []plan.Operand) {
+		for _, o := range os {
+			if o.Kind == plan.InBuffer && o.Buffer.Region == plan.Table {
+				read[o.Buffer.Name] = o.Buffer
+			}
+		}
+	}
+	s.prog.Walk(func(it plan.Item) {
+		switch x := it.(type) {
+		case *plan.Launch:
+			see(x.Args)
+		case *plan.Copy:
+			see([]plan.Operand{x.Src})
+		}
+	})
+	see(s.prog.Results)
+	for _, b := range s.prog.Buffers {
+		if base := b.Name; read[base] != nil {
+			for i := 2; s.names[b.Name] || read[b.Name] != nil; i++ {
+				b.Name = fmt.Sprintf("%s.%d", base, i)
+			}
+			s.names[b.Name] = true
+		}
+	}
+	for _, b := range s.prog.Inputs {
+		if t := read[b.Name]; t != nil {
+			t.Name = b.Name + ".table"
+		}
+	}
 }
 
 // lowerLoop lowers the layers of one segment, with copies where the carried
