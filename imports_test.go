@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"codegen/golang":          {"codegen", "ir", "plan", "internal/diag"},
 	"internal/diag":           {},
 	"internal/scan":           {"internal/diag"},
+	"internal/fuzz":           {"exec", "internal/diag", "internal/spelling", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/cpu", "runtime/model", "specs"},
 	"internal/testreport":     {},
 	"internal/spelling":       {"ir"},
 	"internal/lossfell":       {},
