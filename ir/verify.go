@@ -67,7 +67,7 @@ func (v *verifier) that(ok bool, format string, args ...any) {
 
 // layers checks a declaration's shape and the layers that it names.
 func (v *verifier) layers(what string, t Type, stack string, layers int) {
-	v.shape(what, t)
+	v.shape(declared(what), t)
 	if stack == "" {
 		v.that(layers == 0, "%s has %d layers of no stack", what, layers)
 		return
@@ -96,7 +96,8 @@ func (v *verifier) weight(w *Weight) {
 const maxElems = 1 << 48
 
 // shape checks a shape: its symbols are declared and its numbers positive.
-func (v *verifier) shape(what string, t Type) {
+// Nothing is spelled before something is wrong: modules are verified often.
+func (v *verifier) shape(what fmt.Stringer, t Type) {
 	size := int64(1)
 	for _, d := range t.Dims {
 		if d.N < 1 {
@@ -108,23 +109,45 @@ func (v *verifier) shape(what string, t Type) {
 			return
 		}
 		size *= d.N
+		if d.Sym == "" {
+			continue
+		}
 		for _, s := range d.symbols() {
-			v.that(slices.ContainsFunc(v.m.Dims, func(dd DimDecl) bool { return dd.Name == s }),
-				"%s has type %s with the undeclared dimension %s", what, t, s)
+			if !slices.ContainsFunc(v.m.Dims, func(dd DimDecl) bool { return dd.Name == s }) {
+				v.that(false, "%s has type %s with the undeclared dimension %s", what, t, s)
+			}
 		}
 	}
 }
+
+// declared names a weight or state in messages, valueOf a value of a function.
+type declared string
+
+func (d declared) String() string { return string(d) }
+
+type valueOf struct {
+	f *Func
+	v *Value
+}
+
+func (x *valueOf) String() string { return fmt.Sprintf("@%s: %%%s", x.f.Name, x.v.Name) }
 
 func (v *verifier) function(f *Func) {
 	v.that(f.Role == RoleMain || f.Role == RoleLayer || f.Role == RoleBackward, "@%s: no role is called %q", f.Name, f.Role)
 	v.that(f.Role != RoleMain || len(f.Saved) == 0, "@%s: only layers save values", f.Name)
 	names := map[string]bool{}
 	defined := map[*Value]bool{}
+	label := &valueOf{f: f}
 	define := func(x *Value) {
-		v.that(scan.IsName(x.Name), "@%s: value %%%s: not a name", f.Name, x.Name)
-		v.that(!names[x.Name], "@%s: value %%%s is defined twice", f.Name, x.Name)
+		if !scan.IsName(x.Name) {
+			v.that(false, "@%s: value %%%s: not a name", f.Name, x.Name)
+		}
+		if names[x.Name] {
+			v.that(false, "@%s: value %%%s is defined twice", f.Name, x.Name)
+		}
 		names[x.Name], defined[x] = true, true
-		v.shape(fmt.Sprintf("@%s: %%%s", f.Name, x.Name), x.Type)
+		label.v = x
+		v.shape(label, x.Type)
 	}
 	for _, p := range f.Params {
 		define(p)
@@ -183,7 +206,9 @@ func (v *verifier) function(f *Func) {
 			}
 		}
 		for i, r := range n.Results {
-			v.that(r.Def == n && r.Index == i, "@%s: %s: result %s points elsewhere", f.Name, nodeLabel(n), r)
+			if r.Def != n || r.Index != i {
+				v.that(false, "@%s: %s: result %s points elsewhere", f.Name, nodeLabel(n), r)
+			}
 			define(r)
 		}
 		if ok && (n.Op.Name == "stack" || n.Op.Name == "stack_grad") {
@@ -283,7 +308,9 @@ func (v *verifier) stack(s *Stack) {
 			for _, n := range g.Nodes {
 				for _, x := range n.Operands {
 					foreign := x != nil && (x.Weight != nil && x.Weight.Stack != s.Name || x.State != nil && x.State.Stack != s.Name)
-					v.that(!foreign, "@%s: %s reads %s, which has no layers of stack %s", g.Name, nodeLabel(n), x, s.Name)
+					if foreign {
+						v.that(false, "@%s: %s reads %s, which has no layers of stack %s", g.Name, nodeLabel(n), x, s.Name)
+					}
 				}
 			}
 		}

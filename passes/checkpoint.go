@@ -117,7 +117,7 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 			continue
 		}
 		for v := range needed {
-			if stopsRecompute(f, v) {
+			if stopsRecompute(v) {
 				keep[v] = true
 			}
 		}
@@ -131,7 +131,9 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 }
 
 // stopsRecompute reports whether keep-linear never computes v again.
-func stopsRecompute(f *ir.Func, v *ir.Value) bool { return v.Def == nil || v.Def.Op.Expensive }
+func stopsRecompute(v *ir.Value) bool {
+	return v.Def == nil || v.Def.Op.Expensive && !fromConstants(v)
+}
 
 // below is the set of values that are read when the given values are made
 // again from kept and expensive ones.
@@ -144,7 +146,7 @@ func below(f *ir.Func, values, keep map[*ir.Value]bool) map[*ir.Value]bool {
 			return
 		}
 		needed[v] = true
-		if keep[v] || stopsRecompute(f, v) {
+		if keep[v] || stopsRecompute(v) {
 			return
 		}
 		for _, o := range recomputeInputs(v) {

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/llamac/llamac/ir"
 )
@@ -93,8 +94,8 @@ func layerBackward(f *ir.Func) *ir.Func {
 	g.Add(out, dy)
 	reverse(g, f)
 	dx := g.Of(x)
-	if dx == nil {
-		panic("passes: @" + f.Name + " does not depend on its input")
+	if dx == nil { // the layer depends on its input through steps alone, or not at all
+		dx = b.Op("broadcast", "d."+x.Name, ir.Attrs{"dims": x.Type.Dims}, b.Scalar("zero", x.Type.DType, 0))
 	}
 	bwd.Nodes = b.Nodes
 	bwd.Results = []*ir.Value{dx}
@@ -171,10 +172,58 @@ func mainBackward(f *ir.Func) error {
 	reverse(g, forward)
 	b.Flush()
 	for _, s := range g.Substitutions() {
-		f.Replace(s[0], s[1])
+		substitute(f, s[0], s[1])
 	}
 	eliminateDead(f)
 	return nil
+}
+
+// substitute makes readers of v read r, which is the same number and computed
+// later. Nodes between the two that come to depend on r move behind it; those
+// that r is computed from go on reading v.
+func substitute(f *ir.Func, v, r *ir.Value) {
+	below := map[*ir.Node]bool{} // what r is computed from
+	var visit func(n *ir.Node)
+	visit = func(n *ir.Node) {
+		if n == nil || below[n] {
+			return
+		}
+		below[n] = true
+		for _, o := range n.Operands {
+			if o != nil {
+				visit(o.Def)
+			}
+		}
+	}
+	visit(r.Def)
+	waits := map[*ir.Node]bool{}
+	var early, late []*ir.Node
+	for _, n := range f.Nodes {
+		if n == r.Def {
+			early = append(append(early, n), late...)
+			late, waits = nil, map[*ir.Node]bool{}
+			continue
+		}
+		after := false
+		for i, o := range n.Operands {
+			if o == v && !below[n] {
+				n.Operands[i], o = r, r
+			}
+			after = after || o != nil && (o == r && !slices.Contains(early, r.Def) || o.Def != nil && waits[o.Def])
+		}
+		if after {
+			waits[n] = true
+			late = append(late, n)
+		} else {
+			early = append(early, n)
+		}
+	}
+	f.Nodes = early
+	for i, o := range f.Results {
+		if o == v {
+			f.Results[i] = r
+		}
+	}
 }
 
 // reverse visits f's nodes from the last to the first and applies their rules.

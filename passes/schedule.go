@@ -152,7 +152,44 @@ func (s *scheduler) program(f *ir.Func, fixed map[string]bool) (*plan.Program, e
 	for _, r := range f.Results {
 		s.prog.Results = append(s.prog.Results, s.operand(r, plan.Read))
 	}
+	s.renameTables()
 	return s.prog, nil
+}
+
+// renameTables gives the tables that the program reads names that no buffer or
+// input of it has: the plan's text refers to both by name. Tables are shared,
+// so that the program's own buffers yield where they can.
+func (s *scheduler) renameTables() {
+	read := map[string]*plan.Buffer{}
+	see := func(os []plan.Operand) {
+		for _, o := range os {
+			if o.Kind == plan.InBuffer && o.Buffer.Region == plan.Table {
+				read[o.Buffer.Name] = o.Buffer
+			}
+		}
+	}
+	s.prog.Walk(func(it plan.Item) {
+		switch x := it.(type) {
+		case *plan.Launch:
+			see(x.Args)
+		case *plan.Copy:
+			see([]plan.Operand{x.Src})
+		}
+	})
+	see(s.prog.Results)
+	for _, b := range s.prog.Buffers {
+		if base := b.Name; read[base] != nil {
+			for i := 2; s.names[b.Name] || read[b.Name] != nil; i++ {
+				b.Name = fmt.Sprintf("%s.%d", base, i)
+			}
+			s.names[b.Name] = true
+		}
+	}
+	for _, b := range s.prog.Inputs {
+		if t := read[b.Name]; t != nil {
+			t.Name = b.Name + ".table"
+		}
+	}
 }
 
 // lowerLoop lowers the layers of one segment, with copies where the carried
@@ -209,33 +246,44 @@ func (s *scheduler) touch(b *plan.Buffer) *plan.Buffer {
 	return b
 }
 
+// root is the value whose memory v shows: under views, and for what is the same
+// for all layers the value outside.
+func (s *scheduler) root(v *ir.Value) *ir.Value {
+	for {
+		switch {
+		case v.Def != nil && v.Def.Op.View:
+			v = v.Def.Operands[0]
+			continue
+		case v.Def == nil && s.loop != nil && v.Local():
+			if i := slices.Index(s.loop.f.Params, v); i > 0 {
+				v = s.loop.call.Operands[i]
+				continue
+			}
+		}
+		return v
+	}
+}
+
 // operand is where v lies.
 func (s *scheduler) operand(v *ir.Value, mode plan.Mode) plan.Operand {
 	o := plan.Operand{Name: v.Name, Type: v.Type, Mode: mode}
-	switch {
-	case v.Weight != nil:
-		o.Kind, o.Name, o.Weight = plan.InWeights, v.Weight.Name, []*plan.Weight{{Of: v.Weight}}
-		o.Layer = s.layerOf(v.Weight.Stack)
+	switch root := s.root(v); {
+	case root.Weight != nil:
+		o.Kind, o.Name, o.Weight = plan.InWeights, root.Weight.Name, []*plan.Weight{{Of: root.Weight}}
+		o.Layer = s.layerOf(root.Weight.Stack)
 		return o
-	case v.State != nil:
-		o.Kind, o.Name, o.State = plan.InState, v.State.Name, &plan.State{Name: v.State.Name}
-		o.Layer = s.layerOf(v.State.Stack)
+	case root.State != nil:
+		o.Kind, o.Name, o.State = plan.InState, root.State.Name, &plan.State{Name: root.State.Name}
+		o.Layer = s.layerOf(root.State.Stack)
 		return o
-	case s.isConst(v) && oneElement(v) && v.Def.Op.Name == "const":
-		o.Kind, o.Value = plan.Immediate, v.Def.Floats("values")[0]
+	case s.isConst(root) && oneElement(root) && root.Def.Op.Name == "const":
+		o.Kind, o.Value = plan.Immediate, root.Def.Floats("values")[0]
+		return o
+	case s.isConst(root):
+		o.Kind, o.Buffer = plan.InBuffer, s.table(root)
 		return o
 	}
 	o.Kind = plan.InBuffer
-	if s.loop != nil && v.Def == nil {
-		// What is the same for all layers may be a constant outside.
-		if i := slices.Index(s.loop.f.Params, v); i > 0 && s.isConst(s.loop.call.Operands[i]) {
-			v = s.loop.call.Operands[i]
-		}
-	}
-	if s.isConst(v) {
-		o.Buffer = s.table(v)
-		return o
-	}
 	c := s.st.of(v)
 	o.Buffer = s.touch(s.buffer(c, v))
 	if p := c.pack; p != nil {
@@ -371,9 +419,6 @@ func joinNames(names []string) string {
 // table computes a constant once, in the program "tables". Constants made in
 // the same way are one, whichever programs they occur in.
 func (s *scheduler) table(v *ir.Value) *plan.Buffer {
-	if v.Def.Op.View {
-		return s.table(v.Def.Operands[0])
-	}
 	key := recipe(v)
 	if b := s.tableOf[key]; b != nil {
 		return b

@@ -79,6 +79,11 @@ func newStorage(m *ir.Module, tl *timeline, isConst func(*ir.Value) bool, stats 
 		s.of(p).region = external
 	}
 	s.eachNode(func(n *ir.Node, t int) {
+		for _, v := range n.Operands {
+			if v != nil && !v.Local() {
+				s.of(v).region = external
+			}
+		}
 		for _, r := range n.Results {
 			if s.isConst(r) {
 				s.of(r).region = constantTable

@@ -8,6 +8,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/llamac/llamac/ir"
@@ -245,11 +246,19 @@ func (p *Plan) Sizes() map[string]int64 {
 	return s
 }
 
-// Layers is the number of layers of the deepest stack.
+// Layers is the number of layers of the deepest stack. Its layers need not
+// have weights.
 func (p *Plan) Layers() int {
 	n := 0
 	for _, w := range p.Weights {
 		n = max(n, w.Layers)
+	}
+	for _, q := range p.Programs {
+		for _, it := range q.Items {
+			if l, ok := it.(*Loop); ok {
+				n = max(n, l.To)
+			}
+		}
 	}
 	return n
 }
@@ -293,6 +302,33 @@ func (p *Plan) FindWeight(name string) *Weight {
 		return nil
 	}
 	return p.Weights[i]
+}
+
+// Range is a piece of the weights' arena, in elements.
+type Range struct {
+	From, To int64
+	Decay    bool // subject to weight decay
+}
+
+// DecayRanges cuts the arena of the weights by whether weight decay applies.
+// Padding goes with what is before it: gradients are 0 there.
+func (p *Plan) DecayRanges() []Range {
+	var rs []Range
+	for _, w := range p.Weights {
+		for l := range max(1, w.Layers) {
+			rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), w.Decay})
+		}
+	}
+	slices.SortFunc(rs, func(a, b Range) int { return cmp.Compare(a.From, b.From) })
+	var merged []Range
+	for _, r := range rs {
+		if k := len(merged) - 1; k >= 0 && merged[k].Decay == r.Decay {
+			merged[k].To = r.To
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return merged
 }
 
 // ModelFLOPsPerToken is the work of training on one token as the papers count

@@ -86,6 +86,8 @@ func (p *printer) at(o plan.Operand) string {
 	switch o.Kind {
 	case plan.Absent:
 		return "nil"
+	case plan.Immediate:
+		return p.g.numberVar(float(o.Value))
 	case plan.InWeights, plan.InGrads:
 		root := "w"
 		if o.Kind == plan.InGrads {
@@ -174,23 +176,12 @@ func (p *printer) dim(d ir.Dim) string {
 func (p *printer) count(t ir.Type) string { return p.dim(t.Size()) }
 
 // rows is the number of rows of a matrix whose rows have the given width.
-func (p *printer) rows(o plan.Operand, width int64) string {
-	d, ok := o.Type.Size().Div(ir.Const(width))
-	if !ok {
-		panic(fmt.Sprintf("golang: %s of type %s has no rows of %d", o.Name, o.Type, width))
-	}
-	return p.dim(d)
-}
+func (p *printer) rows(o plan.Operand, width ir.Dim) string { return p.dim(o.Rows(width)) }
 
 // ld is the distance of an operand's rows, which are width elements wide.
-func ld(o plan.Operand, width int64) string {
-	if o.Ld > 0 {
-		return fmt.Sprint(o.Ld)
-	}
-	return fmt.Sprint(width)
-}
+func (p *printer) ld(o plan.Operand, width ir.Dim) string { return p.dim(o.Distance(width)) }
 
-func last(o plan.Operand) int64 { return o.Type.Last().N }
+func last(o plan.Operand) ir.Dim { return o.Type.Last() }
 
 // float is a Go expression of the float32 nearest to x.
 func float(x float64) string {
@@ -222,9 +213,4 @@ func (p *printer) mode(o plan.Operand) string {
 		return "cpu.Accumulate"
 	}
 	return "cpu.Overwrite"
-}
-
-// same reports whether two operands are the same memory.
-func same(a, b plan.Operand) bool {
-	return a.Kind == plan.InBuffer && b.Kind == plan.InBuffer && a.Buffer == b.Buffer && a.Col == b.Col && a.Layer == b.Layer
 }

@@ -3,6 +3,7 @@ package golang
 import (
 	"fmt"
 
+	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/plan"
 )
 
@@ -36,7 +37,7 @@ var kernels = map[string]func(*printer, *plan.Launch) error{
 func linear(p *printer, l *plan.Launch) error {
 	x, w, y := l.Args[0], l.Args[1], l.Results[0]
 	out, in := last(y), last(x)
-	p.call(l, "Linear", p.at(y), ld(y, out), p.at(x), ld(x, in), p.at(w), p.rows(x, in), fmt.Sprint(out), fmt.Sprint(in))
+	p.call(l, "Linear", p.at(y), p.ld(y, out), p.at(x), p.ld(x, in), p.at(w), p.rows(x, in), p.dim(out), p.dim(in))
 	return nil
 }
 
@@ -46,25 +47,25 @@ func linearGradX(p *printer, l *plan.Launch) error {
 	mode := "cpu.Overwrite"
 	if len(l.Args) > 2 && l.Args[2].Kind != plan.Absent {
 		mode = "cpu.Accumulate"
-		if acc := l.Args[2]; !same(acc, dx) {
+		if acc := l.Args[2]; !plan.Same(acc, dx) {
 			p.call(l, "Store", p.at(dx), p.at(acc), "cpu.Overwrite")
 		}
 	}
-	p.call(l, "LinearGradX", p.at(dx), ld(dx, in), p.at(dy), ld(dy, out), p.at(w), p.rows(dy, out), fmt.Sprint(out), fmt.Sprint(in), mode)
+	p.call(l, "LinearGradX", p.at(dx), p.ld(dx, in), p.at(dy), p.ld(dy, out), p.at(w), p.rows(dy, out), p.dim(out), p.dim(in), mode)
 	return nil
 }
 
 func linearGradW(p *printer, l *plan.Launch) error {
 	dy, x, dw := l.Args[0], l.Args[1], l.Results[0]
 	out, in := last(dy), last(x)
-	p.call(l, "LinearGradW", p.at(dw), p.at(dy), ld(dy, out), p.at(x), ld(x, in), p.rows(x, in), fmt.Sprint(out), fmt.Sprint(in), p.mode(dw))
+	p.call(l, "LinearGradW", p.at(dw), p.at(dy), p.ld(dy, out), p.at(x), p.ld(x, in), p.rows(x, in), p.dim(out), p.dim(in), p.mode(dw))
 	return nil
 }
 
 func rmsNorm(p *printer, l *plan.Launch) error {
 	x, w, y := l.Args[0], l.Args[1], l.Results[0]
 	d := last(x)
-	p.call(l, "RMSNorm", p.at(y), p.at(x), ld(x, d), p.at(w), p.rows(x, d), fmt.Sprint(d), float(l.Attrs["eps"].(float64)))
+	p.call(l, "RMSNorm", p.at(y), p.at(x), p.ld(x, d), p.at(w), p.rows(x, d), p.dim(d), float(l.Attrs["eps"].(float64)))
 	return nil
 }
 
@@ -75,7 +76,7 @@ func rmsNormGrad(p *printer, l *plan.Launch) error {
 		res = p.at(l.Args[3])
 	}
 	d := last(x)
-	p.call(l, "RMSNormGrad", p.at(dx), p.at(dw), p.at(dy), p.at(x), ld(x, d), p.at(w), res, p.rows(x, d), fmt.Sprint(d),
+	p.call(l, "RMSNormGrad", p.at(dx), p.at(dw), p.at(dy), p.at(x), p.ld(x, d), p.at(w), res, p.rows(x, d), p.dim(d),
 		float(l.Attrs["eps"].(float64)), p.mode(dw))
 	return nil
 }
@@ -83,57 +84,33 @@ func rmsNormGrad(p *printer, l *plan.Launch) error {
 func addRMSNorm(p *printer, l *plan.Launch) error {
 	a, b, w, r, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	d := last(a)
-	p.call(l, "AddRMSNorm", p.at(r), p.at(y), p.at(a), p.at(b), p.at(w), p.rows(a, d), fmt.Sprint(d), float(l.Attrs["eps"].(float64)))
+	p.call(l, "AddRMSNorm", p.at(r), p.at(y), p.at(a), p.at(b), p.at(w), p.rows(a, d), p.dim(d), float(l.Attrs["eps"].(float64)))
 	return nil
 }
 
-// flag is a boolean attribute that may be left at its default.
-func flag(l *plan.Launch, name string, def bool) bool {
-	if v, ok := l.Attrs[name].(bool); ok {
-		return v
-	}
-	return def
-}
-
-func integer(l *plan.Launch, name string, def int64) int64 {
-	if v, ok := l.Attrs[name].(int64); ok {
-		return v
-	}
-	return def
-}
-
-// rope prints the kernel over rows of whole heads, [B, T, heads, d], or over
-// rows of single ones, [B, heads, T, d]: row r reads the tables at r mod T.
 func rope(p *printer, l *plan.Launch) error {
 	x, cos, sin, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0]
-	d := x.Type.Dims
-	axis, k := int(integer(l, "seq_axis", 1)), len(d)
-	hd := d[k-1].N
-	heads := int64(1)
-	switch {
-	case axis == k-2:
-	case axis == k-3 && d[k-2].IsConst():
-		heads = d[k-2].N
-	default:
-		return fmt.Errorf("target go: rope over axis %d of %s", axis, x.Type)
+	T, heads, hd, err := plan.Rotated(l)
+	if err != nil {
+		return fmt.Errorf("target go: %w", err)
 	}
-	width := heads * hd
-	p.call(l, "Rope", p.at(y), ld(y, width), p.at(x), ld(x, width), p.at(cos), p.at(sin), p.rows(x, width), p.dim(d[axis]),
-		fmt.Sprint(heads), fmt.Sprint(hd), fmt.Sprint(l.Attrs["layout"] == "half"), fmt.Sprint(flag(l, "inverse", false)))
+	width := ir.Const(heads * hd)
+	p.call(l, "Rope", p.at(y), p.ld(y, width), p.at(x), p.ld(x, width), p.at(cos), p.at(sin), p.rows(x, width), p.dim(T),
+		fmt.Sprint(heads), fmt.Sprint(hd), fmt.Sprint(l.Attrs["layout"] == "half"), fmt.Sprint(l.Flag("inverse", false)))
 	return nil
 }
 
 // heads gives the sizes of attention: batch, T, heads, kvHeads, hd.
 func (p *printer) heads(q, k plan.Operand) []string {
 	d := q.Type.Dims
-	return []string{p.dim(d[0]), p.dim(d[1]), fmt.Sprint(d[2].N), fmt.Sprint(k.Type.Dims[2].N), fmt.Sprint(d[3].N)}
+	return []string{p.dim(d[0]), p.dim(d[1]), p.dim(d[2]), p.dim(k.Type.Dims[2]), p.dim(d[3])}
 }
 
-func headWidth(o plan.Operand) int64 { return o.Type.Dims[2].N * o.Type.Dims[3].N }
+func headWidth(o plan.Operand) ir.Dim { return o.Type.Dims[2].Mul(o.Type.Dims[3]) }
 
 // strided prints an operand of attention with the distance of its rows.
 func (p *printer) strided(o plan.Operand) []string {
-	return []string{p.at(o), ld(o, headWidth(o))}
+	return []string{p.at(o), p.ld(o, headWidth(o))}
 }
 
 func attention(p *printer, l *plan.Launch) error {
@@ -149,7 +126,7 @@ func attention(p *printer, l *plan.Launch) error {
 		args = append(args, p.strided(x)...)
 	}
 	args = append(args, p.heads(q, k)...)
-	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(flag(l, "causal", true)), fmt.Sprint(integer(l, "window", 0)))
+	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(l.Flag("causal", true)), fmt.Sprint(l.Int("window", 0)))
 	p.call(l, "Attention", args...)
 	return nil
 }
@@ -169,7 +146,7 @@ func attentionGrad(p *printer, l *plan.Launch) error {
 		args = append(args, p.strided(a)...)
 	}
 	args = append(args, p.heads(l.Args[3], l.Args[4])...)
-	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(flag(l, "causal", true)), fmt.Sprint(integer(l, "window", 0)))
+	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(l.Flag("causal", true)), fmt.Sprint(l.Int("window", 0)))
 	p.call(l, "AttentionGrad", args...)
 	return nil
 }
@@ -190,21 +167,21 @@ func attentionKV(p *printer, l *plan.Launch) error {
 	args := append([]string{p.at(o)}, p.strided(q)...)
 	kvHeads := cache.Type.Dims[2].N
 	p.call(l, "AttentionKV", append(args, p.at(cache), p.dim(d[1]), fmt.Sprint(d[2].N), fmt.Sprint(kvHeads), fmt.Sprint(d[3].N), "kvBlock",
-		p.at(l.Args[1]), p.at(l.Args[2]), p.at(l.Args[3]), "maxBlocks", float(l.Attrs["scale"].(float64)), fmt.Sprint(integer(l, "window", 0)))...)
+		p.at(l.Args[1]), p.at(l.Args[2]), p.at(l.Args[3]), "maxBlocks", float(l.Attrs["scale"].(float64)), fmt.Sprint(l.Int("window", 0)))...)
 	return nil
 }
 
 func swiglu(p *printer, l *plan.Launch) error {
 	g, u, y := l.Args[0], l.Args[1], l.Results[0]
 	f := last(y)
-	p.call(l, "SwiGLU", p.at(y), p.at(g), ld(g, f), p.at(u), ld(u, f), p.rows(y, f), fmt.Sprint(f))
+	p.call(l, "SwiGLU", p.at(y), p.at(g), p.ld(g, f), p.at(u), p.ld(u, f), p.rows(y, f), p.dim(f))
 	return nil
 }
 
 func swigluGrad(p *printer, l *plan.Launch) error {
 	dy, g, u, dg, du := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	f := last(dy)
-	p.call(l, "SwiGLUGrad", p.at(dg), ld(dg, f), p.at(du), ld(du, f), p.at(dy), p.at(g), ld(g, f), p.at(u), ld(u, f), p.rows(dy, f), fmt.Sprint(f))
+	p.call(l, "SwiGLUGrad", p.at(dg), p.ld(dg, f), p.at(du), p.ld(du, f), p.at(dy), p.at(g), p.ld(g, f), p.at(u), p.ld(u, f), p.rows(dy, f), p.dim(f))
 	return nil
 }
 
@@ -218,7 +195,7 @@ func (p *printer) scalar(l *plan.Launch, kernel string, args ...string) {
 func linearXent(p *printer, l *plan.Launch) error {
 	x, w, t := l.Args[0], l.Args[1], l.Args[2]
 	d := last(x)
-	p.scalar(l, "LinearXent", p.at(x), p.at(w), p.at(t), p.rows(x, d), fmt.Sprint(w.Type.Dims[0].N), fmt.Sprint(d))
+	p.scalar(l, "LinearXent", p.at(x), p.at(w), p.at(t), p.rows(x, d), p.dim(w.Type.Dims[0]), p.dim(d))
 	return nil
 }
 
@@ -228,13 +205,13 @@ func linearXentGrad(p *printer, l *plan.Launch) error {
 	}
 	x, w, t, dx, dw := l.Args[1], l.Args[2], l.Args[3], l.Results[1], l.Results[2]
 	d := last(x)
-	p.scalar(l, "LinearXentGrad", p.at(dx), p.at(dw), p.at(x), p.at(w), p.at(t), p.rows(x, d), fmt.Sprint(w.Type.Dims[0].N), fmt.Sprint(d), p.mode(dw))
+	p.scalar(l, "LinearXentGrad", p.at(dx), p.at(dw), p.at(x), p.at(w), p.at(t), p.rows(x, d), p.dim(w.Type.Dims[0]), p.dim(d), p.mode(dw))
 	return nil
 }
 
 func crossEntropy(p *printer, l *plan.Launch) error {
 	x, t := l.Args[0], l.Args[1]
-	p.scalar(l, "CrossEntropy", p.at(x), p.at(t), p.rows(x, last(x)), fmt.Sprint(last(x)))
+	p.scalar(l, "CrossEntropy", p.at(x), p.at(t), p.rows(x, last(x)), p.dim(last(x)))
 	return nil
 }
 
@@ -244,21 +221,21 @@ func crossEntropyGrad(p *printer, l *plan.Launch) error {
 	if d.Kind == plan.InBuffer {
 		scale = p.at(d) + "[0]"
 	}
-	p.call(l, "CrossEntropyGrad", p.at(dx), p.at(x), p.at(t), p.rows(x, last(x)), fmt.Sprint(last(x)), scale)
+	p.call(l, "CrossEntropyGrad", p.at(dx), p.at(x), p.at(t), p.rows(x, last(x)), p.dim(last(x)), scale)
 	return nil
 }
 
 func gather(p *printer, l *plan.Launch) error {
 	table, ids, y := l.Args[0], l.Args[1], l.Results[0]
 	d := last(table)
-	p.call(l, "Embedding", p.at(y), p.at(table), p.at(ids), p.rows(y, d), fmt.Sprint(d), p.dim(table.Type.Dims[0]))
+	p.call(l, "Embedding", p.at(y), p.at(table), p.at(ids), p.rows(y, d), p.dim(d), p.dim(table.Type.Dims[0]))
 	return nil
 }
 
 func gatherGrad(p *printer, l *plan.Launch) error {
 	ids, dy, dw := l.Args[0], l.Args[1], l.Results[0]
 	d := last(dy)
-	p.call(l, "EmbeddingGrad", p.at(dw), p.at(ids), p.at(dy), p.rows(dy, d), fmt.Sprint(d), p.dim(dw.Type.Dims[0]), p.mode(dw))
+	p.call(l, "EmbeddingGrad", p.at(dw), p.at(ids), p.at(dy), p.rows(dy, d), p.dim(d), p.dim(dw.Type.Dims[0]), p.mode(dw))
 	return nil
 }
 
@@ -292,24 +269,11 @@ func adamw(p *printer, l *plan.Launch) error {
 }
 
 func matmul(p *printer, l *plan.Launch) error {
-	a, b, y := l.Args[0], l.Args[1], l.Results[0]
-	ta, tb := flag(l, "trans_a", false), flag(l, "trans_b", false)
-	r := a.Type.Rank()
-	yd := y.Type.Dims
-	m, n := yd[len(yd)-2], yd[len(yd)-1]
-	k := a.Type.Dims[r-1]
-	if ta {
-		k = a.Type.Dims[r-2]
+	m, err := plan.MatMul(l)
+	if err != nil {
+		return fmt.Errorf("target go: %w", err)
 	}
-	batch, ok := y.Type.Size().Div(m.Mul(n))
-	if !ok {
-		return fmt.Errorf("target go: %s", l.Text)
-	}
-	strideB := p.dim(k.Mul(n))
-	if b.Type.Rank() == 2 && r > 2 {
-		strideB = "0"
-	}
-	p.call(l, "MatMulBatch", p.at(y), p.at(a), p.at(b), p.dim(batch), p.dim(m), p.dim(n), p.dim(k),
-		p.dim(m.Mul(k)), strideB, p.dim(m.Mul(n)), fmt.Sprint(ta), fmt.Sprint(tb), "cpu.Overwrite")
+	p.call(l, "MatMulBatch", p.at(l.Results[0]), p.at(l.Args[0]), p.at(l.Args[1]), p.dim(m.Batch), p.dim(m.M), p.dim(m.N), p.dim(m.K),
+		p.dim(m.NextA), p.dim(m.NextB), p.dim(m.Next), fmt.Sprint(m.TransA), fmt.Sprint(m.TransB), "cpu.Overwrite")
 	return nil
 }

@@ -40,11 +40,11 @@ func init() {
 	kernels["cast"] = cast
 	kernels["iota"] = iota_
 	kernels["const"] = constant
-	kernels["transpose"] = transpose
+	kernels["transpose"] = moves
 	kernels["broadcast"] = broadcast
-	kernels["slice"] = slice
+	kernels["slice"] = moves
 	kernels["pad"] = pad
-	kernels["concat"] = concat
+	kernels["concat"] = moves
 }
 
 func unary(p *printer, l *plan.Launch, name string) error {
@@ -52,23 +52,6 @@ func unary(p *printer, l *plan.Launch, name string) error {
 	n := p.count(y.Type)
 	p.call(l, "Unary", "cpu."+name, p.sliced(y, n), p.sliced(x, n))
 	return nil
-}
-
-// strides of x aligned at the end with dims, 0 where x repeats.
-func strides(x ir.Type, dims []ir.Dim) []ir.Dim {
-	s := make([]ir.Dim, len(dims))
-	step := ir.Const(1)
-	for i := len(dims) - 1; i >= 0; i-- {
-		j := i - len(dims) + x.Rank()
-		s[i] = ir.Const(0)
-		if j >= 0 {
-			if x.Dims[j] == dims[i] {
-				s[i] = step
-			}
-			step = step.Mul(x.Dims[j])
-		}
-	}
-	return s
 }
 
 // ints prints a list of sizes as a slice that is not made at every launch:
@@ -93,43 +76,6 @@ func (p *printer) ints(dims []ir.Dim) string {
 	return "t." + name + "[:]"
 }
 
-// collapse merges neighbouring axes that all operands walk alike, so that a
-// kernel sees as few axes as there are.
-func collapse(dims []ir.Dim, operands ...[]ir.Dim) ([]ir.Dim, [][]ir.Dim) {
-	var out []ir.Dim
-	merged := make([][]ir.Dim, len(operands))
-	for i, d := range dims {
-		if d.Is(1) {
-			continue
-		}
-		k := len(out) - 1
-		join := k >= 0
-		for j, s := range operands {
-			if join {
-				join = merged[j][k] == s[i].Mul(d)
-			}
-		}
-		if join {
-			out[k] = out[k].Mul(d)
-			for j, s := range operands {
-				merged[j][k] = s[i]
-			}
-			continue
-		}
-		out = append(out, d)
-		for j, s := range operands {
-			merged[j] = append(merged[j], s[i])
-		}
-	}
-	if len(out) == 0 {
-		out = []ir.Dim{ir.Const(1)}
-		for j := range merged {
-			merged[j] = []ir.Dim{ir.Const(1)}
-		}
-	}
-	return out, merged
-}
-
 func binary(p *printer, l *plan.Launch, name string) error {
 	a, b, y := l.Args[0], l.Args[1], l.Results[0]
 	n := p.count(y.Type)
@@ -146,18 +92,10 @@ func binary(p *printer, l *plan.Launch, name string) error {
 		p.call(l, "Add", p.sliced(y, n), p.sliced(a, n), p.sliced(b, n))
 		return nil
 	}
-	dims, s := collapse(y.Type.Dims, strides(a.Type, y.Type.Dims), strides(b.Type, y.Type.Dims))
+	dims, s := plan.Collapse(y.Type.Dims, plan.Strides(a.Type, y.Type.Dims), plan.Strides(b.Type, y.Type.Dims))
 	sa, sb := p.ints(s[0]), p.ints(s[1])
 	p.call(l, "Binary", "cpu."+name, p.sliced(y, n), p.ints(dims), p.sliced(a, p.count(a.Type)), sa, p.sliced(b, p.count(b.Type)), sb)
 	return nil
-}
-
-// tensor prints an operand of where, a number as a slice of one element.
-func (p *printer) tensor(o plan.Operand) string {
-	if o.Kind == plan.Immediate {
-		return p.g.numberVar(float(o.Value))
-	}
-	return p.sliced(o, p.count(o.Type))
 }
 
 func where(p *printer, l *plan.Launch) error {
@@ -168,12 +106,12 @@ func where(p *printer, l *plan.Launch) error {
 		if a.Kind == plan.Immediate {
 			t = ir.Type{}
 		}
-		all = append(all, strides(t, y.Type.Dims))
+		all = append(all, plan.Strides(t, y.Type.Dims))
 	}
-	dims, s := collapse(y.Type.Dims, all...)
+	dims, s := plan.Collapse(y.Type.Dims, all...)
 	args := []string{p.sliced(y, p.count(y.Type)), p.ints(dims)}
 	for i, a := range l.Args {
-		args = append(args, p.tensor(a), p.ints(s[i]))
+		args = append(args, p.sliced(a, p.count(a.Type)), p.ints(s[i]))
 	}
 	p.call(l, "Where", args...)
 	return nil
@@ -181,19 +119,9 @@ func where(p *printer, l *plan.Launch) error {
 
 func reduce(p *printer, l *plan.Launch, name string) error {
 	x, y := l.Args[0], l.Results[0]
-	axes := l.Attrs["axes"].([]int64)
-	outer, n, inner := ir.Const(1), ir.Const(1), ir.Const(1)
-	for i, d := range x.Type.Dims {
-		switch {
-		case slices.Contains(axes, int64(i)):
-			n = n.Mul(d)
-		case int64(i) < axes[0]:
-			outer = outer.Mul(d)
-		case int64(i) > axes[len(axes)-1]:
-			inner = inner.Mul(d)
-		default:
-			return fmt.Errorf("target go: reduction over axes %v, which do not follow each other: %s", axes, l.Text)
-		}
+	outer, n, inner, err := plan.Reduced(l)
+	if err != nil {
+		return fmt.Errorf("target go: %w", err)
 	}
 	p.call(l, "Reduce", "cpu.Reduce"+name, p.sliced(y, p.count(y.Type)), p.sliced(x, p.count(x.Type)), p.dim(outer), p.dim(n), p.dim(inner))
 	return nil
@@ -227,17 +155,8 @@ func cast(p *printer, l *plan.Launch) error {
 }
 
 func iota_(p *printer, l *plan.Launch) error {
-	y := l.Results[0]
-	axis := int(integer(l, "axis", 0))
-	outer, inner := ir.Const(1), ir.Const(1)
-	for i, d := range y.Type.Dims {
-		if i < axis {
-			outer = outer.Mul(d)
-		}
-		if i > axis {
-			inner = inner.Mul(d)
-		}
-	}
+	y, axis := l.Results[0], int(l.Int("axis", 0))
+	outer, inner := plan.Around(y.Type, axis)
 	p.call(l, "Iota", p.at(y), p.dim(outer), p.dim(y.Type.Dims[axis]), p.dim(inner))
 	return nil
 }
@@ -249,31 +168,18 @@ func constant(p *printer, l *plan.Launch) error {
 	return nil
 }
 
-// copyCall prints a strided copy of dims elements.
-func (p *printer) copyCall(l *plan.Launch, y plan.Operand, ys []ir.Dim, yOff string, x plan.Operand, xs []ir.Dim, xOff string, dims []ir.Dim) {
-	dims, s := collapse(dims, ys, xs)
-	ysv, xsv := p.ints(s[0]), p.ints(s[1])
-	at := func(o plan.Operand, off string) string {
-		if o.Kind == plan.Immediate {
-			return p.g.numberVar(float(o.Value))
-		}
-		if off != "0" {
-			return p.at(o) + "[" + off + ":]"
+// moves prints the strided copies that a launch is made of.
+func moves(p *printer, l *plan.Launch) error {
+	at := func(o plan.Operand, off ir.Dim) string {
+		if !off.Is(0) {
+			return p.at(o) + "[" + p.dim(off) + ":]"
 		}
 		return p.at(o)
 	}
-	p.call(l, "Copy", at(y, yOff), ysv, at(x, xOff), xsv, p.ints(dims))
-}
-
-func transpose(p *printer, l *plan.Launch) error {
-	x, y := l.Args[0], l.Results[0]
-	xs := strides(x.Type, x.Type.Dims)
-	perm := l.Attrs["perm"].([]int64)
-	src := make([]ir.Dim, len(perm))
-	for i, k := range perm {
-		src[i] = xs[k]
+	for _, m := range plan.Moves(l) {
+		ys, xs := p.ints(m.YStr), p.ints(m.XStr)
+		p.call(l, "Copy", at(m.Y, m.YAt), ys, at(m.X, m.XAt), xs, p.ints(m.Dims))
 	}
-	p.copyCall(l, y, strides(y.Type, y.Type.Dims), "0", x, src, "0", y.Type.Dims)
 	return nil
 }
 
@@ -283,40 +189,11 @@ func broadcast(p *printer, l *plan.Launch) error {
 		p.call(l, "Fill", p.sliced(y, p.count(y.Type)), float(x.Value))
 		return nil
 	}
-	p.copyCall(l, y, strides(y.Type, y.Type.Dims), "0", x, strides(x.Type, y.Type.Dims), "0", y.Type.Dims)
-	return nil
-}
-
-func slice(p *printer, l *plan.Launch) error {
-	x, y := l.Args[0], l.Results[0]
-	axis := integer(l, "axis", 0)
-	xs := strides(x.Type, x.Type.Dims)
-	off := p.dim(xs[axis].Mul(ir.Const(integer(l, "from", 0))))
-	xs[axis] = xs[axis].Mul(ir.Const(integer(l, "step", 1)))
-	p.copyCall(l, y, strides(y.Type, y.Type.Dims), "0", x, xs, off, y.Type.Dims)
-	return nil
+	return moves(p, l)
 }
 
 func pad(p *printer, l *plan.Launch) error {
-	x, y := l.Args[0], l.Results[0]
-	p.call(l, "Fill", p.sliced(y, p.count(y.Type)), "0")
-	axis := integer(l, "axis", 0)
-	ys := strides(y.Type, y.Type.Dims)
-	off := p.dim(ys[axis].Mul(ir.Const(integer(l, "before", 0))))
-	ys[axis] = ys[axis].Mul(ir.Const(integer(l, "step", 1)))
-	p.copyCall(l, y, ys, off, x, strides(x.Type, x.Type.Dims), "0", x.Type.Dims)
-	return nil
-}
-
-func concat(p *printer, l *plan.Launch) error {
 	y := l.Results[0]
-	axis := integer(l, "axis", 0)
-	at := int64(0)
-	for _, x := range l.Args {
-		ys := strides(y.Type, y.Type.Dims)
-		off := p.dim(ys[axis].Mul(ir.Const(at)))
-		p.copyCall(l, y, ys, off, x, strides(x.Type, x.Type.Dims), "0", x.Type.Dims)
-		at += x.Type.Dims[axis].N
-	}
-	return nil
+	p.call(l, "Fill", p.sliced(y, p.count(y.Type)), "0")
+	return moves(p, l)
 }

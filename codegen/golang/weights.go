@@ -1,9 +1,7 @@
 package golang
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -157,35 +155,12 @@ func (g *generator) weightTypes(f *jen.File) {
 
 // decayRanges prints the ranges of the arena by whether weight decay applies.
 func (g *generator) decayRanges(f *jen.File) {
-	type span struct {
-		from, to int64
-		decay    bool
-	}
-	var spans []span
-	for l := g.in.Plan.Layers() - 1; l >= -1; l-- {
-		for _, w := range g.in.Plan.Weights {
-			switch {
-			case w.Layers > 0 && l >= 0:
-				spans = append(spans, span{w.At(l), w.At(l) + w.Elems(), w.Decay})
-			case w.Layers == 0 && l < 0:
-				spans = append(spans, span{w.Offset, w.Offset + w.Elems(), w.Decay})
-			}
-		}
-	}
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
-	var merged []span
-	for _, s := range spans {
-		if k := len(merged) - 1; k >= 0 && merged[k].decay == s.decay {
-			merged[k].to = s.to // the gap is padding, where gradients stay 0
-			continue
-		}
-		merged = append(merged, s)
-	}
+	merged := g.in.Plan.DecayRanges()
 	layers := g.in.Plan.Layers()
 	if len(merged) <= 12 || layers == 0 {
 		var rows []jen.Code
 		for _, s := range merged {
-			rows = append(rows, jen.Line().Values(jen.Id(fmt.Sprintf("%d, %d, %v", s.from, s.to, s.decay))))
+			rows = append(rows, jen.Line().Values(jen.Id(fmt.Sprintf("%d, %d, %v", s.From, s.To, s.Decay))))
 		}
 		rows = append(rows, jen.Line())
 		f.Comment("decayRanges cuts the arena by whether weight decay applies.")

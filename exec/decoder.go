@@ -1,0 +1,108 @@
+package exec
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/kv"
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// defaultBlock is the number of tokens of a cache block in a plan whose cache
+// only counts tokens: one without attention.
+const defaultBlock = 16
+
+// decoder runs the program decode over a cache.
+type decoder struct {
+	*machine
+	decode       *program
+	n, rows      int // tokens and rows of the step that runs
+	maxRows      int
+	vocab        int
+	logits       []float32
+	cache        *kv.Cache
+	states       [][][]float32 // of each state and layer
+	elemsOfBlock []int         // of each state
+}
+
+// NewDecoder allocates what a plan's inference needs and resolves its
+// launches. It reports a plan that has no inference, or with a launch that no
+// kernel runs.
+func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
+	q := p.Program("decode")
+	if q == nil {
+		return nil, fmt.Errorf("exec: the plan has no program decode")
+	}
+	m, err := newMachine(p, o, "act.infer")
+	if err != nil {
+		return nil, err
+	}
+	t := &decoder{machine: m}
+	if t.decode, err = m.compile(q, map[string]*int{"N": &t.n, "R": &t.rows}); err != nil {
+		m.close()
+		return nil, err
+	}
+	sizes := p.Sizes()
+	block := defaultBlock
+	for i, s := range p.State {
+		if i == 0 {
+			block = int(s.Dims[3].N)
+		}
+		t.states = append(t.states, m.stateOf(s))
+		t.elemsOfBlock = append(t.elemsOfBlock, int(s.Bytes/4/sizes["blocks"]))
+	}
+	context := o.Context
+	if context == 0 {
+		context = int(sizes["M"]) * block
+	}
+	t.cache = kv.New(int(sizes["S"]), int(sizes["blocks"]), block, context, int(sizes["N"]))
+	t.maxRows = int(sizes["R"])
+	t.vocab = int(q.Results[0].Type.Last().N)
+	t.logits = (&env{program: t.decode, layer: -1}).at(q.Results[0])
+	return t, nil
+}
+
+func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
+	n, rows := len(tokens), len(want)
+	if n == 0 || rows > t.maxRows || len(seqs) != n || len(logits) < rows*t.vocab {
+		return fmt.Errorf("%d tokens with %d sequences, %d rows (at most %d) and room for %d logits", n, len(seqs), rows, t.maxRows, len(logits))
+	}
+	for i, w := range want {
+		if w < 0 || int(w) >= n {
+			return fmt.Errorf("row %d of %d: want[%d]", w, n, i)
+		}
+	}
+	for i, id := range tokens {
+		if id < 0 || int(id) >= t.vocab {
+			return fmt.Errorf("tokens[%d] is %d, the vocabulary has %d", i, id, t.vocab)
+		}
+	}
+	pos, copies, err := t.cache.Append(seqs)
+	if err != nil {
+		return err
+	}
+	for _, c := range copies {
+		for i, layers := range t.states {
+			k := t.elemsOfBlock[i]
+			for _, x := range layers {
+				copy(x[int(c.To)*k:][:k], x[int(c.From)*k:])
+			}
+		}
+	}
+	t.n, t.rows = n, rows
+	r := t.decode
+	r.set("tokens", tokens)
+	r.set("pos", pos)
+	r.set("seq", seqs)
+	r.set("table", t.cache.Table())
+	r.set("want", want)
+	r.run()
+	copy(logits[:rows*t.vocab], t.logits)
+	return nil
+}
+
+func (t *decoder) Params() []float32       { return t.params }
+func (t *decoder) Len(seq int) int         { return t.cache.Len(seq) }
+func (t *decoder) Reset(seq int)           { t.cache.Reset(seq) }
+func (t *decoder) Fork(dst, src int) error { return t.cache.Fork(dst, src) }
+func (t *decoder) Close()                  { t.close() }

@@ -1,0 +1,332 @@
+package exec
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/cpu"
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// kernels maps each op to what resolves its launches: operands to slices,
+// sizes to numbers. The closure makes the calls that codegen/golang prints.
+var kernels = map[string]func(*env, *plan.Launch) func(){
+	"linear":             linear,
+	"linear_grad_x":      linearGradX,
+	"linear_grad_w":      linearGradW,
+	"rms_norm":           rmsNorm,
+	"rms_norm_grad":      rmsNormGrad,
+	"add_rms_norm":       addRMSNorm,
+	"rope":               rope,
+	"attention":          attention,
+	"attention_grad":     attentionGrad,
+	"kv_write":           kvWrite,
+	"attention_kv":       attentionKV,
+	"swiglu":             swiglu,
+	"swiglu_grad":        swigluGrad,
+	"linear_xent":        linearXent,
+	"linear_xent_grad":   linearXentGrad,
+	"cross_entropy":      crossEntropy,
+	"cross_entropy_grad": crossEntropyGrad,
+	"gather":             gather,
+	"gather_grad":        gatherGrad,
+	"grad_add":           gradAdd,
+	"global_norm":        globalNorm,
+	"adamw":              adamw,
+	"matmul":             matmul,
+}
+
+// round is the float32 that Go's compiler makes of the number as codegen/golang
+// prints it: of its shortest decimal form.
+func round(x float64) float32 {
+	if v, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', -1, 64), 32); err == nil {
+		return float32(v)
+	}
+	return float32(x) // beyond the range: an infinity, as the printed code has it
+}
+
+func last(o plan.Operand) ir.Dim { return o.Type.Last() }
+
+// mode is what happens to a result: in micro_step, gradients are overwritten
+// in the first micro-batch of a step.
+func (e *env) modeOf(o plan.Operand) *cpu.Mode {
+	m := new(cpu.Mode)
+	switch o.Mode {
+	case plan.OverwriteFirst:
+		return &e.program.mode
+	case plan.Accumulate:
+		*m = cpu.Accumulate
+	}
+	return m
+}
+
+func linear(e *env, l *plan.Launch) func() {
+	x, w, y := l.Args[0], l.Args[1], l.Results[0]
+	d, ys, xs, ws := e.dev, e.at(y), e.at(x), e.at(w)
+	out, in, rows, ldy, ldx := e.dim(last(y)), e.dim(last(x)), e.dim(x.Rows(last(x))), e.dist(y, last(y)), e.dist(x, last(x))
+	return func() { d.Linear(ys, ldy.get(), xs, ldx.get(), ws, rows.get(), out.get(), in.get()) }
+}
+
+func linearGradX(e *env, l *plan.Launch) func() {
+	dy, w, dx := l.Args[0], l.Args[1], l.Results[0]
+	d, dxs, dys, ws := e.dev, e.at(dx), e.at(dy), e.at(w)
+	out, in, rows := e.dim(last(dy)), e.dim(last(dx)), e.dim(dy.Rows(last(dy)))
+	lddx, lddy := e.dist(dx, last(dx)), e.dist(dy, last(dy))
+	mode := cpu.Overwrite
+	var first []float32 // added to, but not in place yet
+	if len(l.Args) > 2 && l.Args[2].Kind != plan.Absent {
+		mode = cpu.Accumulate
+		if acc := l.Args[2]; !plan.Same(acc, dx) {
+			first = e.at(acc)
+		}
+	}
+	return func() {
+		if first != nil {
+			d.Store(dxs, first, cpu.Overwrite)
+		}
+		d.LinearGradX(dxs, lddx.get(), dys, lddy.get(), ws, rows.get(), out.get(), in.get(), mode)
+	}
+}
+
+func linearGradW(e *env, l *plan.Launch) func() {
+	dy, x, dw := l.Args[0], l.Args[1], l.Results[0]
+	d, dws, dys, xs, mode := e.dev, e.at(dw), e.at(dy), e.at(x), e.modeOf(dw)
+	out, in, rows, lddy, ldx := e.dim(last(dy)), e.dim(last(x)), e.dim(x.Rows(last(x))), e.dist(dy, last(dy)), e.dist(x, last(x))
+	return func() {
+		d.LinearGradW(dws, dys, lddy.get(), xs, ldx.get(), rows.get(), out.get(), in.get(), *mode)
+	}
+}
+
+func (e *env) float(l *plan.Launch, name string) float32 {
+	x, ok := l.Attrs[name].(float64)
+	if !ok {
+		e.fail("no attribute %s", name)
+	}
+	return round(x)
+}
+
+func rmsNorm(e *env, l *plan.Launch) func() {
+	x, w, y := l.Args[0], l.Args[1], l.Results[0]
+	d, ys, xs, ws, eps := e.dev, e.at(y), e.at(x), e.at(w), e.float(l, "eps")
+	dim, rows, ldx := e.dim(last(x)), e.dim(x.Rows(last(x))), e.dist(x, last(x))
+	return func() { d.RMSNorm(ys, xs, ldx.get(), ws, rows.get(), dim.get(), eps) }
+}
+
+func rmsNormGrad(e *env, l *plan.Launch) func() {
+	dy, x, w, dx, dw := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	var res []float32
+	if len(l.Args) > 3 {
+		res = e.at(l.Args[3])
+	}
+	d, dxs, dws, dys, xs, ws, mode, eps := e.dev, e.at(dx), e.at(dw), e.at(dy), e.at(x), e.at(w), e.modeOf(dw), e.float(l, "eps")
+	dim, rows, ldx := e.dim(last(x)), e.dim(x.Rows(last(x))), e.dist(x, last(x))
+	return func() { d.RMSNormGrad(dxs, dws, dys, xs, ldx.get(), ws, res, rows.get(), dim.get(), eps, *mode) }
+}
+
+func addRMSNorm(e *env, l *plan.Launch) func() {
+	a, b, w, r, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	d, rs, ys, as, bs, ws, eps := e.dev, e.at(r), e.at(y), e.at(a), e.at(b), e.at(w), e.float(l, "eps")
+	dim, rows := e.dim(last(a)), e.dim(a.Rows(last(a)))
+	return func() { d.AddRMSNorm(rs, ys, as, bs, ws, rows.get(), dim.get(), eps) }
+}
+
+func rope(e *env, l *plan.Launch) func() {
+	x, y := l.Args[0], l.Results[0]
+	T, heads, hd, err := plan.Rotated(l)
+	if err != nil {
+		e.fail("%w", err)
+		return nil
+	}
+	width := ir.Const(heads * hd)
+	d, ys, xs, cos, sin := e.dev, e.at(y), e.at(x), e.at(l.Args[1]), e.at(l.Args[2])
+	rows, t, ldy, ldx := e.dim(x.Rows(width)), e.dim(T), e.dist(y, width), e.dist(x, width)
+	half, inverse := l.Attrs["layout"] == "half", l.Flag("inverse", false)
+	return func() {
+		d.Rope(ys, ldy.get(), xs, ldx.get(), cos, sin, rows.get(), t.get(), int(heads), int(hd), half, inverse)
+	}
+}
+
+// heads are the sizes of attention.
+type heads struct{ batch, t, heads, kvHeads, hd size }
+
+func (e *env) heads(q, k plan.Operand) heads {
+	d := q.Type.Dims
+	return heads{e.dim(d[0]), e.dim(d[1]), e.dim(d[2]), e.dim(k.Type.Dims[2]), e.dim(d[3])}
+}
+
+// strided is an operand of attention: rows of all heads, ld apart.
+type strided struct {
+	x  []float32
+	ld size
+}
+
+func (e *env) strided(o plan.Operand) strided {
+	return strided{e.at(o), e.dist(o, o.Type.Dims[2].Mul(o.Type.Dims[3]))}
+}
+
+func attention(e *env, l *plan.Launch) func() {
+	if len(l.Args) > 3 {
+		e.fail("attention with start positions")
+		return nil
+	}
+	if a, b := l.Args[0].Type, l.Args[1].Type; !a.Dims[1].IsConst() && a.Dims[1] != b.Dims[1] {
+		e.fail("attention of %s to %s", a, b)
+		return nil
+	}
+	d, o, lse := e.dev, e.at(l.Results[0]), e.at(l.Results[1])
+	q, k, v, h := e.strided(l.Args[0]), e.strided(l.Args[1]), e.strided(l.Args[2]), e.heads(l.Args[0], l.Args[1])
+	scale, causal, window := e.float(l, "scale"), l.Flag("causal", true), int(l.Int("window", 0))
+	return func() {
+		d.Attention(o, lse, q.x, q.ld.get(), k.x, k.ld.get(), v.x, v.ld.get(),
+			h.batch.get(), h.t.get(), h.heads.get(), h.kvHeads.get(), h.hd.get(), scale, causal, window)
+	}
+}
+
+func attentionGrad(e *env, l *plan.Launch) func() {
+	if len(l.Args) > 6 {
+		e.fail("attention with start positions")
+		return nil
+	}
+	d := e.dev
+	dq, dk, dv := e.strided(l.Results[0]), e.strided(l.Results[1]), e.strided(l.Results[2])
+	do, o, lse := e.at(l.Args[0]), e.at(l.Args[1]), e.at(l.Args[2])
+	q, k, v, h := e.strided(l.Args[3]), e.strided(l.Args[4]), e.strided(l.Args[5]), e.heads(l.Args[3], l.Args[4])
+	scale, causal, window := e.float(l, "scale"), l.Flag("causal", true), int(l.Int("window", 0))
+	return func() {
+		d.AttentionGrad(dq.x, dq.ld.get(), dk.x, dk.ld.get(), dv.x, dv.ld.get(), do, o, lse,
+			q.x, q.ld.get(), k.x, k.ld.get(), v.x, v.ld.get(),
+			h.batch.get(), h.t.get(), h.heads.get(), h.kvHeads.get(), h.hd.get(), scale, causal, window)
+	}
+}
+
+func kvWrite(e *env, l *plan.Launch) func() {
+	k, v := l.Args[0], l.Args[1]
+	pos, seq, table := e.ids(l.Args[2]), e.ids(l.Args[3]), e.ids(l.Args[4])
+	dims, cache := k.Type.Dims, l.Results[0]
+	d, c, ks, vs := e.dev, e.at(cache), e.strided(k), e.strided(v)
+	n, heads, hd := e.dim(dims[1]), e.dim(dims[2]), e.dim(dims[3])
+	block, blocks := e.dim(cache.Type.Dims[3]), e.dim(l.Args[4].Type.Dims[1])
+	return func() {
+		d.KVWrite(c, ks.x, ks.ld.get(), vs.x, vs.ld.get(), n.get(), heads.get(), hd.get(), block.get(), *pos, *seq, *table, blocks.get())
+	}
+}
+
+func attentionKV(e *env, l *plan.Launch) func() {
+	q, cache := l.Args[0], l.Args[4]
+	pos, seq, table := e.ids(l.Args[1]), e.ids(l.Args[2]), e.ids(l.Args[3])
+	dims := q.Type.Dims
+	d, o, qs, c := e.dev, e.at(l.Results[0]), e.strided(q), e.at(cache)
+	n, heads, kvHeads, hd := e.dim(dims[1]), e.dim(dims[2]), e.dim(cache.Type.Dims[2]), e.dim(dims[3])
+	block, blocks := e.dim(cache.Type.Dims[3]), e.dim(l.Args[3].Type.Dims[1])
+	scale, window := e.float(l, "scale"), int(l.Int("window", 0))
+	return func() {
+		d.AttentionKV(o, qs.x, qs.ld.get(), c, n.get(), heads.get(), kvHeads.get(), hd.get(), block.get(), *pos, *seq, *table, blocks.get(), scale, window)
+	}
+}
+
+func swiglu(e *env, l *plan.Launch) func() {
+	g, u, y := l.Args[0], l.Args[1], l.Results[0]
+	d, ys, gs, us := e.dev, e.at(y), e.at(g), e.at(u)
+	f, rows, ldg, ldu := e.dim(last(y)), e.dim(y.Rows(last(y))), e.dist(g, last(y)), e.dist(u, last(y))
+	return func() { d.SwiGLU(ys, gs, ldg.get(), us, ldu.get(), rows.get(), f.get()) }
+}
+
+func swigluGrad(e *env, l *plan.Launch) func() {
+	dy, g, u, dg, du := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	w := last(dy)
+	d, dgs, dus, dys, gs, us := e.dev, e.at(dg), e.at(du), e.at(dy), e.at(g), e.at(u)
+	f, rows, lddg, lddu, ldg, ldu := e.dim(w), e.dim(dy.Rows(w)), e.dist(dg, w), e.dist(du, w), e.dist(g, w), e.dist(u, w)
+	return func() {
+		d.SwiGLUGrad(dgs, lddg.get(), dus, lddu.get(), dys, gs, ldg.get(), us, ldu.get(), rows.get(), f.get())
+	}
+}
+
+func linearXent(e *env, l *plan.Launch) func() {
+	x, w, t := l.Args[0], l.Args[1], e.ids(l.Args[2])
+	d, y, xs, ws := e.dev, e.at(l.Results[0]), e.at(x), e.at(w)
+	dim, rows, vocab := e.dim(last(x)), e.dim(x.Rows(last(x))), e.dim(w.Type.Dims[0])
+	return func() { y[0] = d.LinearXent(xs, ws, *t, rows.get(), vocab.get(), dim.get()) }
+}
+
+func linearXentGrad(e *env, l *plan.Launch) func() {
+	if s := l.Args[0]; s.Kind != plan.Immediate || s.Value != 1 {
+		e.fail("the loss's gradient is not 1")
+		return nil
+	}
+	x, w, t, dx, dw := l.Args[1], l.Args[2], e.ids(l.Args[3]), l.Results[1], l.Results[2]
+	d, y, dxs, dws, xs, ws, mode := e.dev, e.at(l.Results[0]), e.at(dx), e.at(dw), e.at(x), e.at(w), e.modeOf(dw)
+	dim, rows, vocab := e.dim(last(x)), e.dim(x.Rows(last(x))), e.dim(w.Type.Dims[0])
+	return func() { y[0] = d.LinearXentGrad(dxs, dws, xs, ws, *t, rows.get(), vocab.get(), dim.get(), *mode) }
+}
+
+func crossEntropy(e *env, l *plan.Launch) func() {
+	x, t := l.Args[0], e.ids(l.Args[1])
+	d, y, xs, vocab, rows := e.dev, e.at(l.Results[0]), e.at(x), e.dim(last(x)), e.dim(x.Rows(last(x)))
+	return func() { y[0] = d.CrossEntropy(xs, *t, rows.get(), vocab.get()) }
+}
+
+func crossEntropyGrad(e *env, l *plan.Launch) func() {
+	x, t, dx := l.Args[1], e.ids(l.Args[2]), l.Results[0]
+	d, by, dxs, xs := e.dev, e.at(l.Args[0]), e.at(dx), e.at(x)
+	vocab, rows := e.dim(last(x)), e.dim(x.Rows(last(x)))
+	return func() { d.CrossEntropyGrad(dxs, xs, *t, rows.get(), vocab.get(), by[0]) }
+}
+
+func gather(e *env, l *plan.Launch) func() {
+	table, ids, y := l.Args[0], e.ids(l.Args[1]), l.Results[0]
+	d, ys, ts := e.dev, e.at(y), e.at(table)
+	dim, rows, vocab := e.dim(last(table)), e.dim(y.Rows(last(table))), e.dim(table.Type.Dims[0])
+	return func() { d.Embedding(ys, ts, *ids, rows.get(), dim.get(), vocab.get()) }
+}
+
+func gatherGrad(e *env, l *plan.Launch) func() {
+	ids, dy, dw := e.ids(l.Args[0]), l.Args[1], l.Results[0]
+	d, dws, dys, mode := e.dev, e.at(dw), e.at(dy), e.modeOf(dw)
+	dim, rows, vocab := e.dim(last(dy)), e.dim(dy.Rows(last(dy))), e.dim(dw.Type.Dims[0])
+	return func() { d.EmbeddingGrad(dws, *ids, dys, rows.get(), dim.get(), vocab.get(), *mode) }
+}
+
+func gradAdd(e *env, l *plan.Launch) func() {
+	d, y, x, mode := e.dev, e.at(l.Results[0]), e.at(l.Args[0]), e.modeOf(l.Results[0])
+	return func() { d.Store(y, x, *mode) }
+}
+
+func globalNorm(e *env, l *plan.Launch) func() {
+	r := e.program
+	return func() { r.norm = math.Sqrt(r.dev.SumSquares(r.grads)) * r.hyper.GradScale }
+}
+
+func adamw(e *env, l *plan.Launch) func() {
+	r, ranges := e.program, e.plan.DecayRanges()
+	m, v := e.moment1, e.moment2
+	return func() {
+		if r.norm-r.norm != 0 {
+			return // not finite: leave the weights as they are, for Diagnose
+		}
+		h := r.hyper
+		step := cpu.AdamWStep{LR: h.LR, Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Step: h.Step, GradScale: h.GradScale * model.ClipFactor(r.norm, h.Clip)}
+		for _, x := range ranges {
+			step.WeightDecay = 0
+			if x.Decay {
+				step.WeightDecay = h.WeightDecay
+			}
+			r.dev.AdamW(r.params[x.From:x.To], r.grads[x.From:x.To], m[x.From:x.To], v[x.From:x.To], step)
+		}
+	}
+}
+
+func matmul(e *env, l *plan.Launch) func() {
+	p, err := plan.MatMul(l)
+	if err != nil {
+		e.fail("%w", err)
+		return nil
+	}
+	d, y, a, b := e.dev, e.at(l.Results[0]), e.at(l.Args[0]), e.at(l.Args[1])
+	batch, m, n, k := e.dim(p.Batch), e.dim(p.M), e.dim(p.N), e.dim(p.K)
+	nextA, nextB, next := e.dim(p.NextA), e.dim(p.NextB), e.dim(p.Next)
+	return func() {
+		d.MatMulBatch(y, a, b, batch.get(), m.get(), n.get(), k.get(), nextA.get(), nextB.get(), next.get(), p.TransA, p.TransB, cpu.Overwrite)
+	}
+}

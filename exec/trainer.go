@@ -1,0 +1,113 @@
+package exec
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/cpu"
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// trainer runs the programs micro_step, eval and update.
+type trainer struct {
+	*machine
+	step, evaluate, update *program
+	stepLoss, evalLoss     func() float32
+}
+
+// NewTrainer allocates what a plan's training needs and resolves its launches.
+// It reports a plan that has no training, or with a launch that no kernel runs.
+func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
+	for _, name := range []string{"micro_step", "eval", "update"} {
+		if p.Program(name) == nil {
+			return nil, fmt.Errorf("exec: the plan has no program %s", name)
+		}
+	}
+	o.Params = nil // a trainer's weights are its own, as those of generated code
+	m, err := newMachine(p, o, "act.train")
+	if err != nil {
+		return nil, err
+	}
+	n := len(m.params)
+	m.grads, m.moment1, m.moment2 = make([]float32, n), make([]float32, n), make([]float32, n)
+	t := &trainer{machine: m}
+	for _, x := range []struct {
+		to   **program
+		name string
+	}{{&t.step, "micro_step"}, {&t.evaluate, "eval"}, {&t.update, "update"}} {
+		if *x.to, err = m.compile(p.Program(x.name), nil); err != nil {
+			m.close()
+			return nil, err
+		}
+	}
+	t.stepLoss, t.evalLoss = t.step.result(), t.evaluate.result()
+	return t, nil
+}
+
+func (t *trainer) MicroStep(tokens, targets []int32, first bool) float32 {
+	t.step.mode = cpu.Accumulate
+	if first {
+		t.step.mode = cpu.Overwrite
+		if t.poison {
+			t.poisonGrads()
+		}
+	}
+	t.step.set("tokens", tokens)
+	t.step.set("targets", targets)
+	t.step.run()
+	return t.stepLoss()
+}
+
+// poisonGrads fills the gradients that the program overwrites with NaN.
+func (t *trainer) poisonGrads() {
+	t.step.prog.Walk(func(it plan.Item) {
+		l, ok := it.(*plan.Launch)
+		if !ok {
+			return
+		}
+		for _, o := range l.Results {
+			if o.Mode != plan.OverwriteFirst {
+				continue
+			}
+			for _, w := range o.Weight {
+				for l := range max(1, w.Layers) {
+					fillNaN(t.grads[w.At(l) : w.At(l)+w.Elems()])
+				}
+			}
+		}
+	})
+}
+
+func (t *trainer) Eval(tokens, targets []int32) float32 {
+	t.evaluate.set("tokens", tokens)
+	t.evaluate.set("targets", targets)
+	t.evaluate.run()
+	return t.evalLoss()
+}
+
+func (t *trainer) Update(h model.Hyper) float64 {
+	t.update.hyper = h
+	t.update.run()
+	return t.update.norm
+}
+
+func (t *trainer) Diagnose(tokens, targets []int32) string {
+	found := ""
+	t.dev.Watch(func(_ int, _ string, finite bool) {
+		if l := t.step.launches[t.step.at]; !finite && found == "" {
+			found = "%" + l.name
+			if l.layer >= 0 {
+				found = fmt.Sprintf("layer %d: %s", l.layer, found)
+			}
+		}
+	})
+	t.MicroStep(tokens, targets, true)
+	t.dev.Watch(nil)
+	return found
+}
+
+func (t *trainer) Params() []float32          { return t.params }
+func (t *trainer) Grads() []float32           { return t.grads }
+func (t *trainer) Moments() (m, v []float32)  { return t.moment1, t.moment2 }
+func (t *trainer) Counters() map[string]int64 { return t.dev.Counters() }
+func (t *trainer) Close()                     { t.close() }

@@ -1,0 +1,109 @@
+package fuzz
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/llamac/llamac/ir"
+)
+
+// Case is one model with what is needed to compile and run it.
+type Case struct {
+	Train    *ir.Module       // has @loss(%tokens, %targets), in primitive ops
+	Infer    *ir.Module       // has @logits(%tokens), or nil
+	B, T     int              // a micro-batch: sequences and tokens of each
+	Vocab    int              // ids below it
+	Disable  []string         // passes left out
+	Seed     uint64           // of weights, tokens and the orders of nodes
+	Extra    bool             // also what is only checked now and then
+	Capacity map[string]int64 // of the decoder: N, R, S, M, block
+}
+
+// Format is the case as a text that ParseCase reads: a txtar archive with the
+// comment in front.
+func (c *Case) Format(comment string) []byte {
+	var s strings.Builder
+	fmt.Fprintf(&s, "B %d\nT %d\nvocab %d\nseed %d\nextra %v\n", c.B, c.T, c.Vocab, c.Seed, c.Extra)
+	for _, p := range c.Disable {
+		fmt.Fprintf(&s, "disable %s\n", p)
+	}
+	for _, name := range []string{"N", "R", "S", "M", "block"} {
+		if n := c.Capacity[name]; n > 0 {
+			fmt.Fprintf(&s, "%s %d\n", name, n)
+		}
+	}
+	a := &txtar.Archive{Comment: []byte(strings.TrimRight(comment, "\n") + "\n")}
+	a.Files = append(a.Files, txtar.File{Name: "case", Data: []byte(s.String())}, txtar.File{Name: "train.ir", Data: []byte(c.Train.String())})
+	if c.Infer != nil {
+		a.Files = append(a.Files, txtar.File{Name: "infer.ir", Data: []byte(c.Infer.String())})
+	}
+	return txtar.Format(a)
+}
+
+// ParseCase reads what Format writes.
+func ParseCase(file string, text []byte) (*Case, error) {
+	c := &Case{Capacity: map[string]int64{}}
+	for _, f := range txtar.Parse(text).Files {
+		var err error
+		switch f.Name {
+		case "train.ir":
+			c.Train, err = parseModule(file+":"+f.Name, f.Data)
+		case "infer.ir":
+			c.Infer, err = parseModule(file+":"+f.Name, f.Data)
+		case "case":
+			err = c.fields(string(f.Data))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	if c.Train == nil {
+		return nil, fmt.Errorf("%s: no train.ir", file)
+	}
+	return c, nil
+}
+
+func parseModule(name string, text []byte) (*ir.Module, error) {
+	m, err := ir.Parse(name, text)
+	if err == nil {
+		err = ir.Verify(m)
+	}
+	return m, err
+}
+
+func (c *Case) fields(text string) error {
+	for line := range strings.Lines(text) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			return fmt.Errorf("case: line %q", line)
+		}
+		if key == "disable" {
+			c.Disable = append(c.Disable, value)
+			continue
+		}
+		if key == "extra" {
+			c.Extra = value == "true"
+			continue
+		}
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return fmt.Errorf("case: %s: %w", key, err)
+		}
+		switch key {
+		case "B":
+			c.B = int(n)
+		case "T":
+			c.T = int(n)
+		case "vocab":
+			c.Vocab = int(n)
+		case "seed":
+			c.Seed = n
+		default:
+			c.Capacity[key] = int64(n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,344 @@
+package fuzz
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/exec"
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/cpu"
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// Checker checks cases one after the other and counts what it saw.
+type Checker struct {
+	Device *cpu.Device
+	Counts map[string]int // cases by what came of them, and rules by how often they fired
+}
+
+// NewChecker makes a checker with a device of its own.
+func NewChecker() *Checker {
+	return &Checker{cpu.New(1), map[string]int{}}
+}
+
+// Refusal is an error with which the compiler may turn a random model away:
+// it names what no kernel or no plan can do.
+type Refusal struct{ error }
+
+// refusals are what such errors say.
+var refusals = []string{
+	"which do not follow each other", // reductions over axes apart
+	"plans hold one",                 // several stacks or segments
+	"is not an input of 32-bit integers",
+	"no kernel reads it as numbers",
+	"the loss's gradient is not 1",
+	"packed in one place and apart in another",
+	"lets tokens see each other", "counts along", "has no cache", "is not causal", "attention was not recognised",
+}
+
+func refusal(err error) error {
+	for _, s := range refusals {
+		if strings.Contains(err.Error(), s) {
+			return Refusal{err}
+		}
+	}
+	return err
+}
+
+// Check gives the first difference that it finds between a case's graph and
+// what the compiler makes of it, or nil. A panic is a difference.
+//
+// A comparison of two numbers may be decided otherwise in float32 and in
+// float64, and then more differs than rounding explains. So numbers of exec
+// count as wrong if they are so for three choices of weights and tokens.
+func (k *Checker) Check(c *Case) error {
+	err := k.once(c)
+	var rounded Rounded
+	for seed := c.Seed + 1; errors.As(err, &rounded) && seed <= c.Seed+2; seed++ {
+		again := *c
+		again.Seed = seed
+		if k.once(&again) == nil {
+			k.Counts["rounded otherwise"]++
+			return nil
+		}
+	}
+	return err
+}
+
+// Rounded is a difference of numbers in float32.
+type Rounded struct{ error }
+
+func (k *Checker) once(c *Case) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+		var refused Refusal
+		switch {
+		case errors.Is(err, errWild):
+			k.Counts["wild"]++
+			why, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), errWild.Error()+": "), " of ")
+			k.Counts["wild: "+why]++
+			err = nil
+		case errors.As(err, &refused):
+			k.Counts["refused: "+cause(err)]++
+			err = nil
+		case err == nil:
+			k.Counts["checked"]++
+		}
+	}()
+	k.Counts["cases"]++
+	if err := ir.Verify(c.Train); err != nil {
+		return fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
+	}
+	r, err := newReference(c)
+	if err != nil {
+		return refusal(err)
+	}
+	if err := k.train(c, r); err != nil {
+		return err
+	}
+	if c.Infer != nil {
+		return k.infer(c, r)
+	}
+	return nil
+}
+
+// cause names a refusal by the phrase that it is known by.
+func cause(err error) string {
+	for _, s := range refusals {
+		if strings.Contains(err.Error(), s) {
+			return s
+		}
+	}
+	return err.Error()
+}
+
+// policies are the checkpoint policies, all of which must give the same bits.
+var policies = []string{"none", "keep-linear", "full"}
+
+// compile runs the pipeline of training over a copy of the case's module.
+func (c *Case) compile(policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
+	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
+		Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)},
+		Disable: c.Disable, Shuffle: shuffle, Observe: observe,
+	}}
+	if err := passes.Run(u, passes.Train); err != nil {
+		return nil, refusal(err)
+	}
+	return u, nil
+}
+
+// train checks training: every pass, the plan under every policy, another
+// order of nodes, and that compiling again gives the same.
+func (k *Checker) train(c *Case, r *reference) error {
+	base := policies[c.Seed%3]
+	u, err := k.observed(c, r, base)
+	if err != nil {
+		return err
+	}
+	p, err := throughText(u.Plan)
+	if err != nil {
+		return err
+	}
+	first, err := k.run(p, r)
+	if err != nil {
+		return fmt.Errorf("policy %s: %w", base, err)
+	}
+	for _, policy := range policies {
+		if policy == base {
+			continue
+		}
+		u, err := c.compile(policy, 0, nil)
+		if err != nil {
+			return err
+		}
+		other, err := k.run(u.Plan, r)
+		if err != nil {
+			return fmt.Errorf("policy %s: %w", policy, err)
+		}
+		if err := sameGrads(p, first, u.Plan, other); err != nil {
+			return fmt.Errorf("policies %s and %s: %w", base, policy, err)
+		}
+	}
+	if c.Seed%2 == 0 || c.Extra {
+		u, err := c.compile(base, 1+c.Seed, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := k.run(u.Plan, r); err != nil {
+			return fmt.Errorf("policy %s, nodes in another order: %w", base, err)
+		}
+	}
+	if c.Extra {
+		for range 4 {
+			again, err := c.compile(base, 0, nil)
+			if err != nil {
+				return err
+			}
+			if again.Module.String() != u.Module.String() || again.Plan.String() != u.Plan.String() {
+				return fmt.Errorf("compiled again, the plan differs")
+			}
+		}
+	}
+	return nil
+}
+
+// observed compiles and compares the module after each pass with the
+// reference.
+func (k *Checker) observed(c *Case, r *reference, policy string) (*passes.Unit, error) {
+	var failed error
+	before := ""
+	u, err := c.compile(policy, 0, func(rep passes.Report) {
+		for rule, n := range rep.Stats {
+			if n > 0 && strings.HasPrefix(rep.Pass.Name, "fuse_") {
+				k.Counts["rule "+rep.Pass.Name+" "+rule]++
+			}
+		}
+		if failed != nil {
+			return
+		}
+		text := rep.Unit.Module.String()
+		if text == before {
+			return
+		}
+		before = text
+		m, err := parseModule("after "+rep.Pass.Name, []byte(text))
+		if err == nil && m.String() != text {
+			err = fmt.Errorf("the text changes when it is read and printed")
+		}
+		if err == nil {
+			err = r.compareStep(m)
+		}
+		if err != nil {
+			failed = fmt.Errorf("after %s, policy %s: %w\n%s", rep.Pass.Name, policy, err, text)
+		}
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	return u, err
+}
+
+// throughText reads a plan back from its text.
+func throughText(p *plan.Plan) (*plan.Plan, error) {
+	text := p.String()
+	q, err := plan.Parse("plan", []byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("the plan's text: %w\n%s", err, text)
+	}
+	if again := q.String(); again != text {
+		return nil, fmt.Errorf("the plan's text changes when it is read and printed:\n%s\n%s", text, again)
+	}
+	return q, q.Verify()
+}
+
+// run runs a plan's training and compares it with the reference.
+func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
+	t, err := exec.NewTrainer(p, exec.Options{Device: k.Device, Poison: true})
+	if err != nil {
+		return nil, refusal(err)
+	}
+	for _, w := range p.Weights {
+		for l, x := range r.weights[w.Name] {
+			copy(t.Params()[w.At(l):], x.F32())
+		}
+	}
+	wrong := func(what string, err error) (model.Trainer, error) {
+		return nil, Rounded{fmt.Errorf("exec%s: %w\n%s", what, err, p)}
+	}
+	if err := r.compareLoss(float64(t.MicroStep(r.tokens, r.targets, true)), allowed); err != nil {
+		return wrong("", err)
+	}
+	grads := slices.Clone(t.Grads())
+	if err := r.compareGrads(p, grads, 1); err != nil {
+		return wrong("", err)
+	}
+	if err := r.compareLoss(float64(t.Eval(r.tokens, r.targets)), allowed); err != nil {
+		return wrong(": eval", err)
+	}
+	t.MicroStep(r.tokens, r.targets, false)
+	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
+		return wrong(": second micro-batch", err)
+	}
+	if err := r.compareUpdate(p, t); err != nil {
+		return wrong("", err)
+	}
+	copy(t.Grads(), grads) // of the first micro-batch, to compare policies by
+	return t, nil
+}
+
+// compareGrads holds gradients in the plan's layout to times the reference.
+func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) error {
+	for _, w := range p.Weights {
+		for l := range max(1, w.Layers) {
+			got := grads[w.At(l):][:w.Elems()]
+			for i, x := range got {
+				want := 0.0
+				if rows := r.grads[w.Name]; rows != nil {
+					want = times * rows[l].F[i]
+				}
+				most := times * r.allowedGrad(w.Name)
+				if d := math.Abs(float64(x) - want); !(d <= most) {
+					return fmt.Errorf("gradient of $%s, layer %d, element %d is %v, want %v: differs by %.3g, at most %.3g is allowed (largest %.3g)",
+						w.Name, l, i, x, want, d, most, r.scale[w.Name])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// compareUpdate makes an update and compares the norm and the weights.
+func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
+	norm := t.Update(model.Hyper{Step: hyper.Step, LR: hyper.LR, Beta1: hyper.Beta1, Beta2: hyper.Beta2, Eps: hyper.Eps,
+		WeightDecay: hyper.WeightDecay, Clip: hyper.Clip, GradScale: hyper.GradScale})
+	most := 0.0 // the norm moves at most by what all gradients together may
+	for _, w := range p.Weights {
+		most += 2 * r.allowedGrad(w.Name) * math.Sqrt(float64(w.Elems()*int64(max(1, w.Layers))))
+	}
+	if d := math.Abs(norm - r.norm); !(d <= most) {
+		return fmt.Errorf("norm %v, want %v: at most %.3g is allowed", norm, r.norm, most)
+	}
+	for _, w := range p.Weights {
+		if r.grads[w.Name] == nil {
+			continue // left alone there, decayed here
+		}
+		for l, x := range r.after[w.Name] {
+			for i, want := range x.F {
+				got := float64(t.Params()[w.At(l)+int64(i)])
+				// The step is lr·g/(|g| + eps) of the clipped gradient.
+				move := 1e-5*math.Max(1, math.Abs(want)) + hyper.LR/hyper.Eps*(2*r.allowedGrad(w.Name)+math.Min(1, most))
+				if d := math.Abs(got - want); !(d <= move) {
+					return fmt.Errorf("$%s, layer %d, element %d is %v after the update, want %v: at most %.3g is allowed", w.Name, l, i, got, want, move)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// sameGrads compares gradients bit for bit, by weight.
+func sameGrads(p *plan.Plan, a model.Trainer, q *plan.Plan, b model.Trainer) error {
+	for _, w := range p.Weights {
+		v := q.FindWeight(w.Name)
+		for l := range max(1, w.Layers) {
+			for i := range w.Elems() {
+				x, y := a.Grads()[w.At(l)+i], b.Grads()[v.At(l)+i]
+				if math.Float32bits(x) != math.Float32bits(y) {
+					return fmt.Errorf("gradient of $%s, layer %d, element %d is %v and %v\n%s\n%s", w.Name, l, i, x, y, p, q)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func sortedNames[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,274 @@
+package fuzz
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/ir/interp"
+	"github.com/llamac/llamac/passes"
+)
+
+// reference is what the interpreter gives for a case's untouched graph, with
+// how far rounding may move each number.
+type reference struct {
+	c               *Case
+	tokens, targets []int32
+	weights         map[string][]*interp.Tensor
+
+	loss, lossMoves   float64
+	grads             map[string][]*interp.Tensor
+	moves             map[string]float64 // of a weight's gradient, all layers
+	scale             map[string]float64 // largest element
+	floor             float64            // what noise may be anywhere in a gradient
+	logits            *interp.Tensor
+	logitMoves        float64
+	after             map[string][]*interp.Tensor // weights after an update
+	norm              float64
+	updated, inferred bool
+}
+
+// nudge is the relative size of the random changes that stand for rounding:
+// four times that of float32.
+const nudge = 1.0 / (1 << 22)
+
+// hyper are the scalars of the update that cases make. Eps is large: with a
+// small one the step's sign is that of a gradient which may be noise.
+var hyper = interp.Hyper{Step: 1, LR: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 0.1, WeightDecay: 0.1, Clip: 1, GradScale: 0.5}
+
+// errWild says that a case's numbers leave the range in which a comparison in
+// float32 means something.
+var errWild = fmt.Errorf("numbers beyond comparison")
+
+// newReference runs a case in the interpreter: as it is, and with every result
+// of every node moved at random by what rounding may.
+func newReference(c *Case) (*reference, error) {
+	r := &reference{c: c, moves: map[string]float64{}, scale: map[string]float64{}}
+	rng := rand.New(rand.NewPCG(c.Seed, 1))
+	n := c.B * c.T
+	r.tokens, r.targets = make([]int32, n), make([]int32, n)
+	for i := range n {
+		r.tokens[i], r.targets[i] = int32(rng.IntN(c.Vocab)), int32(rng.IntN(c.Vocab))
+		if i > 0 && rng.IntN(8) == 0 {
+			r.targets[i] = -1
+		}
+	}
+	r.weights = randomWeights(c.Train, rng)
+	m := ir.Clone(c.Train, nil)
+	u := &passes.Unit{Module: m, Stats: passes.Stats{}}
+	if err := passes.Differentiate.Run(u); err != nil {
+		return nil, err
+	}
+	if err := ir.Verify(m); err != nil {
+		return nil, fmt.Errorf("differentiate: %w\n%s", err, m)
+	}
+	mach := r.machine(cloneAll(r.weights))
+	wild := false
+	mach.Trace = func(_ *ir.Func, _ int, v *ir.Value, t *interp.Tensor) {
+		for _, x := range t.F {
+			wild = wild || !(math.Abs(x) < 1e6 || math.Abs(x) > 1e8) // larger ones are masks
+		}
+	}
+	loss, err := r.step(mach, m, true)
+	if err != nil {
+		return nil, err
+	}
+	if wild {
+		return nil, fmt.Errorf("%w: large", errWild)
+	}
+	mach.Trace = nil
+	r.loss, r.grads = loss, cloneAll(mach.Grads)
+	for name, rows := range r.grads {
+		for _, t := range rows {
+			r.scale[name] = math.Max(r.scale[name], t.MaxAbs())
+		}
+		r.floor = math.Max(r.floor, 1e-5*r.scale[name])
+	}
+	if r.floor > 3e-3 {
+		return nil, fmt.Errorf("%w: gradients of %v", errWild, 1e5*r.floor)
+	}
+	// The gradient of the loss has the noise of 1 - 1, where the model is sure.
+	if r.floor < 1e-7 {
+		return nil, fmt.Errorf("%w: a gradient of %v", errWild, 1e5*r.floor)
+	}
+	r.floor = math.Max(r.floor, 3e-6)
+	for range 2 {
+		moved := r.machine(cloneAll(r.weights))
+		moved.Trace = nudger(rng)
+		for _, name := range sortedNames(moved.Weights) {
+			for _, t := range moved.Weights[name] {
+				nudgeAll(t, rng)
+			}
+		}
+		loss, err := r.step(moved, m, true)
+		if err != nil {
+			return nil, err
+		}
+		r.lossMoves = math.Max(r.lossMoves, math.Abs(loss-r.loss))
+		for name, rows := range moved.Grads {
+			for l, t := range rows {
+				r.moves[name] = math.Max(r.moves[name], interp.MaxDiff(t, r.grads[name][l]))
+			}
+		}
+	}
+	for name, move := range r.moves {
+		if !(move <= 1e-2*math.Max(r.scale[name], 1e-3)) {
+			return nil, fmt.Errorf("%w: gradient moves of %v by %v", errWild, r.scale[name], move)
+		}
+	}
+	if !(r.lossMoves <= 1e-3*math.Max(1, math.Abs(r.loss))) {
+		return nil, fmt.Errorf("%w: loss moves of %v by %v", errWild, r.loss, r.lossMoves)
+	}
+	// A second micro-batch, and an update.
+	if _, err := r.step(mach, m, false); err != nil {
+		return nil, err
+	}
+	out, err := mach.Run(m, "update")
+	if err != nil {
+		return nil, err
+	}
+	r.norm, r.after = out[0].F[0], mach.Weights
+	return r, nil
+}
+
+// exact are the ops whose results are numbers that were there before: float32
+// does not round them.
+var exact = map[string]bool{"const": true, "iota": true, "cast": true, "reshape": true, "transpose": true, "broadcast": true, "slice": true,
+	"pad": true, "concat": true, "gather": true, "neg": true, "abs": true, "relu": true, "step": true, "sign": true,
+	"max": true, "min": true, "reduce_max": true, "where": true}
+
+// nudger moves the results of nodes as rounding does. Whole numbers stay: they
+// are exact, and may be exponents.
+func nudger(rng *rand.Rand) func(*ir.Func, int, *ir.Value, *interp.Tensor) {
+	return func(_ *ir.Func, _ int, v *ir.Value, t *interp.Tensor) {
+		whole := !slices.ContainsFunc(t.F, func(x float64) bool { return x != math.Trunc(x) })
+		if !exact[v.Def.Op.Name] && !whole {
+			nudgeAll(t, rng)
+		}
+	}
+}
+
+func nudgeAll(t *interp.Tensor, rng *rand.Rand) {
+	for i := range t.F {
+		t.F[i] *= 1 + nudge*(2*rng.Float64()-1)
+	}
+}
+
+// machine is a machine for the case with the given weights.
+func (r *reference) machine(weights map[string][]*interp.Tensor) *interp.Machine {
+	mach := interp.NewMachine(map[string]int64{"B": int64(r.c.B), "T": int64(r.c.T), "N": int64(r.c.T)})
+	mach.Weights, mach.Hyper = weights, hyper
+	return mach
+}
+
+// step runs micro_step.
+func (r *reference) step(mach *interp.Machine, m *ir.Module, first bool) (loss float64, err error) {
+	mach.First = first
+	out, err := mach.Run(m, "micro_step", interp.FromI32(r.tokens, r.c.B, r.c.T), interp.FromI32(r.targets, r.c.B, r.c.T))
+	if err != nil {
+		return 0, err
+	}
+	return out[0].F[0], nil
+}
+
+// randomWeights draws weights that float32 holds exactly: matrices of variance
+// 1/width, others near 1.
+func randomWeights(m *ir.Module, rng *rand.Rand) map[string][]*interp.Tensor {
+	all := map[string][]*interp.Tensor{}
+	for _, w := range m.Weights {
+		var shape []int
+		for _, d := range w.Type.Dims {
+			shape = append(shape, int(d.N))
+		}
+		for range max(1, w.Layers) {
+			t := interp.New(ir.F32, shape...)
+			for i := range t.F {
+				x := rng.NormFloat64()
+				if len(shape) >= 2 {
+					x /= math.Sqrt(float64(shape[len(shape)-1]))
+				} else {
+					x = 1 + x/4
+				}
+				t.F[i] = float64(float32(x))
+			}
+			all[w.Name] = append(all[w.Name], t)
+		}
+	}
+	return all
+}
+
+func cloneAll(ts map[string][]*interp.Tensor) map[string][]*interp.Tensor {
+	out := map[string][]*interp.Tensor{}
+	for name, rows := range ts {
+		for _, t := range rows {
+			out[name] = append(out[name], t.Clone())
+		}
+	}
+	return out
+}
+
+// allowed is how far float32 may be from the reference: some multiple of how
+// far the nudges move it, and some units in the last place of the largest
+// element for what they do not reach.
+func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
+
+// allowedGrad is the same for the gradient of a weight. Gradients that vanish
+// have the noise of what they are made of.
+func (r *reference) allowedGrad(name string) float64 {
+	return allowed(r.moves[name], r.scale[name]) + r.floor
+}
+
+// allowed64 is the same for another order of operations in float64.
+func allowed64(moves, scale float64) float64 { return 1e-6*moves + 1e-11*scale + 1e-13 }
+
+// compareStep holds one run of a module in the interpreter to the reference.
+func (r *reference) compareStep(m *ir.Module) error {
+	if m.Func("loss") != nil { // not differentiated yet
+		out, err := r.machine(r.weights).Run(m, "loss", interp.FromI32(r.tokens, r.c.B, r.c.T), interp.FromI32(r.targets, r.c.B, r.c.T))
+		if err != nil {
+			return err
+		}
+		return r.compareLoss(out[0].F[0], allowed64)
+	}
+	mach := r.machine(r.weights)
+	loss, err := r.step(mach, m, true)
+	if err != nil {
+		return err
+	}
+	if err := r.compareLoss(loss, allowed64); err != nil {
+		return err
+	}
+	for _, name := range sortedNames(r.grads) {
+		for l, want := range r.grads[name] {
+			if len(mach.Grads[name]) <= l {
+				return fmt.Errorf("no gradient of $%s", name)
+			}
+			diff := interp.MaxDiff(mach.Grads[name][l], want)
+			if most := allowed64(r.moves[name], r.scale[name]); !(diff <= most) {
+				return fmt.Errorf("gradient of $%s, layer %d, differs by %.3g of %.3g, at most %.3g is allowed", name, l, diff, r.scale[name], most)
+			}
+		}
+	}
+	for _, name := range sortedNames(mach.Grads) {
+		for _, t := range mach.Grads[name] {
+			if r.grads[name] == nil && t.MaxAbs() != 0 { // of an unused member of a pack
+				return fmt.Errorf("a gradient of $%s where there was none", name)
+			}
+		}
+	}
+	out, err := r.machine(r.weights).Run(m, "eval", interp.FromI32(r.tokens, r.c.B, r.c.T), interp.FromI32(r.targets, r.c.B, r.c.T))
+	if err != nil {
+		return err
+	}
+	return r.compareLoss(out[0].F[0], allowed64)
+}
+
+func (r *reference) compareLoss(loss float64, allowed func(moves, scale float64) float64) error {
+	most := allowed(r.lossMoves, math.Max(1, math.Abs(r.loss)))
+	if d := math.Abs(loss - r.loss); !(d <= most) {
+		return fmt.Errorf("loss %v, want %v: differs by %.3g, at most %.3g is allowed", loss, r.loss, d, most)
+	}
+	return nil
+}

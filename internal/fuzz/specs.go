@@ -1,0 +1,320 @@
+package fuzz
+
+import (
+	"fmt"
+
+	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/ir/build"
+	"github.com/llamac/llamac/specs"
+)
+
+// Spec makes a case of a random spec: a block of attention, feed-forward
+// networks and other nodes in any arrangement, with the decoder's capacities.
+func Spec(c *Choices) *Case {
+	w := &writer{Choices: c}
+	s := w.spec()
+	k := &Case{B: s.Train.MicroBatch, T: s.Model.Context, Vocab: s.Model.Vocab, Seed: uint64(c.N(1 << 16)), Extra: c.Rare(8)}
+	block := int64(c.Between(2, 4))
+	k.Capacity = map[string]int64{"N": int64(c.Between(1, 2*k.T)), "R": int64(c.Between(1, 4)), "S": int64(c.Between(1, 3)),
+		"M": (int64(k.T) + block - 1) / block, "block": block}
+	if c.Rare(8) {
+		k.Disable = append(k.Disable, []string{"fuse_rope", "fuse_qkv", "fuse_rmsnorm", "fuse_add_rmsnorm", "fuse_swiglu", "cleanup"}[c.N(6)])
+	}
+	var err error
+	if k.Train, err = build.Train(s); err != nil {
+		panic(err)
+	}
+	if k.Infer, err = build.Infer(s); err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// writer writes the nodes of a spec.
+type writer struct {
+	*Choices
+	m       *specs.Model
+	nodes   *[]specs.Node
+	pool    []value // of the list that is being written
+	names   int
+	weights int
+}
+
+// value is a node's result: rows [B, T, width], or heads [B, heads, T, width].
+type value struct {
+	name         string
+	heads, width int // heads 0 for rows
+}
+
+func (w *writer) spec() *specs.Spec {
+	s := &specs.Spec{Name: "random", File: "random.jsonnet", Pos: func(string) diag.Pos { return diag.Pos{} }}
+	w.m = &s.Model
+	m := w.m
+	m.Dim = 2 * w.Between(1, 4)
+	m.Layers = w.Between(1, 3)
+	m.Vocab = w.Between(3, 7)
+	m.Context = w.Between(1, 6)
+	m.InitStd = 0.02
+	m.Rope = specs.Rope{Theta: 100, Layout: []string{"interleaved", "half"}[w.N(2)], Scaling: specs.RopeScaling{Kind: "none"}}
+	switch w.N(6) {
+	case 4:
+		m.Rope.Scaling = specs.RopeScaling{Kind: "linear", Factor: 2}
+	case 5:
+		m.Rope.Scaling = specs.RopeScaling{Kind: "llama3", Factor: 4, LowFreqFactor: 1, HighFreqFactor: 4, OriginalContext: 8}
+	}
+	s.Train.MicroBatch = w.Between(1, 3)
+	w.list(&m.Block, value{name: "x", width: m.Dim}, func(x value) value {
+		for range w.Between(1, 4) {
+			x = w.piece(x)
+		}
+		if x.name == "x" {
+			x = w.node("tanh", x)
+		}
+		return x
+	})
+	w.list(&m.Network, value{name: "tokens"}, func(x value) value {
+		w.pool = nil
+		table := w.weight()
+		h := w.with(specs.Node{Kind: "embedding", Weight: table, Out: m.Dim}, m.Dim, x)
+		switch w.N(8) {
+		case 6:
+			h = w.feedForward(w.norm(h))
+		case 7:
+			h = w.elementwise(h)
+		}
+		h = w.with(specs.Node{Kind: "repeat", Layers: m.Layers, Body: m.Block}, m.Dim, h)
+		if w.Coin() {
+			h = w.norm(h)
+		}
+		if w.Rare(6) {
+			h = w.elementwise(h)
+		}
+		out := specs.Node{Kind: "linear", Weight: w.weight(), Out: m.Vocab}
+		if w.Rare(3) {
+			out.Weight, m.Tie = table, true
+		}
+		y := w.with(out, m.Vocab, h)
+		if w.Rare(6) { // logits that stay within bounds
+			y = w.number("scale", w.node("tanh", w.number("scale", y, 0.5)), 2)
+		}
+		return y
+	})
+	return s
+}
+
+// list writes a list of nodes; the value that do returns becomes its last.
+func (w *writer) list(to *[]specs.Node, x value, do func(value) value) {
+	w.nodes, w.pool = to, []value{x}
+	y := do(x)
+	if last := (*to)[len(*to)-1].Name; last != y.name {
+		w.number("scale", y, 1)
+	}
+}
+
+func (w *writer) name() string {
+	w.names++
+	return fmt.Sprintf("n%d", w.names)
+}
+
+func (w *writer) weight() string {
+	w.weights++
+	return fmt.Sprintf("w%d", w.weights)
+}
+
+// with appends a node whose result has a width of its own.
+func (w *writer) with(n specs.Node, width int, in ...value) value {
+	n.Name = w.name()
+	for _, v := range in {
+		n.Inputs = append(n.Inputs, v.name)
+	}
+	*w.nodes = append(*w.nodes, n)
+	v := value{n.Name, in[0].heads, width}
+	w.pool = append(w.pool, v)
+	return v
+}
+
+func (w *writer) node(kind string, in ...value) value {
+	return w.with(specs.Node{Kind: kind}, in[0].width, in...)
+}
+
+func (w *writer) number(kind string, x value, v float64) value {
+	return w.with(specs.Node{Kind: kind, Value: v}, x.width, x)
+}
+
+func (w *writer) linear(x value, out int) value {
+	n := specs.Node{Kind: "linear", Weight: w.weight(), Out: out}
+	if w.Rare(5) {
+		n.Bias = w.weight()
+	}
+	return w.with(n, out, x)
+}
+
+func (w *writer) norm(x value) value {
+	n := specs.Node{Kind: "rms_norm", Weight: w.weight(), Value: []float64{1e-3, 1e-5}[w.N(2)]}
+	if w.Rare(5) {
+		n.Kind, n.Value = "layer_norm", 1e-2
+		if w.Coin() {
+			n.Bias = w.weight()
+		}
+	}
+	return w.with(n, x.width, x)
+}
+
+// other picks an earlier value of x's shape.
+func (w *writer) other(x value) value {
+	var fit []value
+	for _, v := range w.pool {
+		if v.heads == x.heads && v.width == x.width {
+			fit = append(fit, v)
+		}
+	}
+	return fit[len(fit)-1-w.N(len(fit))]
+}
+
+// piece appends a part of a block that starts from x and ends in its shape.
+func (w *writer) piece(x value) value {
+	from := x
+	if w.N(3) > 0 {
+		from = w.norm(x)
+	}
+	if w.Rare(4) {
+		from = w.other(x)
+	}
+	var y value
+	switch w.N(8) {
+	case 0:
+		y = w.elementwise(from)
+	case 1, 2, 3:
+		y = w.feedForward(from)
+	case 4, 5, 6:
+		y = w.attention(from)
+	default: // both beside each other
+		y = w.node("add", w.attention(from), w.feedForward(from))
+	}
+	switch w.N(6) {
+	case 0:
+		return y
+	case 1:
+		return w.node([]string{"add", "sub", "mul"}[w.N(3)], w.other(y), y)
+	}
+	return w.node("add", x, y)
+}
+
+// elementwise applies functions of single numbers.
+func (w *writer) elementwise(x value) value {
+	for range w.Between(1, 3) {
+		positive := func() value { return w.number("add_scalar", w.node("square", x), 0.5) }
+		switch kind := []string{"tanh", "sigmoid", "silu", "gelu", "gelu_tanh", "relu", "neg", "scale", "add_scalar", "pow", "exp", "sqrt", "rsqrt", "div", "softmax", "square"}[w.N(16)]; kind {
+		case "scale":
+			x = w.number(kind, x, []float64{0.5, 2, -1, 1, 0.3}[w.N(5)])
+		case "add_scalar":
+			x = w.number(kind, x, []float64{0.5, 1, 0, -0.25}[w.N(4)])
+		case "pow":
+			x = w.number(kind, positive(), []float64{2, 0.5, -0.5, -1, 1}[w.N(5)])
+		case "exp", "square":
+			x = w.node(kind, w.node("tanh", x))
+		case "sqrt", "rsqrt":
+			x = w.node(kind, positive())
+		case "div":
+			x = w.node(kind, w.other(x), positive())
+		default:
+			x = w.node(kind, x)
+		}
+	}
+	return x
+}
+
+// feedForward is a network of two layers, with a gate or without.
+func (w *writer) feedForward(x value) value {
+	hidden := w.Between(1, 7)
+	act := []string{"silu", "gelu", "relu", "gelu_tanh", "tanh", "sigmoid"}
+	g := w.linear(x, hidden)
+	switch w.N(4) {
+	case 0:
+		g = w.node(act[w.N(len(act))], g)
+	case 1:
+		g = w.node("mul", w.linear(x, hidden), w.node(act[w.N(len(act))], g))
+	default:
+		g = w.node("mul", w.node("silu", g), w.linear(x, hidden))
+	}
+	if w.Rare(6) {
+		g = w.norm(g)
+	}
+	return w.linear(g, w.m.Dim)
+}
+
+// attention is causal attention with grouped heads.
+func (w *writer) attention(x value) value {
+	kv := w.Between(1, 2)
+	group := w.Between(1, 2)
+	d := 2 * w.Between(1, 2)
+	rotated, normed := w.N(4) > 0, w.Rare(5)
+	heads := func(y value, n int, turn bool) value {
+		if y = w.with(specs.Node{Kind: "split_heads", Heads: n}, d, y); y.heads == 0 {
+			y.heads = n
+			w.pool[len(w.pool)-1].heads = n
+		}
+		if turn && normed {
+			y = w.norm(y)
+		}
+		if turn && rotated {
+			y = w.node("rope", y)
+		}
+		return y
+	}
+	q := heads(w.linear(x, kv*group*d), kv*group, true)
+	k := heads(w.linear(x, kv*d), kv, true)
+	v := heads(w.linear(x, kv*d), kv, false)
+	if group > 1 {
+		k = w.repeat(k, group)
+		v = w.repeat(v, group)
+	}
+	scale := 0.5
+	early := w.Rare(3)
+	if early {
+		q = w.number("scale", q, scale)
+	}
+	s := w.scores("matmul_nt", q, k)
+	if !early {
+		s = w.scores("scale", s)
+		(*w.nodes)[len(*w.nodes)-1].Value = scale
+	}
+	if w.Rare(4) {
+		s = w.scores("window_mask", s)
+		(*w.nodes)[len(*w.nodes)-1].Value = float64(w.Between(1, 4))
+	}
+	s = w.scores("causal_mask", s)
+	s = w.scores("softmax", s)
+	o := w.node("matmul", s, v)
+	o.width = d
+	w.pool[len(w.pool)-1] = o
+	o = w.with(specs.Node{Kind: "merge_heads"}, kv*group*d, o)
+	o.heads = 0
+	w.pool[len(w.pool)-1] = o
+	if w.Rare(6) {
+		return o.fit(w)
+	}
+	return w.linear(o, w.m.Dim)
+}
+
+// fit returns heads as they are where they have the width of the stream.
+func (v value) fit(w *writer) value {
+	if v.width == w.m.Dim {
+		return v
+	}
+	return w.linear(v, w.m.Dim)
+}
+
+func (w *writer) repeat(x value, times int) value {
+	y := w.with(specs.Node{Kind: "repeat_kv", Heads: times}, x.width, x)
+	y.heads = x.heads * times
+	w.pool[len(w.pool)-1] = y
+	return y
+}
+
+// scores appends a node over scores, which nothing else takes.
+func (w *writer) scores(kind string, in ...value) value {
+	v := w.node(kind, in...)
+	w.pool = w.pool[:len(w.pool)-1]
+	return v
+}
