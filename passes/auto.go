@@ -50,11 +50,11 @@ func planBudget(u *Unit) error {
 	if err != nil {
 		return err
 	}
-	u.Checkpoint, err = m.Solve(u.Config.Budget)
-	if err != nil {
-		return err
-	}
 	n := m.solve(u.Config.Budget)
+	if n == nil {
+		return &BudgetError{u.Config.Budget, m.Minimum()}
+	}
+	u.Checkpoint = m.describe(n, u.Config.Budget)
 	stack := u.Module.Stacks[0]
 	var segments []ir.Segment
 	var forward, backward []*ir.Func
@@ -92,6 +92,11 @@ func (m *Menu) Solve(budget int64) (*Checkpoints, error) {
 	if n == nil {
 		return nil, &BudgetError{budget, m.Minimum()}
 	}
+	return m.describe(n, budget), nil
+}
+
+// describe is the answer with n[i] layers of point i.
+func (m *Menu) describe(n []int, budget int64) *Checkpoints {
 	c := &Checkpoints{Budget: budget, Minimum: m.Minimum(), Peak: m.peak(n), FLOPs: m.flops(n)}
 	var base int64
 	for i, k := range n {
@@ -103,14 +108,13 @@ func (m *Menu) Solve(budget int64) (*Checkpoints, error) {
 			from = s[len(s)-1].To
 		}
 		seg := CheckpointSegment{From: from, To: from + k, Bytes: p.size, Above: p.above, FLOPs: p.flops, Base: base}
-		for u, name := range m.Units {
+		for u, names := range m.Units {
 			if p.mask>>u&1 == 1 {
-				seg.Stored = append(seg.Stored, name)
+				seg.Stored = append(seg.Stored, names...)
 			}
 		}
 		c.Segments = append(c.Segments, seg)
 		base += int64(k) * p.size
 	}
-	return c, nil
+	return c
 }
-

@@ -16,10 +16,10 @@ import (
 // of budgets.
 type Menu struct {
 	Layers int
-	Units  []string // values that are stored or left out together, by name
-	points []point  // none better than another in every respect, by above, largest first
-	head   int64    // bytes that the program takes above all blocks, outside of the layers
-	least  int64    // bytes that the arena has in any case
+	Units  [][]string // values that are stored or left out together, by name
+	points []point    // none better than another in every respect, by above, largest first
+	head   int64      // bytes that the program takes above all blocks, outside of the layers
+	least  int64      // bytes that the arena has in any case
 
 	f, bwd *ir.Func
 	units  [][]*ir.Value
@@ -53,7 +53,7 @@ func NewMenu(u *Unit) (*Menu, error) {
 		for _, v := range values {
 			names = append(names, v.Name)
 		}
-		m.Units = append(m.Units, joinNames(names))
+		m.Units = append(m.Units, names)
 	}
 	if err := m.otherPrograms(u.Module); err != nil {
 		return nil, err

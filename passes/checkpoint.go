@@ -257,8 +257,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 			}
 			n := b.Node(v.Def.Op.Name, strings.Join(names, ","), v.Def.Attrs, operands...)
 			for i, r := range n.Results {
-				if loads[v.Def.Results[i]] == nil {
-					loads[v.Def.Results[i]] = r
+				if f := v.Def.Results[i]; loads[f] == nil && !keep[f] {
+					loads[f] = r
 				}
 			}
 			if !v.Def.Op.View {

@@ -204,9 +204,13 @@ func (g *generator) savedTest(f *jen.File) {
 			"t.Errorf(\"a layer stores %d bytes, the plan says %d\", stored, want)",
 			"}")
 	} else {
-		f.Comment("TestSaved measures what the running program stores of a layer, where layers differ.")
+		f.Comment("TestSaved measures what the running program stores of a layer, where layers")
+		f.Comment("differ, and its arena, which begins with the first layer's input.")
 		lines = append(lines,
 			"s := m.(*trainer)",
+			fmt.Sprintf("if arena, want := 4*cap(s.input[0]), %d; arena != want {", g.in.Plan.Arena("act.train")),
+			"t.Errorf(\"the arena has %d bytes, the plan says %d\", arena, want)",
+			"}",
 			"for _, c := range []struct {",
 			"layer, stored, want int",
 			"}{")

@@ -28,7 +28,8 @@ func TestDecoder(t *testing.T) {
 	modeltest.CheckDecoder(t, &Info)
 }
 
-// TestSaved measures what the running program stores of a layer, where layers differ.
+// TestSaved measures what the running program stores of a layer, where layers
+// differ, and its arena, which begins with the first layer's input.
 func TestSaved(t *testing.T) {
 	m, err := NewTrainer(model.Options{Workers: 1})
 	if err != nil {
@@ -36,6 +37,9 @@ func TestSaved(t *testing.T) {
 	}
 	defer m.Close()
 	s := m.(*trainer)
+	if arena, want := 4*cap(s.input[0]), 133696; arena != want {
+		t.Errorf("the arena has %d bytes, the plan says %d", arena, want)
+	}
 	for _, c := range []struct {
 		layer, stored, want int
 	}{
