@@ -146,8 +146,9 @@ func (s *storage) unionSaved() {
 func (s *storage) enterLoop(l *layerLoop) {
 	x := l.f.Params[0]
 	if !l.first {
-		prev := s.loopBefore(l)
-		s.union(prev.f.Params[0], x)
+		if s.of(x).region != kept { // else each segment's inputs lie in its own blocks
+			s.union(s.loopBefore(l).f.Params[0], x)
+		}
 		return
 	}
 	from := l.call.Operands[0]

@@ -112,7 +112,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 61648)
+	act := make([]float32, 60496)
 	for l := range Layers {
 		a := act[l*21024:]
 		t.saved[l] = saved{
@@ -139,30 +139,30 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 		ffnN:            act[46656:][:2304],
 		ffnM:            act[44352:][:3456],
 		n:               act[44352:][:2304],
-		loss1:           act[61632:][:1],
+		loss1:           act[48960:][:1],
 		dN:              act[46656:][:2304],
-		dH:              act[54720:][:2304],
-		ffnMAgain:       act[44352:][:3456],
-		dFfnM:           act[51264:][:3456],
-		dFfnGu:          act[44352:][:6912],
-		ffnNAgain:       act[51264:][:2304],
-		dFfnN:           act[51264:][:2304],
-		dAttnO:          act[44352:][:2304],
-		attnQnAgain:     act[46656:][:2304],
-		attnORowsQAgain: act[48960:][:2304],
-		attnKnAgain:     act[46656:][:2304],
-		attnORowsKAgain: act[51264:][:2304],
-		dAttnORowsQ:     act[46656:][:2304],
-		dAttnORowsK:     act[57024:][:2304],
-		dAttnV:          act[59328:][:2304],
-		dAttnKn:         act[44352:][:2304],
-		dAttnQn:         act[48960:][:2304],
-		dAttnKh:         act[46656:][:2304],
-		dAttnQh:         act[44352:][:2304],
-		dAttnK:          act[48960:][:2304],
-		dAttnQ:          act[46656:][:2304],
-		attnNAgain:      act[44352:][:2304],
-		dAttnN:          act[44352:][:2304],
+		dH:              act[44352:][:2304],
+		ffnMAgain:       act[48976:][:3456],
+		dFfnM:           act[48976:][:3456],
+		dFfnGu:          act[52432:][:6912],
+		ffnNAgain:       act[46656:][:2304],
+		dFfnN:           act[46656:][:2304],
+		dAttnO:          act[46656:][:2304],
+		attnQnAgain:     act[48976:][:2304],
+		attnORowsQAgain: act[51280:][:2304],
+		attnKnAgain:     act[48976:][:2304],
+		attnORowsKAgain: act[53584:][:2304],
+		dAttnORowsQ:     act[48976:][:2304],
+		dAttnORowsK:     act[55888:][:2304],
+		dAttnV:          act[58192:][:2304],
+		dAttnKn:         act[46656:][:2304],
+		dAttnQn:         act[51280:][:2304],
+		dAttnKh:         act[48976:][:2304],
+		dAttnQh:         act[46656:][:2304],
+		dAttnK:          act[51280:][:2304],
+		dAttnQ:          act[48976:][:2304],
+		attnNAgain:      act[46656:][:2304],
+		dAttnN:          act[46656:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],
