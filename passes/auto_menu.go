@@ -3,6 +3,7 @@ package passes
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -33,8 +34,8 @@ type point struct {
 	flops int64 // recomputed
 }
 
-// maxUnits bounds the menu to 4096 points.
-const maxUnits = 12
+// mostUnits bounds the menu to 4096 points.
+const mostUnits = 12
 
 // NewMenu prices every choice with the planner itself: for each the backward
 // is made, the program scheduled and its memory placed. The unit's module is
@@ -47,7 +48,7 @@ func NewMenu(u *Unit) (*Menu, error) {
 	}
 	s := u.Module.Stacks[0]
 	m := &Menu{Layers: s.Layers(), f: s.Segments[0].Forward, bwd: s.Segments[0].Backward}
-	m.units = unitsOf(m.f, Sizes(u.Module))
+	m.units = joinUnits(unitsOf(m.f, Sizes(u.Module)), cmp.Or(u.Config.Units, mostUnits), Sizes(u.Module))
 	for _, values := range m.units {
 		var names []string
 		for _, v := range values {
@@ -228,27 +229,30 @@ func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
 			units = append(units, unit)
 		}
 	}
-	size := func(unit []*ir.Value) (n int64) {
-		for _, v := range unit {
-			n += bytes(v)
-		}
-		return n
-	}
-	for len(units) > maxUnits { // the two smallest are stored together
-		i := 0
-		for j := range units {
-			if size(units[j]) < size(units[i]) {
-				i = j
+	return units
+}
+
+// joinUnits stores or leaves out together what is smallest, until there are at
+// most so many units.
+func joinUnits(units [][]*ir.Value, most int, sizes map[string]int64) [][]*ir.Value {
+	smallest := func() int {
+		at, least := 0, int64(math.MaxInt64)
+		for i, unit := range units {
+			var n int64
+			for _, v := range unit {
+				n += v.Type.Bind(sizes).Bytes()
+			}
+			if n < least {
+				at, least = i, n
 			}
 		}
+		return at
+	}
+	for len(units) > most {
+		i := smallest()
 		small := units[i]
 		units = slices.Delete(units, i, i+1)
-		i = 0
-		for j := range units {
-			if size(units[j]) < size(units[i]) {
-				i = j
-			}
-		}
+		i = smallest()
 		units[i] = append(units[i], small...)
 	}
 	return units

@@ -53,8 +53,24 @@ func planCheckpoint(u *Unit) error {
 			u.Stats["stored."+f.Name] = len(f.Saved)
 			u.Stats["recomputed."+bwd.Name] = recomputed
 		}
+		storeInputs(s)
 	}
 	return nil
+}
+
+// storeInputs makes all layers of a stack of several segments store their
+// inputs if any of them stores something: the stored blocks follow each other,
+// each with a layer's input in front, which the layer below writes.
+func storeInputs(s *ir.Stack) {
+	if len(s.Segments) == 1 || !slices.ContainsFunc(s.Segments, func(g ir.Segment) bool { return len(g.Forward.Saved) > 0 }) {
+		return
+	}
+	for _, g := range s.Segments {
+		if x := g.Forward.Params[0]; !slices.Contains(g.Forward.Saved, x) && g.Backward != nil {
+			g.Forward.Saved = slices.Insert(g.Forward.Saved, 0, x)
+			g.Backward.Saved = slices.Insert(g.Backward.Saved, 0, &ir.Value{Name: x.Name, Type: x.Type})
+		}
+	}
 }
 
 // readDirectly is the set of values that the backward of f reads before
