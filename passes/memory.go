@@ -10,14 +10,13 @@ import (
 // PlanMemory gives every buffer its place. Stored activations form a stack of
 // one block a layer from the arena's start; the result of the layers lies
 // behind the last block, where another layer's input would, and scratch above
-// that:
+// that, or above the layers that are still stored then:
 //
 //	| layer 0 | layer 1 | ... | layer L-1 | x | scratch |
+//	| layer 0 | layer 1 | scratch of layer 1's backward |
 //
-// Scratch buffers whose lives do not meet share memory. With equal layers the
-// peak is the sum of what is stored plus the largest transient, wherever the
-// scratch of one layer lies. A budget is met to the byte by the layout of
-// placeTight.
+// Scratch buffers whose lives do not meet share memory. The peak is the largest
+// sum of what lives at one time: see placeTight.
 var PlanMemory = Pass{
 	Name: "plan_memory", Doc: "Places buffers in arenas by their lifetimes.",
 	Run: planMemory, Required: true,
@@ -35,10 +34,9 @@ func planMemory(u *Unit) error {
 				at += align(b.Bytes, plan.Align)
 			}
 			q.ScratchBytes = at
-		case u.Config.Checkpoint == "auto" && placeSaved(q, layers):
+		case placeSaved(q, layers):
 			placeTight(q, layers)
 		default:
-			placeSaved(q, layers)
 			q.ScratchBytes = placeScratch(q)
 		}
 		setArena(p, q.Arena, q.SavedBytes+q.ScratchBytes)
