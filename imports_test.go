@@ -53,12 +53,13 @@ var allowed = map[string][]string{
 	"runtime/rng":             {},
 	"runtime/sample":          {"runtime/rng"},
 	"runtime/schedule":        {},
+	"runtime/plot":            {},
 	"runtime/app":             {"runtime/...", "tokenizer", "data", "weights"},
 }
 
 // linked are the packages that a generated binary consists of: they import the
 // standard library and each other alone.
-var linked = []string{"runtime/app", "runtime/cpu", "runtime/kv", "runtime/model", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
+var linked = []string{"runtime/app", "runtime/cpu", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
 
 type goPackage struct {
 	ImportPath string
