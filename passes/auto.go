@@ -9,21 +9,22 @@ import (
 
 // Checkpoints is what plan_checkpoint chose under a budget.
 type Checkpoints struct {
-	Budget   int64 // bytes of the activation arena that there may be
-	Minimum  int64 // with less there is no answer
-	Peak     int64 // bytes that there are
-	FLOPs    int64 // recomputed in one micro-batch
-	Segments []CheckpointSegment
+	Budget   int64               `json:"budget_bytes"`     // of the activation arena that there may be
+	Minimum  int64               `json:"minimum_bytes"`    // with less there is no answer
+	Peak     int64               `json:"peak_bytes"`       // that there are
+	FLOPs    int64               `json:"recomputed_flops"` // in one micro-batch
+	Segments []CheckpointSegment `json:"segments"`
 }
 
 // CheckpointSegment is a range of layers [From, To) that store the same.
 type CheckpointSegment struct {
-	From, To int
-	Stored   []string // beside the layer's input
-	Bytes    int64    // of a layer's block
-	Above    int64    // bytes that one of the layers needs above its block
-	FLOPs    int64    // recomputed for a layer
-	Base     int64    // where the segment's first block lies
+	From   int      `json:"from"`
+	To     int      `json:"to"`
+	Stored []string `json:"stored"`             // beside the layer's input
+	Bytes  int64    `json:"bytes_a_layer"`      // of a layer's block
+	Above  int64    `json:"bytes_above"`        // that one of the layers needs above its block
+	FLOPs  int64    `json:"recomputed_a_layer"` // for a layer
+	Base   int64    `json:"base"`               // where the segment's first block lies
 }
 
 // BudgetError says that a budget is too small for any choice of checkpoints.
