@@ -39,8 +39,8 @@ var unaries = [...]struct {
 			y[i] = -x[i]
 		}
 	}},
-	Exp:   {"exp", vecExp},
-	Log:   {"log", through64(math.Log)},
+	Exp: {"exp", vecExp},
+	Log: {"log", through64(math.Log)},
 	Sqrt: {"sqrt", func(_ isa, y, x []float32) {
 		for i := range y {
 			y[i] = float32(math.Sqrt(float64(x[i])))
