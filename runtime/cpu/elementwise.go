@@ -15,6 +15,7 @@ const (
 	Reciprocal
 	Sigmoid
 	Silu
+	Softplus
 	Tanh
 	Erf
 	Sin
@@ -58,10 +59,14 @@ var unaries = [...]struct {
 	}},
 	Sigmoid: {"sigmoid", vecSigmoid},
 	Silu:    {"silu", vecSilu},
-	Tanh:    {"tanh", through64(math.Tanh)},
-	Erf:     {"erf", through64(math.Erf)},
-	Sin:     {"sin", through64(math.Sin)},
-	Cos:     {"cos", through64(math.Cos)},
+	Softplus: {"softplus", through64(func(x float64) float64 {
+		// log(1 + e^x) with the larger of the two taken out, so that nothing overflows.
+		return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
+	})},
+	Tanh: {"tanh", through64(math.Tanh)},
+	Erf:  {"erf", through64(math.Erf)},
+	Sin:  {"sin", through64(math.Sin)},
+	Cos:  {"cos", through64(math.Cos)},
 	Relu: {"relu", func(_ isa, y, x []float32) {
 		for i := range y {
 			v := x[i]

@@ -12,7 +12,7 @@ import (
 var unaryRef = map[UnaryOp]func(float64) float64{
 	Neg: func(x float64) float64 { return -x }, Exp: math.Exp, Log: math.Log, Sqrt: math.Sqrt,
 	Rsqrt: func(x float64) float64 { return 1 / math.Sqrt(x) }, Reciprocal: func(x float64) float64 { return 1 / x },
-	Sigmoid: sigmoid64, Silu: func(x float64) float64 { return x * sigmoid64(x) }, Tanh: math.Tanh, Erf: math.Erf,
+	Sigmoid: sigmoid64, Silu: func(x float64) float64 { return x * sigmoid64(x) }, Softplus: softplus64, Tanh: math.Tanh, Erf: math.Erf,
 	Sin: math.Sin, Cos: math.Cos, Relu: func(x float64) float64 { return max(x, 0) }, Abs: math.Abs,
 	Square: func(x float64) float64 { return x * x },
 	Step: func(x float64) float64 {
@@ -30,6 +30,14 @@ var unaryRef = map[UnaryOp]func(float64) float64{
 		}
 		return 0
 	},
+}
+
+// softplus64 is the definition, and x where 1 + e^x is e^x in float64.
+func softplus64(x float64) float64 {
+	if x > 40 {
+		return x
+	}
+	return math.Log1p(math.Exp(x))
 }
 
 // TestOpNames holds the constants to the names of the compiler's ops, from which
