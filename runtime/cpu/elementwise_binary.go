@@ -1,6 +1,9 @@
 package cpu
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // BinaryOp is a function of two numbers.
 type BinaryOp uint8
@@ -15,11 +18,24 @@ const (
 	Max
 	Min
 	Less
-	LessEq
+	LessEqual
 	Greater
-	GreaterEq
+	GreaterEqual
 	Equal
 )
+
+var binaryNames = [...]string{
+	"add", "sub", "mul", "div", "pow", "max", "min", "less", "less_equal", "greater", "greater_equal", "equal",
+}
+
+// String is the operation's name in the compiler's op table.
+func (op BinaryOp) String() string { return binaryNames[op] }
+
+// BinaryNamed finds an operation by that name.
+func BinaryNamed(name string) (op BinaryOp, ok bool) {
+	i := slices.Index(binaryNames[:], name)
+	return BinaryOp(max(i, 0)), i >= 0
+}
 
 // Binary computes y = a op b with broadcasting. y is contiguous with the given
 // dims, at most six; sa and sb are the strides of the operands in elements, one
@@ -94,7 +110,7 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		for i := range y {
 			y[i] = truth(a[i] < b[i])
 		}
-	case LessEq:
+	case LessEqual:
 		for i := range y {
 			y[i] = truth(a[i] <= b[i])
 		}
@@ -102,7 +118,7 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		for i := range y {
 			y[i] = truth(a[i] > b[i])
 		}
-	case GreaterEq:
+	case GreaterEqual:
 		for i := range y {
 			y[i] = truth(a[i] >= b[i])
 		}
