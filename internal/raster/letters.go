@@ -7,8 +7,15 @@ import (
 )
 
 // alphabet draws each letter with lines between places of a grid, two digits a
-// place: column from the left and row from the top of capitals. Row 2 is the top
-// of small letters, row 6 the line that they stand on, row 8 the lowest.
+// place: column from the left and row from the top of capitals.
+//
+//	row 0  top of capitals, digits, b, d, f, h, k, l
+//	row 2  top of the other small letters
+//	row 6  the line that all stand on
+//	row 8  the lowest, of g, j, p, q, y
+//
+// A letter is as wide as its last column, 4 at most. "|" lifts the pen; a place
+// that is met twice in a row is a dot. What is not here is drawn as a box.
 var alphabet = map[rune]string{
 	'A': "06 20 46|14 34", 'B': "03 33 42 41 30 00 06 36 45 44 33", 'C': "41 30 10 01 05 16 36 45", 'D': "00 20 41 45 26 06 00",
 	'E': "40 00 06 46|03 33", 'F': "40 00 06|03 33", 'G': "41 30 10 01 05 16 36 45 43 23", 'H': "00 06|40 46|03 43", 'I': "00 06",
@@ -32,12 +39,17 @@ var alphabet = map[rune]string{
 	'\'': "00 01", '"': "00 01|20 21", '_': "07 37", '*': "01 45|41 05", '·': "04 04", '×': "13 35|33 15", '&': "46 12 11 20 31 04 05 16 26 44",
 }
 
-// letters gives the lines of a text of a size in pixels.
+// letters gives the lines of a text whose size is in pixels, as font sizes are:
+// capitals are 0.72 of it high, as in most fonts without serifs, so that the
+// text takes about the room that it takes in a browser.
+//
+// The shape says at which end of the text the point is, and whether it reads
+// from below to above: then right is up, and down is right.
 func letters(s plot.Shape, at plot.Point, size float64) [][]plot.Point {
 	const unknown = "00 30 36 06 00"
 	unit := size * 0.72 / 6 // capitals are six rows high
 	var lines [][]plot.Point
-	x := 0.0
+	x := 0.0 // in the grid's columns
 	for _, r := range s.Text {
 		glyph, ok := alphabet[r]
 		switch {
@@ -57,7 +69,7 @@ func letters(s plot.Shape, at plot.Point, size float64) [][]plot.Point {
 			}
 			lines = append(lines, line)
 		}
-		x += wide + 1.9
+		x += wide + 1.9 // about two strokes between letters
 	}
 	from := map[string]float64{"middle": (x - 1.9) / 2, "end": x - 1.9}[s.Anchor]
 	for _, line := range lines {

@@ -1,5 +1,13 @@
 // Package raster draws the pictures of package plot into pixels, with an
 // alphabet of its own, so that a PNG needs no font and no program.
+//
+// It does what the pictures here need and no more: polygons, lines of one width,
+// and text as lines, in three steps a shape.
+//
+//	points of the picture -> how much of each pixel is covered -> colours
+//
+// The standard library has no font and no drawing of lines, and curves in a
+// report are no reason for a dependency.
 package raster
 
 import (
@@ -15,10 +23,13 @@ import (
 	"github.com/llamac/llamac/runtime/plot"
 )
 
-// scale is the number of pixels a side for one of the picture's.
+// scale is the number of pixels a side for one of the picture's: pictures are
+// laid out for pages, whose screens have two by two for each.
 const scale = 2
 
-// PNG draws a picture, light, with two pixels for each of its own.
+// PNG draws a picture, light, with two pixels for each of its own. Shapes whose
+// style the picture lacks are left out. Equal pictures give equal bytes: there
+// is no arithmetic but IEEE's, in a fixed order.
 func PNG(p *plot.Picture) ([]byte, error) {
 	c := &canvas{RGBA: image.NewRGBA(image.Rect(0, 0, scale*p.Width, scale*p.Height))}
 	c.cover = make([]float64, len(c.Pix)/4)
@@ -34,14 +45,20 @@ func PNG(p *plot.Picture) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// canvas is an image with the coverage of the shape that is being drawn: what
-// overlaps itself is painted once.
+// canvas is an image with the coverage of the shape that is being drawn.
+//
+// A shape is drawn in two steps: its lines and areas say how much of each pixel
+// they cover, and then the colour is blended in by that share. What overlaps
+// itself, such as the corners of a line or the strokes of a letter, is thereby
+// painted once, which matters where a style is not opaque.
 type canvas struct {
 	*image.RGBA
-	cover  []float64 // by pixel, 0 to 1
-	window image.Rectangle
+	cover  []float64       // by pixel, 0 to 1
+	window image.Rectangle // outside of it nothing is covered
 }
 
+// shape draws one shape. A circle is a polygon of 64 corners, which at the sizes
+// of marks is rounder than its pixels; a letter is a few lines.
 func (c *canvas) shape(s plot.Shape, y plot.Style) {
 	points := make([]plot.Point, len(s.Points))
 	for i, p := range s.Points {
@@ -73,7 +90,7 @@ func (c *canvas) shape(s plot.Shape, y plot.Style) {
 			c.paint(y.Stroke, opacity)
 		}
 	case plot.Text:
-		weight := 0.09
+		weight := 0.09 // width of a letter's strokes by its size
 		if y.Bold {
 			weight = 0.14
 		}
@@ -84,11 +101,15 @@ func (c *canvas) shape(s plot.Shape, y plot.Style) {
 	}
 }
 
-// stroke covers a line of a width with round ends and corners.
+// stroke covers a line of a width with round ends and corners. A pixel is
+// covered by how far the line's edge is from its middle: wholly from half a
+// pixel inside on, not at all from half a pixel outside, and in between by the
+// distance, which is right for straight edges along the grid and close to it for
+// others.
 func (c *canvas) stroke(points []plot.Point, width float64) {
 	r := max(width, 1) / 2
 	for i, a := range points {
-		b := points[min(i+1, len(points)-1)]
+		b := points[min(i+1, len(points)-1)] // a single point is a dot
 		if i > 0 && i == len(points)-1 {
 			break
 		}
@@ -99,18 +120,21 @@ func (c *canvas) stroke(points []plot.Point, width float64) {
 		for y := box.Min.Y; y < box.Max.Y; y++ {
 			for x := box.Min.X; x < box.Max.X; x++ {
 				px, py := float64(x)+0.5-a.X, float64(y)+0.5-a.Y
-				t := 0.0
+				t := 0.0 // where on the way from a to b the nearest point is
 				if long > 0 {
 					t = min(max((px*dx+py*dy)/long, 0), 1)
 				}
 				at := y*c.Rect.Dx() + x
+				// The larger of both where pieces of the line meet, not the sum.
 				c.cover[at] = max(c.cover[at], min(max(r+0.5-math.Hypot(px-t*dx, py-t*dy), 0), 1))
 			}
 		}
 	}
 }
 
-// fill covers what points surround, in four rows a pixel with exact ends.
+// fill covers what points surround, in four rows a pixel with exact ends: each
+// row is cut by the sides that it crosses, and every second piece is inside
+// (the even-odd rule).
 func (c *canvas) fill(points []plot.Point) {
 	const rows = 4
 	low, high := points[0], points[0]
@@ -123,6 +147,8 @@ func (c *canvas) fill(points []plot.Point) {
 		for k := range rows {
 			at := float64(y) + (float64(k)+0.5)/rows
 			var cross []float64
+			// A corner in the row itself counts for the side below it alone, so
+			// that the number of crossings is even.
 			for i, a := range points {
 				if b := points[(i+1)%len(points)]; (a.Y <= at) != (b.Y <= at) {
 					cross = append(cross, a.X+(at-a.Y)/(b.Y-a.Y)*(b.X-a.X))
@@ -139,7 +165,9 @@ func (c *canvas) fill(points []plot.Point) {
 	}
 }
 
-// paint blends a colour where the canvas is covered, and uncovers it.
+// paint blends a colour, #rrggbb, where the canvas is covered, and uncovers it.
+// Without a colour it only uncovers. Blending is in the numbers of the file, not
+// in light, as browsers do it.
 func (c *canvas) paint(hex string, opacity float64) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(hex, "#"), 16, 32)
 	paint := err == nil && hex != ""
@@ -158,7 +186,9 @@ func (c *canvas) paint(hex string, opacity float64) {
 	c.window = image.Rectangle{}
 }
 
-// dashes cuts a line into strokes of the first length and gaps of the second.
+// dashes cuts a line into strokes of the first length and gaps of the second,
+// given as SVG has them ("4 3", in the picture's pixels). Strokes go around
+// corners. Without two lengths the line stays whole.
 func dashes(points []plot.Point, dash string) [][]plot.Point {
 	f := strings.Fields(dash)
 	if len(f) != 2 {

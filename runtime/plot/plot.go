@@ -21,6 +21,9 @@ const (
 )
 
 // Point is a place in pixels, from the upper left corner.
+//
+// Like all places of a picture it counts from its edge, not from a pixel's
+// middle: a line of width 1 at 0.5 covers the first row or column.
 type Point struct{ X, Y float64 }
 
 // Shape is one piece of a picture.
@@ -35,7 +38,8 @@ type Shape struct {
 }
 
 // Style says how shapes look. Colours are #rrggbb; none is not drawn. Those
-// for dark pages stand in where they are given.
+// for dark pages stand in where they are given. Text is filled, lines have a
+// stroke, areas and circles may have both.
 type Style struct {
 	Name                 string
 	Fill, Stroke         string
@@ -47,7 +51,13 @@ type Style struct {
 	Dash                 string // lengths of strokes and gaps, as SVG has them
 }
 
-// Common are the styles of pages and axes.
+// Common are the styles of pages and axes, which every picture has:
+//
+//	page   the ground, drawn by New
+//	label  what stands beside axes and below the title
+//	title  the picture's name
+//	grid   lines across the data, as faint as can be
+//	axis   the lowest line, and ticks
 var Common = []Style{
 	{Name: "page", Fill: "#ffffff", DarkFill: "#14171c"},
 	{Name: "label", Fill: "#69707d", DarkFill: "#98a0ad", Size: 13},
@@ -56,7 +66,9 @@ var Common = []Style{
 	{Name: "axis", Stroke: "#69707d", DarkStroke: "#98a0ad", Width: 1},
 }
 
-// Picture is a drawing of a size in pixels, in the order of its shapes.
+// Picture is a drawing of a size in pixels, in the order of its shapes: later
+// ones cover earlier ones. It is data, so that whatever draws it, the text of an
+// SVG here or pixels elsewhere, draws the same.
 type Picture struct {
 	Width, Height int
 	Label         string // what it shows, for those who cannot see it
@@ -64,7 +76,8 @@ type Picture struct {
 	Shapes        []Shape
 }
 
-// New is an empty page.
+// New is an empty page of a size in pixels. The label says what the picture
+// shows; styles come beside those of Common and may not have their names.
 func New(width, height int, label string, styles []Style) *Picture {
 	p := &Picture{Width: width, Height: height, Label: label, Styles: append(append([]Style(nil), Common...), styles...)}
 	w, h := float64(width), float64(height)
@@ -72,32 +85,37 @@ func New(width, height int, label string, styles []Style) *Picture {
 	return p
 }
 
-// Line draws a line through points.
+// Line draws a line through points: one point gives a dot as wide as the line,
+// none are not allowed.
 func (p *Picture) Line(style string, points ...Point) {
 	p.Shapes = append(p.Shapes, Shape{Kind: Line, Style: style, Points: points})
 }
 
-// Area fills what the points surround.
+// Area fills what the points surround; where the line around it crosses itself,
+// what it goes around twice is outside.
 func (p *Picture) Area(style string, points []Point) {
 	p.Shapes = append(p.Shapes, Shape{Kind: Area, Style: style, Points: points})
 }
 
-// Circle draws a circle.
+// Circle draws a circle of a radius in pixels, filled and with an edge as the
+// style has them: the marks on a curve.
 func (p *Picture) Circle(style string, at Point, radius float64) {
 	p.Shapes = append(p.Shapes, Shape{Kind: Circle, Style: style, Points: []Point{at}, Radius: radius})
 }
 
-// Text writes a line whose anchor ("start", "middle", "end") is at a point.
+// Text writes a line whose anchor ("start", "middle", "end") is at a point, on
+// the line that its letters stand on.
 func (p *Picture) Text(style string, at Point, anchor, text string) {
 	p.Shapes = append(p.Shapes, Shape{Kind: Text, Style: style, Points: []Point{at}, Text: text, Anchor: anchor})
 }
 
-// Turned writes a line in the middle of a point, from below to above.
+// Turned writes a line whose middle is at a point, from below to above: the name
+// of an axis on the left or on the right.
 func (p *Picture) Turned(style string, at Point, text string) {
 	p.Shapes = append(p.Shapes, Shape{Kind: Text, Style: style, Points: []Point{at}, Text: text, Anchor: "middle", Turned: true})
 }
 
-// SVG prints the picture.
+// SVG prints the picture as a file of its own. Equal pictures give equal bytes.
 func (p *Picture) SVG() []byte {
 	var b strings.Builder
 	out := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -128,7 +146,8 @@ func (p *Picture) SVG() []byte {
 	return []byte(b.String())
 }
 
-// points prints points to a tenth of a pixel.
+// points prints points to a tenth of a pixel, which is less than can be seen and
+// keeps curves of hundreds of points short.
 func points(ps []Point) string {
 	parts := make([]string, len(ps))
 	for i, p := range ps {

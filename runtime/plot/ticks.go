@@ -3,7 +3,8 @@ package plot
 import "math"
 
 // Ticks are at most about n multiples of 1, 2 or 5 times a power of ten from
-// one number to a larger one.
+// one number to a larger one, both included where they are such multiples. The
+// least of these steps that keeps to n is taken, so that at least n/2.5 come out.
 func Ticks(from, to float64, n int) []float64 {
 	step := math.Pow(10, math.Floor(math.Log10((to-from)/float64(n))))
 	for _, m := range []float64{1, 2, 5, 10} {
