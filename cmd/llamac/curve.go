@@ -124,19 +124,45 @@ func curvePicture(c *compile.Curve, f *compile.Figure) *plot.Picture {
 	p.Line("edge", plot.Point{X: low.X, Y: curveTop}, plot.Point{X: low.X, Y: bottom})
 	p.Line("curve", steps...)
 	p.Text("auto", plot.Point{X: low.X + 8, Y: bottom - 10}, "start", "minimum "+size(c.Minimum))
+	var names labels
 	for _, q := range c.Policies {
 		to := at(q.Arena, q.FLOPs)
 		p.Circle("mark", to, 4.5)
-		anchor, place := "start", plot.Point{X: to.X + 10, Y: to.Y - 9}
-		if to.X > curveLeft+innerW*2/3 {
-			anchor, place = "end", plot.Point{X: to.X - 2, Y: to.Y - 12}
-		}
-		p.Text("policy", place, anchor, q.Name+" "+size(q.Arena))
+		names.write(p, "policy", to, q.Name+" "+size(q.Arena))
 	}
 	if f != nil && f.Auto != nil {
 		to := at(f.Auto.Peak, f.Auto.FLOPs)
 		p.Circle("auto", to, 5)
-		p.Text("auto", plot.Point{X: to.X + 10, Y: to.Y - 9}, "start", "this spec "+size(f.Auto.Peak))
+		names.write(p, "auto", to, "this spec "+size(f.Auto.Peak))
 	}
 	return p
+}
+
+// labels are the places of texts beside marks: left end and line.
+type labels []plot.Point
+
+// labelWidth is more than what a letter of a label takes.
+const labelWidth = 8.2
+
+// write puts a text above a mark: to its right, where the curve is lower, or
+// to its left at the picture's edge, and higher where another text is.
+func (l *labels) write(p *plot.Picture, style string, mark plot.Point, text string) {
+	width := labelWidth * float64(len(text))
+	at := plot.Point{X: mark.X + 10, Y: mark.Y - 10}
+	if at.X+width > curveWidth-curveRight {
+		at.X = mark.X - width
+	}
+	free := func() bool {
+		for _, o := range *l {
+			if at.X < o.X+labelWidth*24 && o.X < at.X+width && at.Y < o.Y+16 && o.Y < at.Y+16 {
+				return false
+			}
+		}
+		return true
+	}
+	for !free() && at.Y > curveTop {
+		at.Y -= 17
+	}
+	*l = append(*l, at)
+	p.Text(style, at, "start", text)
 }

@@ -48,6 +48,10 @@ var alphabet = map[rune]string{
 func letters(s plot.Shape, at plot.Point, size float64) [][]plot.Point {
 	const unknown = "00 30 36 06 00"
 	unit := size * 0.72 / 6 // capitals are six rows high
+	// First everything lies on one line from the origin on, in the grid's units;
+	// when its length is known, it is moved, turned and made as large as it is
+	// to be.
+	// A line a stroke of the pen.
 	var lines [][]plot.Point
 	x := 0.0 // in the grid's columns
 	for _, r := range s.Text {
