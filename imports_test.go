@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/spelling":       {"ir"},
 	"internal/lossfell":       {},
 	"internal/scango":         {},
+	"internal/budgets":        {"codegen", "internal/compile", "internal/gobuild", "specs"},
 	"internal/compile":        {"internal/diag", "specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
 	"internal/gobuild":        {".", "codegen"},
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model/modeltest"},

@@ -25,13 +25,14 @@ var elsewhere = map[string]string{
 	"go generate ./...": "examples: internal/gobuild's TestExample runs it",
 	"go run .":          "examples: internal/gobuild's TestExample runs it",
 	"go run . info":     "examples: internal/gobuild's TestExample runs it",
+	"go run ./internal/budgets internal/budgets/m15.jsonnet": "measures for minutes",
 }
 
 // replaced stands for what a reader fills in.
 var replaced = strings.NewReplacer(
 	"go run ./cmd/llamac ", "llamac ", // this binary: to build another takes longer than all commands
 	"SPEC", "local.jsonnet",
-	"FILE.html", "page.html",
+	"FILE.html", "page.html", "FILE.svg", "curve.svg",
 	"--dump-dir DIR", "--dump-dir dumps",
 	"--dump-dir D ", "--dump-dir dumps ",
 	"-o DIR", "-o out",
