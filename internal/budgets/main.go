@@ -63,7 +63,9 @@ func run(spec string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// One module with one copy of the runtime and a package a budget.
+	// One module with one copy of the runtime and a package a budget: gobuild
+	// makes it around a package model without files, whose place the packages of
+	// the budgets take.
 	const module = "budgets"
 	var all *gobuild.Module
 	var imports, rows strings.Builder
@@ -87,7 +89,8 @@ func run(spec string) error {
 		fmt.Fprintf(&rows, "\t{%g, %d, %d, %d, &%s.Info},\n", x, r.Checkpoint.Peak, len(r.Checkpoint.Segments), r.Checkpoint.FLOPs, name)
 	}
 	all.Files["main.go"] = fmt.Appendf(nil, harness, imports.String(), rows.String(), *rounds)
-	// As llamac build does: without cgo, without a network.
+	// As llamac build does it: without cgo, without a network, with the flags
+	// of a release.
 	if err := all.Write(dir); err != nil {
 		return err
 	}
