@@ -25,7 +25,6 @@ var elsewhere = map[string]string{
 	"go generate ./...": "examples: internal/gobuild's TestExample runs it",
 	"go run .":          "examples: internal/gobuild's TestExample runs it",
 	"go run . info":     "examples: internal/gobuild's TestExample runs it",
-	"go run ./internal/budgets internal/budgets/m15.jsonnet": "measures for minutes",
 }
 
 // replaced stands for what a reader fills in.
