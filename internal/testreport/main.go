@@ -1,7 +1,8 @@
 // Command testreport reads the output of go test -json, prints failures with
 // their output, every skip with its reason, slow packages, and a closing
-// count. It fails on a failed test and on a skip that the list of known skips
-// does not have.
+// count. It fails on a failed test, on a run without any, and on a skip that the
+// list of known skips does not have: a test that silently stopped to run looks
+// like one that passes.
 //
 //	go test -json ./... | go run ./internal/testreport -skips .ci/skips.txt
 package main
@@ -25,22 +26,20 @@ type event struct {
 }
 
 func main() {
-	skips := flag.String("skips", "", "file with the skips that are known, a substring of \"package.Test: reason\" a line")
+	skips := flag.String("skips", "", "file with the skips that are known: \"package.Test: beginning of the reason\" a line, the package below "+module)
 	flag.Parse()
-	var known []string
+	var list known
 	if *skips != "" {
 		b, err := os.ReadFile(*skips)
+		if err == nil {
+			list, err = parseKnown(*skips, string(b))
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
-		for _, l := range strings.Split(string(b), "\n") {
-			if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "#") {
-				known = append(known, l)
-			}
-		}
 	}
-	ok, err := report(os.Stdin, os.Stdout, known)
+	ok, err := report(os.Stdin, os.Stdout, list)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -50,12 +49,15 @@ func main() {
 }
 
 // report reads events and says whether all is well.
-func report(r io.Reader, w io.Writer, known []string) (bool, error) {
-	type key struct{ pkg, test string }
+func report(r io.Reader, w io.Writer, list known) (bool, error) {
+	type skip struct {
+		key
+		reason string
+	}
 	output := map[key][]string{}
 	var passed, failed, skipped int
 	var bad []string
-	var skips []string
+	var skips []skip
 	times := map[string]float64{}
 	build := map[string][]string{}
 	sc := bufio.NewScanner(r)
@@ -87,7 +89,7 @@ func report(r io.Reader, w io.Writer, known []string) (bool, error) {
 				continue // a package without tests
 			}
 			skipped++
-			skips = append(skips, e.Package+"."+e.Test+": "+reason(output[k]))
+			skips = append(skips, skip{k, reason(output[k])})
 		case "fail":
 			if e.Test != "" || len(output[k]) > 0 {
 				bad = append(bad, e.Package+"."+e.Test+"\n"+strings.Join(output[k], ""))
@@ -116,15 +118,15 @@ func report(r io.Reader, w io.Writer, known []string) (bool, error) {
 	}
 	unknown := 0
 	if len(skips) > 0 {
-		sort.Strings(skips)
+		sort.Slice(skips, func(i, j int) bool { return skips[i].String() < skips[j].String() })
 		fmt.Fprintln(w, "skipped:")
 		for _, s := range skips {
 			mark := ""
-			if !contains(known, s) {
+			if !list.has(s.key, s.reason) {
 				mark = "   <- NOT ON THE LIST"
 				unknown++
 			}
-			fmt.Fprintf(w, "  %s%s\n", s, mark)
+			fmt.Fprintf(w, "  %s: %s%s\n", s.key, s.reason, mark)
 		}
 	}
 	for _, b := range bad {
@@ -137,8 +139,9 @@ func report(r io.Reader, w io.Writer, known []string) (bool, error) {
 	return failed == 0 && unknown == 0 && passed > 0, nil
 }
 
-// reason is what a skipped test said.
+// reason is what a skipped test said last: what it said before is its log.
 func reason(lines []string) string {
+	last := "no reason given"
 	for _, l := range lines {
 		l = strings.TrimSpace(l)
 		if strings.HasPrefix(l, "===") || strings.HasPrefix(l, "---") || l == "" {
@@ -149,16 +152,55 @@ func reason(lines []string) string {
 				l = l[i+j+2:]
 			}
 		}
-		return l
+		last = l
 	}
-	return "no reason given"
+	return last
 }
 
-func contains(known []string, s string) bool {
-	for _, k := range known {
-		if strings.Contains(s, k) {
-			return true
+// module is the import path in front of the packages.
+const module = "github.com/llamac/llamac"
+
+// key names a test.
+type key struct{ pkg, test string }
+
+// String is the name as lists of skips have it.
+func (k key) String() string {
+	return strings.TrimPrefix(strings.TrimPrefix(k.pkg, module), "/") + "." + k.test
+}
+
+// known are the beginnings of the reasons for which a test, by its String, may
+// skip.
+type known map[string][]string
+
+// parseKnown reads a list of skips; name is its file's, for errors.
+func parseKnown(name, text string) (known, error) {
+	list := known{}
+	for i, l := range strings.Split(text, "\n") {
+		if l = strings.TrimSpace(l); l == "" || strings.HasPrefix(l, "#") {
+			continue
 		}
+		test, reason, ok := strings.Cut(l, ": ")
+		if !ok || !strings.Contains(test, ".Test") || reason == "" {
+			return nil, fmt.Errorf("%s:%d: want package.Test: reason", name, i+1)
+		}
+		list[test] = append(list[test], reason)
 	}
-	return false
+	return list, nil
+}
+
+// has reports whether a test may skip for a reason. What holds for a test holds
+// for its subtests.
+func (list known) has(k key, reason string) bool {
+	for name := k.String(); ; {
+		for _, r := range list[name] {
+			if strings.HasPrefix(reason, r) {
+				return true
+			}
+		}
+		i := strings.LastIndexByte(name, '/')
+		if i < strings.Index(name, ".Test") { // the rest is the package's path
+			return false
+		}
+		name = name[:i]
+	}
 }
