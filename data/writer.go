@@ -83,9 +83,8 @@ func (w *Writer) put(b []byte) error {
 	return err
 }
 
-// Docs and Tokens count what was added so far.
-func (w *Writer) Docs() int64   { return w.h.Docs }
-func (w *Writer) Tokens() int64 { return w.h.Tokens }
+// Docs counts the documents added so far.
+func (w *Writer) Docs() int64 { return w.h.Docs }
 
 // Finish writes the table, the names and last of all the header, which it
 // returns. The caller still has to sync and close the file.
