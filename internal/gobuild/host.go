@@ -31,6 +31,7 @@ func Enclosing(dir string) (Host, error) {
 	if err != nil {
 		return Host{}, err
 	}
+	// Ends at the root, which is its own parent.
 	for at := dir; ; at = filepath.Dir(at) {
 		name := filepath.Join(at, "go.mod")
 		data, err := os.ReadFile(name)
@@ -53,6 +54,8 @@ func Enclosing(dir string) (Host, error) {
 // modulePath reads the module line of a go.mod, or gives "".
 func modulePath(mod []byte) string {
 	for line := range bytes.Lines(mod) {
+		// Enough of the grammar of go.mod for its first directive: a module
+		// path holds neither spaces nor comments.
 		s, _, _ := strings.Cut(string(line), "//")
 		rest, ok := strings.CutPrefix(strings.TrimSpace(s), "module")
 		if !ok || rest == strings.TrimLeft(rest, " \t") {
@@ -232,6 +235,7 @@ func (m *Module) staleIn(dir, at, header string) ([]string, error) {
 	return old, nil
 }
 
+// isSource tells what a compiler reads from licences and the like.
 func isSource(name string) bool {
 	return strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".s")
 }

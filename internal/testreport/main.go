@@ -19,6 +19,7 @@ import (
 )
 
 // event is a line of go test -json.
+// Test is empty for what concerns a whole package.
 type event struct {
 	Action, Package, Test, Output string
 	ImportPath                    string // of build-output lines
@@ -48,23 +49,32 @@ func main() {
 	}
 }
 
+// The order of events is that of the go command: packages run side by side, so
+// lines of different tests alternate, and output is collected by test.
 // report reads events and says whether all is well.
 func report(r io.Reader, w io.Writer, list known) (bool, error) {
 	type skip struct {
 		key
 		reason string
 	}
+	// Kept until a test ends: what passes says nothing.
 	output := map[key][]string{}
 	var passed, failed, skipped int
+	// Failures come at the end, below the long list of times, where a reader of
+	// a log looks first.
 	var bad []string
 	var skips []skip
+	// Seconds by package, its build not counted.
 	times := map[string]float64{}
+	// What the compiler said, by package.
 	build := map[string][]string{}
 	sc := bufio.NewScanner(r)
+	// A failing comparison can print megabytes in one line.
 	sc.Buffer(make([]byte, 1<<20), 1<<26)
 	for sc.Scan() {
 		var e event
 		if json.Unmarshal(sc.Bytes(), &e) != nil {
+			// Such as "go: downloading ...": it is not JSON and not an error.
 			fmt.Fprintln(w, sc.Text()) // what the go command says itself
 			continue
 		}
@@ -72,6 +82,7 @@ func report(r io.Reader, w io.Writer, list known) (bool, error) {
 		switch e.Action {
 		case "build-output":
 			build[e.ImportPath] = append(build[e.ImportPath], e.Output)
+		// Its tests never start, so nothing else would fail.
 		case "build-fail":
 			failed++
 			bad = append(bad, e.ImportPath+" does not build\n"+strings.Join(build[e.ImportPath], ""))
@@ -84,6 +95,8 @@ func report(r io.Reader, w io.Writer, list known) (bool, error) {
 				times[e.Package] = e.Elapsed
 			}
 			delete(output, k)
+		// A skip may hide a failure on the one machine that has what the test
+		// needs, so each has to be known by name.
 		case "skip":
 			if e.Test == "" {
 				continue // a package without tests
@@ -91,6 +104,8 @@ func report(r io.Reader, w io.Writer, list known) (bool, error) {
 			skipped++
 			skips = append(skips, skip{k, reason(output[k])})
 		case "fail":
+			// A package fails with each of its tests, and then has nothing to
+			// say itself; if it has, it panicked or its TestMain failed.
 			if e.Test != "" || len(output[k]) > 0 {
 				bad = append(bad, e.Package+"."+e.Test+"\n"+strings.Join(output[k], ""))
 			}
@@ -98,6 +113,8 @@ func report(r io.Reader, w io.Writer, list known) (bool, error) {
 				failed++
 			} else {
 				times[e.Package] = e.Elapsed
+				// A package that fails without a failing test: it panicked, or
+				// its TestMain ended it.
 				if failed == 0 {
 					failed++
 				}
@@ -112,15 +129,21 @@ func report(r io.Reader, w io.Writer, list known) (bool, error) {
 	for p := range times {
 		pkgs = append(pkgs, p)
 	}
+	// The slowest first.
 	sort.Slice(pkgs, func(i, j int) bool { return times[pkgs[i]] > times[pkgs[j]] })
+	// The suite has a budget of minutes, and this is where to look when it runs
+	// out.
 	for _, p := range pkgs[:min(len(pkgs), 12)] {
 		fmt.Fprintf(w, "  %7.1f s  %s\n", times[p], p)
 	}
+	// Skips that nobody knows of.
 	unknown := 0
 	if len(skips) > 0 {
 		sort.Slice(skips, func(i, j int) bool { return skips[i].String() < skips[j].String() })
 		fmt.Fprintln(w, "skipped:")
 		for _, s := range skips {
+			// Every skip is shown, known ones too: a list that only grows is a
+			// smell.
 			mark := ""
 			if !list.has(s.key, s.reason) {
 				mark = "   <- NOT ON THE LIST"
@@ -132,6 +155,7 @@ func report(r io.Reader, w io.Writer, list known) (bool, error) {
 	for _, b := range bad {
 		fmt.Fprintf(w, "FAILED %s\n", b)
 	}
+	// Nothing to fail is not success: a wrong pattern, or no tests at all.
 	if passed == 0 {
 		fmt.Fprintln(w, "no test ran")
 	}
@@ -163,6 +187,7 @@ const module = "github.com/llamac/llamac"
 // key names a test.
 type key struct{ pkg, test string }
 
+// The module's path is left out: it is the same for all.
 // String is the name as lists of skips have it.
 func (k key) String() string {
 	return strings.TrimPrefix(strings.TrimPrefix(k.pkg, module), "/") + "." + k.test
@@ -172,6 +197,7 @@ func (k key) String() string {
 // skip.
 type known map[string][]string
 
+// Empty lines and lines that begin with # are for people.
 // parseKnown reads a list of skips; name is its file's, for errors.
 func parseKnown(name, text string) (known, error) {
 	list := known{}
@@ -191,6 +217,7 @@ func parseKnown(name, text string) (known, error) {
 // has reports whether a test may skip for a reason. What holds for a test holds
 // for its subtests.
 func (list known) has(k key, reason string) bool {
+	// From the subtest outwards, test by test.
 	for name := k.String(); ; {
 		for _, r := range list[name] {
 			if strings.HasPrefix(reason, r) {
