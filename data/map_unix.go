@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// A mapping is shared with every process that trains on the set, and the
+// canMap: a mapping is shared with every process that trains on the set, and the
 // system's page cache decides what of it stays in memory.
 const canMap = true
 

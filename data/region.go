@@ -16,7 +16,7 @@ type region struct {
 // pieces are the buffers for reading without a mapping, of pieceSize each.
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
-// A few pages: the buffer stays in the first-level cache, and a system call for
+// pieceSize is a few pages: the buffer stays in the first-level cache, and a system call for
 // each is little.
 const pieceSize = 16 << 10
 

@@ -132,10 +132,10 @@ func (s *Set) CheckTokenizer(hash string) error {
 		short(s.Tokenizer.Hash), short(hash))
 }
 
-// It is the only check that costs as much as reading the set; opening one is
-// instant.
 // Verify reads every shard and compares all checksums. progress, if not nil,
 // is told the bytes done and the bytes in all.
+// It is the only check that costs as much as reading the set; opening one is
+// instant.
 func (s *Set) Verify(progress func(done, total int64)) error {
 	var done, total int64
 	// In the order of the manifest, which is that of the shards on the disk.

@@ -154,8 +154,8 @@ func (s *Shard) start(i int64) int64 {
 	return d.Start
 }
 
-// Starts never fall, as Verify checks, so a binary search finds it.
 // docAt returns the first document that starts at token t or later.
+// Starts never fall, as Verify checks, so a binary search finds it.
 func (s *Shard) docAt(t int64) int64 {
 	return int64(sort.Search(int(s.Docs), func(i int) bool { return s.start(int64(i)) >= t }))
 }

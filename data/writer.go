@@ -11,8 +11,8 @@ import (
 	"math"
 )
 
-// WriterAt is for the header, which is written last.
 // File is what a shard is written to.
+// WriterAt is for the header, which is written last.
 type File interface {
 	io.Writer
 	io.WriterAt

@@ -23,8 +23,8 @@ import (
 	"github.com/llamac/llamac/codegen"
 )
 
-// Source below it is what gets copied and has its imports rewritten.
 // own is the import path of llamac's packages in their own source.
+// Source below it is what gets copied and has its imports rewritten.
 const own = "github.com/llamac/llamac/"
 
 // Prefix is where the runtime's packages stand inside a module.
@@ -96,9 +96,9 @@ func (m *Module) addRuntime() error {
 	})
 }
 
+// Hash identifies the module's contents.
 // Names are hashed with sizes in front of the contents, so that no two modules
 // run together to the same bytes.
-// Hash identifies the module's contents.
 func (m *Module) Hash() string {
 	// In order, since a map has none.
 	names := make([]string, 0, len(m.Files))
@@ -159,8 +159,8 @@ func WriteFile(name string, data []byte) error {
 	return os.Rename(tmp.Name(), name)
 }
 
-// Everything in it can be made again: it may be removed at any time.
 // CacheDir is llamac's folder in the user's cache. LLAMAC_CACHE overrides it.
+// Everything in it can be made again: it may be removed at any time.
 func CacheDir() (string, error) {
 	if d := os.Getenv("LLAMAC_CACHE"); d != "" {
 		return d, nil

@@ -27,10 +27,10 @@ type Result struct {
 	Logits []float64            // [B, T, vocab]
 }
 
-// Both sides take weights and tokens from the same formulas, so that a test in
-// a generated package needs no file of inputs.
 // Run computes the loss, the gradients and the logits of B sequences of the
 // spec's context length, for the weights and tokens of package modeltest.
+// Both sides take weights and tokens from the same formulas, so that a test in
+// a generated package needs no file of inputs.
 func Run(s *specs.Spec, batch int) (*Result, error) {
 	n := batch * s.Model.Context
 	return Compute(s, batch, modeltest.Tokens(n, s.Model.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, s.Model.Vocab, modeltest.TargetSeed),
@@ -112,9 +112,9 @@ func fill(mach *interp.Machine, m *ir.Module, weight func(dst []float32, name st
 	return nil
 }
 
+// Arena lays the gradients out as the plan's base table says.
 // Gaps that pad weights to cache lines stay zero. Rounding to float32 is the
 // only loss, and the tests' tolerances allow for it.
-// Arena lays the gradients out as the plan's base table says.
 func (r *Result) Arena(p *plan.Plan) []float32 {
 	a := make([]float32, p.Arena("weights")/4)
 	for _, w := range p.Weights {

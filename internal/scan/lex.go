@@ -149,8 +149,8 @@ func (l *lexer) scan() Token {
 	return t
 }
 
-// Printers ask before they write a name bare.
 // IsName reports whether s is one Word.
+// Printers ask before they write a name bare.
 func IsName(s string) bool {
 	l := lexer{src: []byte(s)}
 	t := l.scan()

@@ -6,10 +6,11 @@ import (
 	"github.com/llamac/llamac/internal/diag"
 )
 
+// Parser reads tokens one ahead. Its methods fail by unwinding to Recover.
+//
 // Unwinding by panic keeps grammars short: a method that returns has what it
 // was asked for. No panic leaves this package's Recover, and those of others
 // pass through it.
-// Parser reads tokens one ahead. Its methods fail by unwinding to Recover.
 type Parser struct {
 	lexer
 	Tok  Token // the next token
@@ -149,8 +150,8 @@ func (p *Parser) Str() string {
 	return s
 }
 
-// A comma behind the last item is allowed, as in Go.
 // List takes items between the brackets open and end, separated by commas.
+// A comma behind the last item is allowed, as in Go.
 func (p *Parser) List(open, end string, item func()) {
 	p.Want(open)
 	for !p.Is(end) {

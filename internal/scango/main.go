@@ -33,9 +33,9 @@ func main() {
 	fmt.Printf("%d of %d samples read as Go\n", good, len(os.Args)-1)
 }
 
+// judge says what keeps a text from reading as Go, or nothing.
 // It is a judgement of shape, not of sense: a scanner knows tokens and strings,
 // but neither types nor whether a call has a parenthesis too few.
-// judge says what keeps a text from reading as Go, or nothing.
 func judge(src []byte) string {
 	// A sample ends where its tokens ran out, often within a word.
 	if i := bytes.LastIndexByte(src, '\n'); i >= 0 {

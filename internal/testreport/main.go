@@ -49,9 +49,9 @@ func main() {
 	}
 }
 
+// report reads events and says whether all is well.
 // The order of events is that of the go command: packages run side by side, so
 // lines of different tests alternate, and output is collected by test.
-// report reads events and says whether all is well.
 func report(r io.Reader, w io.Writer, list known) (bool, error) {
 	type skip struct {
 		key
@@ -187,8 +187,8 @@ const module = "github.com/llamac/llamac"
 // key names a test.
 type key struct{ pkg, test string }
 
-// The module's path is left out: it is the same for all.
 // String is the name as lists of skips have it.
+// The module's path is left out: it is the same for all.
 func (k key) String() string {
 	return strings.TrimPrefix(strings.TrimPrefix(k.pkg, module), "/") + "." + k.test
 }
@@ -197,8 +197,8 @@ func (k key) String() string {
 // skip.
 type known map[string][]string
 
-// Empty lines and lines that begin with # are for people.
 // parseKnown reads a list of skips; name is its file's, for errors.
+// Empty lines and lines that begin with # are for people.
 func parseKnown(name, text string) (known, error) {
 	list := known{}
 	for i, l := range strings.Split(text, "\n") {

@@ -52,6 +52,9 @@ var attentionKernels = map[string]kernel{
 	}),
 	"attention_kv": func(c *call) error {
 		q, k, v, pos, seq, table, cache := c.in[0], c.in[1], c.in[2], c.in[3], c.in[4], c.in[5], c.in[6]
+		// q, k and v are [1, N, heads, d] with one row for each token of any
+		// sequence; cache is [blocks, 2, kv_heads, block, d], table [sequences,
+		// blocks of one].
 		scale, window, group := c.n.Float("scale"), c.n.Int("window"), q.Dims[2]/k.Dims[2]
 		// slot is the cached key or value of a sequence's position.
 		slot := func(s int64, which, kh int, p int64) ([]float64, error) {
@@ -83,6 +86,8 @@ var attentionKernels = map[string]kernel{
 			}
 		}
 		for t := range q.Dims[1] {
+			// Positions count from the sequence's start, and every one up to
+			// its own has been written.
 			first := int64(0) // position of the first key it sees
 			if window > 0 {
 				first = max(0, pos.I[t]-int64(window)+1)
@@ -99,6 +104,8 @@ var attentionKernels = map[string]kernel{
 					s = append(s, scale*dot(vector(q, 0, t, h), key))
 					values = append(values, value)
 				}
+				// At least its own key is seen, so there is something to add
+				// up.
 				softmax(s, s)
 				for i, p := range s {
 					axpy(vector(c.out[0], 0, t, h), p, values[i])

@@ -84,10 +84,10 @@ func (c *Cache) Append(seqs []int32) (pos []int32, copies []Copy, err error) {
 			return nil, nil, fmt.Errorf("sequence %d would have %d tokens, the context is %d", s, c.lens[s]+n, c.context)
 		}
 		need += c.blocks(c.lens[s]+n) - c.blocks(c.lens[s])
-		// Everything is counted before anything is changed: a step that does
-		// not fit must leave the cache as it was.
 		// Of the sequences that share a block, all but the last owner that is
 		// left copy it.
+		// Everything is counted before anything is changed: a step that does
+		// not fit must leave the cache as it was.
 		if n := c.lens[s]; n%c.block != 0 {
 			b := c.table[s*c.maxBlocks+n/c.block]
 			c.leaving[b]++
@@ -141,8 +141,8 @@ func (c *Cache) take() int32 {
 	return b
 }
 
-// Blocks that others share stay.
 // Reset empties a sequence.
+// Blocks that others share stay.
 func (c *Cache) Reset(seq int) {
 	for _, b := range c.table[seq*c.maxBlocks:][:c.blocks(c.lens[seq])] {
 		if c.refs[b]--; c.refs[b] == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/llamac/llamac/internal/gobuild"
 )
 
-// go generate runs in the folder of the file that holds the directive,
+// main runs where go generate does, the folder of the file that holds the directive,
 // generated/.
 func main() {
 	// The module's folder; another one is given where a test wants it.
