@@ -141,8 +141,6 @@ var notYet = map[string]float64{
 	"runtime/cpu":                 0.14,
 	"runtime/cpu/internal/asmgen": 0.06,
 	"runtime/model/modeltest":     0.10,
-	"specs":                       0.09,
-	"specs/internal/eval":         0.11,
 	"tokenizer":                   0.13,
 	"weights":                     0.10,
 }
