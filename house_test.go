@@ -134,7 +134,6 @@ var notYet = map[string]float64{
 	"internal/spelling":           0.03,
 	"ir":                          0.06,
 	"ir/build":                    0.08,
-	"ir/interp":                   0.11,
 	"passes":                      0.10,
 	"plan":                        0.06,
 	"runtime/app":                 0.09,
@@ -142,7 +141,6 @@ var notYet = map[string]float64{
 	"runtime/cpu/internal/asmgen": 0.06,
 	"runtime/model/modeltest":     0.10,
 	"tokenizer":                   0.13,
-	"weights":                     0.10,
 }
 
 // TestComments holds packages to their share of comments, and with -v shows the

@@ -45,6 +45,8 @@ func Init(info model.Info, seed uint64, params []float32, workers int) {
 			}
 		})
 	}
+	// No error can come: an initialiser that is not known is a bug of the
+	// compiler.
 	all.Wait()
 }
 

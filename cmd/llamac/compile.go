@@ -17,7 +17,6 @@ import (
 
 // passFlags choose and show passes.
 // They are for people who look into the compiler; training needs none of them.
-// of them.
 type passFlags struct {
 	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
 	StopAfter   string   `help:"Stop after a pass and write its module to standard output." placeholder:"PASS"`

@@ -121,6 +121,7 @@ func openStream(s *specs.Spec) (*data.Set, *data.Stream, tokenizer.Tokenizer, er
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// Known by now: preparing has learned or opened it.
 	tok, _, err := corpus.Tokenizer(context.Background(), s, o)
 	if err != nil {
 		return nil, nil, nil, err

@@ -19,6 +19,7 @@ import (
 type doctorCmd struct{}
 
 func (doctorCmd) Run() error {
+	// Three columns.
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	row := func(what, found, means string) { fmt.Fprintf(w, "%s\t%s\t%s\n", what, found, means) }
 	row("llamac", compile.Version, runtime.Version()+", "+runtime.GOOS+"/"+runtime.GOARCH)

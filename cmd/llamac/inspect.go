@@ -45,6 +45,7 @@ func (c *inspectCmd) Run() error {
 	if err := inspect.HTML(&page, s, o); err != nil {
 		return err
 	}
+	// A browser that has the page open never sees half of a new one.
 	if err := gobuild.WriteFile(c.Out, page.Bytes()); err != nil {
 		return err
 	}

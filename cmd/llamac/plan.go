@@ -35,6 +35,7 @@ func (c *planCmd) Run() error {
 		fmt.Print(r.Plan)
 		return nil
 	}
+	// The same figures as compile --json has.
 	fig := compile.Figures(s, r)
 	// By policy. Compiling is fast enough to do it once for each.
 	saved := map[string]compile.Figure{}

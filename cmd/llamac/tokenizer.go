@@ -101,6 +101,7 @@ func (c *tokTrainCmd) Run() error {
 	// vocabulary was learned with.
 	opt := tokenizer.LlamaOptions(c.VocabSize)
 	opt.CharacterCoverage = c.Coverage
+	// Learning is silent to a file and shown to a person.
 	l := &progressLine{}
 	opt.Progress = l.learning
 	// Learning from gigabytes takes a while.

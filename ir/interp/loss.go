@@ -37,6 +37,7 @@ var lossKernels = map[string]kernel{
 }
 
 // logitsOf makes a tensor for linear(x, w).
+// Rows are all axes but the last.
 func logitsOf(x, w *Tensor) *Tensor { return New(x.DType, x.rows(), w.Dims[0]) }
 
 // crossEntropy is the mean of -log softmax(logits)[target] over the rows whose
