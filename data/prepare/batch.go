@@ -118,6 +118,7 @@ func (rd *reader) flush(err error) error {
 // readUnit reads a unit's files one after the other.
 // The end of one file is no end of a batch: small files share them.
 func (rd *reader) readUnit(u *unit) error {
+	// Checked to be there when the preparation began.
 	k := kinds[rd.source.Kind]
 	for i := range u.files {
 		if err := rd.readFile(k, &u.files[i]); err != nil {

@@ -121,6 +121,8 @@ func (u *doneUnit) cutOff(limit int64) error {
 // Held-out documents are among them: one that equals a training document would
 // be no test.
 func (f *finishing) dropDuplicates(m *data.Manifest) error {
+	// Across sources the earlier source keeps its document, whatever the shares
+	// are.
 	if m.Dedup {
 		return f.dedupUnits(f.units) // in the order of the sources
 	}

@@ -100,6 +100,8 @@ func excluded(patterns []string, name string) (bool, error) {
 // does not follow links to folders, which may be circles.
 func glob(dir string, parts []string, found func(path string)) error {
 	// Sorted by name.
+	// Sorted by name, though the order of what is found does not matter:
+	// sortFiles comes after.
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -191,6 +193,7 @@ func sortFiles(files []inputFile) []inputFile {
 	// By path: one file under two names is two entries, which the user asked
 	// for.
 	seen := make(map[string]bool, len(files))
+	// In place: the list is the caller's no more.
 	out := files[:0]
 	for _, f := range files {
 		if !seen[f.path] {

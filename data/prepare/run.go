@@ -71,8 +71,10 @@ func (r *runner) units(ctx context.Context) error {
 	// corpus.
 	r.tokenBytes = tokenBytes(r.cfg.Tokenizer)
 	r.done = map[int]*unitMeta{}
+	// In the plan's order.
 	var todo []*unit
 	var bytes int64
+	// Gathered here and shown at once, not unit by unit.
 	state := Progress{Phase: "read"}
 	for _, u := range r.plan.units {
 		m := r.readMeta(u)
