@@ -133,9 +133,10 @@ func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
 
 // describer makes one program's description.
 type describer struct {
-	pipe   *pipeline
-	m      *ir.Module
-	q      *plan.Program
+	pipe *pipeline
+	m    *ir.Module
+	q    *plan.Program
+	// Its buffers are read by the programs of both pipelines.
 	tables *plan.Program
 	text   func(*ir.Node) int
 	out    *program

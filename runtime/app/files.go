@@ -36,6 +36,7 @@ type runDir struct {
 }
 
 const (
+	// The newest, and one before it in case the newest is damaged.
 	keepCheckpoints = 2
 	lockPatience    = 2 * time.Second
 	checkpointDir   = "checkpoints"
@@ -44,6 +45,7 @@ const (
 )
 
 // outFile is a file that is being written.
+// Tests put files in its place that fail, or that end the process.
 type outFile interface {
 	io.Writer
 	io.WriterAt
@@ -95,6 +97,7 @@ var errLocked = errors.New("locked")
 // before its name does.
 func (d *runDir) write(path string, content func(outFile) error) error {
 	tmp := path + temporary
+	// One name for all attempts: what a killed run left is overwritten.
 	f, err := d.create(tmp)
 	if err != nil {
 		return err
@@ -110,6 +113,7 @@ func (d *runDir) write(path string, content func(outFile) error) error {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
+		// A disk that is full gets its space back.
 		os.Remove(tmp)
 		return fmt.Errorf("%s: not written: %w", path, bare(err))
 	}
@@ -223,6 +227,8 @@ func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), dama
 		switch {
 		case err == nil:
 			return c, true, nil
+		// Another model, or a file that cannot be read: an older one would be
+		// no better.
 		case !errors.As(err, &broken):
 			return c, false, err
 		}
@@ -237,6 +243,7 @@ func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), dama
 // clean removes what a run that goes on from a step must not find: temporary
 // files and whatever belongs to later steps. step -1 removes everything.
 func (d *runDir) clean(step int) error {
+	// Nothing else in the folder is looked at.
 	for _, sub := range []string{"", checkpointDir, sampleDir} {
 		entries, err := os.ReadDir(d.join(sub))
 		if err != nil {
