@@ -40,42 +40,26 @@ var unaries = [...]struct {
 			y[i] = -x[i]
 		}
 	}},
-	Exp: {"exp", vecExp},
-	Log: {"log", through64(math.Log)},
-	Sqrt: {"sqrt", func(_ isa, y, x []float32) {
-		for i := range y {
-			y[i] = float32(math.Sqrt(float64(x[i])))
-		}
-	}},
+	Exp:  {"exp", vecExp},
+	Log:  {"log", through64(math.Log)},
+	Sqrt: {"sqrt", vecSqrt},
 	Rsqrt: {"rsqrt", func(_ isa, y, x []float32) {
 		for i := range y {
 			y[i] = float32(1 / math.Sqrt(float64(x[i])))
 		}
 	}},
-	Reciprocal: {"reciprocal", func(_ isa, y, x []float32) {
-		for i := range y {
-			y[i] = 1 / x[i]
-		}
-	}},
-	Sigmoid: {"sigmoid", vecSigmoid},
-	Silu:    {"silu", vecSilu},
+	Reciprocal: {"reciprocal", vecRecip},
+	Sigmoid:    {"sigmoid", vecSigmoid},
+	Silu:       {"silu", vecSilu},
 	Softplus: {"softplus", through64(func(x float64) float64 {
 		// log(1 + e^x) with the larger of the two taken out, so that nothing overflows.
 		return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
 	})},
-	Tanh: {"tanh", through64(math.Tanh)},
-	Erf:  {"erf", through64(math.Erf)},
+	Tanh: {"tanh", vecTanh},
+	Erf:  {"erf", vecErf},
 	Sin:  {"sin", through64(math.Sin)},
 	Cos:  {"cos", through64(math.Cos)},
-	Relu: {"relu", func(_ isa, y, x []float32) {
-		for i := range y {
-			v := x[i]
-			if v < 0 { // not max(v, 0), so that NaN stays
-				v = 0
-			}
-			y[i] = v
-		}
-	}},
+	Relu: {"relu", vecRelu},
 	Abs: {"abs", func(_ isa, y, x []float32) {
 		for i := range y {
 			y[i] = math.Float32frombits(math.Float32bits(x[i]) &^ (1 << 31))
@@ -114,8 +98,9 @@ func UnaryNamed(name string) (op UnaryOp, ok bool) {
 }
 
 // Unary computes y[i] = op(x[i]) for two slices of the same length. y may be x.
-// NaN stays NaN through all of them but Step. Exp, Sigmoid and Silu are within
-// a few units in the last place, the others correctly rounded or next to it.
+// NaN stays NaN through all of them but Step. Exp, Sigmoid, Silu, Tanh and Erf
+// are within a few units in the last place, the others correctly rounded or next
+// to it.
 func (d *Device) Unary(op UnaryOp, y, x []float32) {
 	if len(x) != len(y) {
 		panic("cpu: Unary: lengths differ")

@@ -81,15 +81,11 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 	case Add:
 		vecAdd(l, y, a, b)
 	case Sub:
-		for i := range y {
-			y[i] = a[i] - b[i]
-		}
+		vecSub(l, y, a, b)
 	case Mul:
 		vecMul(l, y, a, b)
 	case Div:
-		for i := range y {
-			y[i] = a[i] / b[i]
-		}
+		vecDiv(l, y, a, b)
 	case Pow:
 		for i := range y {
 			y[i] = float32(math.Pow(float64(a[i]), float64(b[i])))
@@ -171,6 +167,9 @@ func (t *scalarTask) do(chunk, _ int) {
 	switch {
 	case t.op == Mul:
 		vecScale(t.isa, y, a, t.s)
+		return
+	case t.op == Add:
+		vecShift(t.isa, y, a, t.s)
 		return
 	case t.op == Pow && !t.left && t.s == 2: // the square that norms spell as a power
 		vecMul(t.isa, y, a, a)
