@@ -17,8 +17,11 @@ type evaluation struct{ seq, tokens, targets []int32 }
 // text that the targets stand for: a measure that other vocabularies, and
 // compressors, can be compared by.
 func (s *session) evaluate(rec *record) error {
+	// In micro-batches of the training's shape, for which the memory is
+	// planned.
 	rows, context := s.recipe.MicroBatch, s.info.Context
 	have := s.feed.ValidationLen()
+	// Sequences; no held-out text, no evaluation.
 	want := min(s.recipe.EvalBatches*rows, have)
 	if want <= 0 {
 		return nil
@@ -27,6 +30,7 @@ func (s *session) evaluate(rec *record) error {
 	if v.seq == nil {
 		*v = evaluation{make([]int32, context+1), make([]int32, rows*context), make([]int32, rows*context)}
 	}
+	// Sums over all sequences, so that short last ones weigh what they hold.
 	nats, targets, bytes := 0.0, 0, 0
 	for done := 0; done < want; done += rows {
 		s.report.phase("evaluating", done, want)
@@ -38,6 +42,8 @@ func (s *session) evaluate(rec *record) error {
 				fill(out, -1)
 				continue
 			}
+			// Evenly spread over the whole, which is the same choice at every
+			// evaluation and for every seed.
 			n, err := s.feed.Validation(int(int64(done+r)*int64(have)/int64(want)), v.seq)
 			if err != nil {
 				return err
@@ -53,6 +59,7 @@ func (s *session) evaluate(rec *record) error {
 		if counted == 0 {
 			continue
 		}
+		// A mean over the targets that count.
 		loss := float64(s.trainer.Eval(v.tokens, v.targets))
 		if !finite(loss) {
 			return s.diagnoseEval(rec.Step, loss)
@@ -65,6 +72,7 @@ func (s *session) evaluate(rec *record) error {
 	}
 	loss := nats / float64(targets)
 	rec.ValLoss = &loss
+	// A data set of ids alone has no text behind it.
 	if bytes > 0 {
 		bits := nats / math.Ln2 / float64(bytes)
 		rec.BitsPerByte = &bits
@@ -82,6 +90,7 @@ func (s *session) diagnoseEval(step int, loss float64) error {
 	return fmt.Errorf("%s", what)
 }
 
+// fill sets every element: -1 is a target that does not count.
 func fill(x []int32, v int32) {
 	for i := range x {
 		x[i] = v

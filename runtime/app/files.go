@@ -172,12 +172,14 @@ func (d *runDir) checkpoints() ([]int, error) {
 			steps = append(steps, s)
 		}
 	}
+	// Not by the names' order: nine digits would come before eight.
 	slices.Sort(steps)
 	slices.Reverse(steps)
 	return steps, nil
 }
 
 // stepOf reads the number of "step-00000200.safetensors".
+// The zeros in front are for people's listings.
 func stepOf(name, suffix string) (int, bool) {
 	s, ok := strings.CutSuffix(name, suffix)
 	if !ok {
@@ -193,6 +195,7 @@ func stepOf(name, suffix string) (int, bool) {
 // save writes a checkpoint and removes those that are no longer kept.
 func (d *runDir) save(step int, content func(outFile) error) (string, error) {
 	path := d.checkpointPath(step)
+	// The new one is whole before an old one goes.
 	if err := d.write(path, content); err != nil {
 		return path, err
 	}
@@ -242,6 +245,8 @@ func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), dama
 
 // clean removes what a run that goes on from a step must not find: temporary
 // files and whatever belongs to later steps. step -1 removes everything.
+// Resumed from step 200, a run must not find samples of step 300: they would be
+// taken for its own.
 func (d *runDir) clean(step int) error {
 	// Nothing else in the folder is looked at.
 	for _, sub := range []string{"", checkpointDir, sampleDir} {

@@ -9,6 +9,7 @@ import (
 )
 
 // count prints a large number to three digits: 3.41 M.
+// As papers do: powers of ten.
 func count(n int64) string {
 	x := float64(n)
 	for _, u := range []struct {
@@ -71,6 +72,7 @@ func flops(x float64) string {
 }
 
 // span prints a duration by its two largest units: 7m12s.
+// Two units are as exact as any estimate.
 func span(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {

@@ -100,6 +100,7 @@ func (e *env) generate(args []string) error {
 	}
 	// Hints are for people; a pipe gets none, on standard error either.
 	chatty := terminal(e.stderr)
+	// What was written so far stays, whatever happens.
 	full, err := g.stream(e.stdout, tok, prompt, hidden, f)
 	if err == nil && terminal(e.stdout) {
 		fmt.Fprintln(e.stdout)
@@ -108,6 +109,7 @@ func (e *env) generate(args []string) error {
 		if full {
 			fmt.Fprintf(e.stderr, "(the model's context of %d tokens is full)\n", e.info.Context)
 		}
+		// Without chance there is no seed to tell.
 		if f.Temperature > 0 {
 			fmt.Fprintf(e.stderr, "(--seed %d writes this again)\n", f.Seed)
 		}
@@ -118,6 +120,7 @@ func (e *env) generate(args []string) error {
 // generateTokenizer opens the tokenizer that is named, or the run's.
 func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
 	path := f.tokenizer
+	// Weights of a file come with no tokenizer.
 	if path == "" && f.weights == "" {
 		d := &runDir{path: f.run}
 		s, found, err := d.readSettings()
@@ -134,6 +137,7 @@ func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
 // loadFor fills the weights from a file or from a run's newest checkpoint.
 // Of a damaged checkpoint the one before is taken, as when going on with a run.
 func (e *env) loadFor(f generateFlags, params []float32) error {
+	// Of any format that package weights knows.
 	if f.weights != "" {
 		return weights.Load(e.info, f.weights, params)
 	}

@@ -54,6 +54,7 @@ func describeNeeds(needs []need) string {
 }
 
 // describeModel prints the sizes of the architecture in one line.
+// The order is that of the papers' tables.
 func (e *env) describeModel() string {
 	i := e.info
 	heads := plural(i.Heads, "head")
@@ -72,6 +73,7 @@ func (e *env) describeRecipe(r model.Recipe) string {
 }
 
 // showJSON prints the whole description but for its functions.
+// Weights are among it, with their places in the arena.
 func (e *env) showJSON() error {
 	i := e.info
 	// Names are those of the spec's fields.

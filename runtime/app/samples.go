@@ -11,6 +11,7 @@ import (
 // judgeSamples decides, before anything is allocated, whether the run can hold
 // a decoder beside its trainer. Samples are worth no refusal.
 func (s *session) judgeSamples() {
+	// As compiled: the flags do not change samples.
 	r := s.info.Recipe
 	s.sampling = r.SampleCount > 0 && r.SampleTokens > 0 && s.info.NewDecoder != nil
 	if !s.sampling {

@@ -158,6 +158,7 @@ func (s *screen) row(p progress) {
 }
 
 // sample shows the beginning of a text in a frame.
+// Only of the first text: a screen full of samples hides the losses.
 func (s *screen) sample(step, number int, path, text string) {
 	if number > 1 {
 		return // the others are in their files
