@@ -70,7 +70,7 @@ func TestSteps(t *testing.T) {
 		}
 		for i := range rows {
 			for j := range cols {
-				x, y := out[0].At(i, j), s.at(int64(i-j))
+				x, y := out[0].At(i, j), s.at(int64(i-j), 0)
 				if x != y && !(math.IsNaN(x) && math.IsNaN(y)) {
 					t.Fatalf("[%d, %d] is %v, the steps %v say %v\n%s", i, j, x, s, y, f)
 				}
