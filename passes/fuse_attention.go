@@ -135,16 +135,37 @@ func softmaxOf(v *ir.Value) (x *ir.Value, inner []*ir.Node, ok bool) {
 		}
 		t := v.Type
 		shift := def(e.Operands[0], "sub")
-		total := reductionOf(p.den[0], "reduce_sum", t, p.num[0])
-		if shift == nil || total == nil {
+		if shift == nil {
 			continue
 		}
 		x := shift.Operands[0]
-		if top := reductionOf(shift.Operands[1], "reduce_max", t, x); top != nil {
-			return x, append(p.inner, e, shift, total, top), true
+		sum, besides := unlessBlind(p.den[0], t, x)
+		most, too := unlessBlind(shift.Operands[1], t, x)
+		total := reductionOf(sum, "reduce_sum", t, p.num[0])
+		if top := reductionOf(most, "reduce_max", t, x); top != nil && total != nil {
+			return x, slices.Concat(p.inner, besides, too, []*ir.Node{e, shift, total, top}), true
 		}
 	}
 	return nil, nil, false
+}
+
+// unlessBlind passes where(max(x) = -inf, c, v): a softmax that is made safe for
+// rows in which a mask leaves nothing, as PyTorch exports one.
+func unlessBlind(v *ir.Value, t ir.Type, x *ir.Value) (*ir.Value, []*ir.Node) {
+	n := def(v, "where")
+	if n == nil {
+		return v, nil
+	}
+	blind := def(n.Operands[0], "equal")
+	if _, ok := scalar(n.Operands[1]); !ok || blind == nil {
+		return v, nil
+	}
+	for i, top := range blind.Operands {
+		if low, ok := scalar(blind.Operands[1-i]); ok && math.IsInf(low, -1) && reductionOf(top, "reduce_max", t, x) != nil {
+			return n.Operands[2], []*ir.Node{n, blind}
+		}
+	}
+	return v, nil
 }
 
 // reductionOf is the node that reduces x over its last axis to v, which meets
