@@ -15,7 +15,7 @@ import (
 // start, the function must agree with the interpreter at every element.
 func TestSteps(t *testing.T) {
 	read, fromStart := 0, 0
-	rapid.Check(t, func(t *rapid.T) {
+	one := func(t *rapid.T) {
 		f := &ir.Func{Name: "main", Role: ir.RoleMain}
 		b := ir.NewBuilder(f)
 		choose := func(what string, n int) int { return rapid.IntRange(0, n-1).Draw(t, what) }
@@ -93,6 +93,11 @@ func TestSteps(t *testing.T) {
 					t.Fatalf("[%d, %d] is %v, the steps %v say %v\n%s", i, j, x, s, y, f)
 				}
 			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		for range 8 {
+			one(t)
 		}
 	})
 	if read < 10 || fromStart < 10 {
