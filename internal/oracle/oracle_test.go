@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/model/modeltest"
 	"github.com/llamac/llamac/specs"
 	"github.com/llamac/llamac/weights"
@@ -47,7 +48,7 @@ func TestPocket(t *testing.T) {
 		ids[i] = int32(b)
 	}
 	batch, T := s.Train.MicroBatch, s.Model.Context
-	got, err := Compute(s, batch, ids[:batch*T], ids[1:][:batch*T], func(dst []float32, name string, _ []int) error {
+	got, err := Compute(s, batch, model.Batch{Tokens: ids[:batch*T], Targets: ids[1:][:batch*T]}, func(dst []float32, name string, _ []int) error {
 		return f.Read(name+".weight", dst)
 	})
 	if err != nil {
