@@ -70,6 +70,7 @@ type fakeTrainer struct {
 	micro      int                 // micro-steps so far
 	delay      time.Duration       // of a micro-step
 	broken     func(micro int) int // 1: the loss of this micro-step is NaN, 2: a gradient
+	seen       func(in model.Batch, training bool)
 	closed     bool
 }
 
@@ -140,6 +141,9 @@ func (t *fakeTrainer) pass(tokens, targets []int32, gradient bool) float32 {
 
 func (t *fakeTrainer) MicroStep(in model.Batch, first bool) float32 {
 	tokens, targets := in.Tokens, in.Targets
+	if t.seen != nil {
+		t.seen(in, true)
+	}
 	time.Sleep(t.delay)
 	if len(tokens) != t.info.Recipe.MicroBatch*t.info.Context || len(targets) != len(tokens) {
 		panic("micro-batch of another size")
@@ -162,7 +166,12 @@ func (t *fakeTrainer) MicroStep(in model.Batch, first bool) float32 {
 	return loss
 }
 
-func (t *fakeTrainer) Eval(in model.Batch) float32 { return t.pass(in.Tokens, in.Targets, false) }
+func (t *fakeTrainer) Eval(in model.Batch) float32 {
+	if t.seen != nil {
+		t.seen(in, false)
+	}
+	return t.pass(in.Tokens, in.Targets, false)
+}
 
 func (t *fakeTrainer) Update(h model.Hyper) float64 {
 	square := 0.0
