@@ -178,7 +178,8 @@ func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 	hidden := c.scalar(n.Name+".hidden", math.Inf(-1))
 	if n.Kind == "causal_mask" {
 		if start := c.startOf(n, x); start != nil {
-			from := c.op("greater_equal", n.Name+".from", nil, col, start)
+			key := c.op("cast", n.Name+".key", ir.Attrs{"dtype": "f32"}, col)
+			from := c.op("greater_equal", n.Name+".from", nil, key, start)
 			x = c.op("where", n.Name+".document", nil, from, x, hidden)
 		}
 	}
@@ -186,7 +187,8 @@ func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // startOf is the first key of each query's document, [B, 1.., T, 1] to meet
-// scores x, or nil if attention may cross documents.
+// scores x, or nil if attention may cross documents. It is a float, as what is
+// computed with at run time always is; floats hold all positions exactly.
 func (c *builder) startOf(n *specs.Node, x *ir.Value) *ir.Value {
 	main := c
 	if c.layer != nil {
@@ -203,6 +205,7 @@ func (c *builder) startOf(n *specs.Node, x *ir.Value) *ir.Value {
 	dims := slices.Repeat([]ir.Dim{ir.Const(1)}, k)
 	dims[0], dims[k-2] = t.Dims[0], t.Dims[1]
 	starts := c.invariant(Starts, func(m *builder) *ir.Value { return m.starts })
+	starts = c.op("cast", n.Name+".first", ir.Attrs{"dtype": "f32"}, starts)
 	return c.op("reshape", n.Name+".start", ir.Attrs{"dims": dims}, starts)
 }
 
