@@ -111,7 +111,7 @@ func (s steps) fromStart() (steps, bool) {
 		}
 		out.vals = append(out.vals, x)
 	}
-	return out, slices.Contains(s.late, 0)
+	return out, true
 }
 
 // span gives the smallest and largest d where the function holds, if they are
@@ -396,7 +396,7 @@ func compared(n *ir.Node, f func([]float64) float64) (steps, bool) {
 	case len(axes) == 1 && diff.start != nil:
 		s.col, s.start = axes[0], diff.start
 		sign = diff.coef[s.col]
-		ok = diff.times == -sign && s.start.without(s.col)
+		ok = diff.times == -sign
 	default:
 		return steps{}, false
 	}

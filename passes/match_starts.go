@@ -83,7 +83,7 @@ func startAfter(w *view, n *ir.Node) (*view, bool) {
 // those before without changing that.
 func startAxes(w *view, t ir.Type) (*view, bool) {
 	x, ok := w.over(t)
-	if !ok || !w.without(1) {
+	if !ok {
 		return nil, false
 	}
 	r := t.Rank()
@@ -101,22 +101,16 @@ func (h *heads) startOperand(w *view) bool {
 		return true
 	}
 	parts, ok := cut(w.axes[0], []ir.Dim{h.batch, h.n})
-	if !ok || slices.ContainsFunc(parts[0], isMoved(false)) || slices.ContainsFunc(parts[1], isMoved(true)) {
+	if !ok {
 		return false
 	}
+	// What the source's elements are told apart by must be the batch and the rows
+	// alone: neither heads nor keys.
 	o := &operand{view: *w, axes: [][]digit{parts[0]}}
 	dims := []ir.Dim{h.batch}
 	if w.axes[1] != nil {
 		o.axes, dims = append(o.axes, w.axes[1]), append(dims, h.t)
 	}
-	for i, ds := range o.axes {
-		if sizeOf(ds) != dims[i] {
-			return false
-		}
-	}
 	h.start = o
 	return w.effort(o.axes, dims) < impossible
 }
-
-// isMoved tells digits of the source from repetitions.
-func isMoved(want bool) func(digit) bool { return func(d digit) bool { return (d.axis >= 0) == want } }
