@@ -56,7 +56,11 @@ func (c *builder) kind(n *specs.Node, in []*ir.Value) (v *ir.Value, err error) {
 		return c.geluTanh(n, in[0]), nil
 	case "repeat":
 		return c.repeat(n, in[0]), nil
-	case "add", "sub", "mul", "div", "softmax", "silu", "sigmoid", "relu", "tanh", "exp", "square", "sqrt", "rsqrt", "neg":
+	case "softmax":
+		return c.op(n.Kind, n.Name, nil, in...), nil
+	}
+	// Other arithmetic is the op of the same name.
+	if op := ir.Lookup(n.Kind); op != nil && op.Elementwise {
 		return c.op(n.Kind, n.Name, nil, in...), nil
 	}
 	return nil, fmt.Errorf("nothing builds this kind of node")
