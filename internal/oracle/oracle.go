@@ -15,6 +15,7 @@ import (
 	"github.com/llamac/llamac/ir/interp"
 	"github.com/llamac/llamac/passes"
 	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/model/modeltest"
 	"github.com/llamac/llamac/specs"
 )
@@ -32,17 +33,17 @@ type Result struct {
 // Both sides take weights and tokens from the same formulas, so that a test in
 // a generated package needs no file of inputs.
 func Run(s *specs.Spec, batch int) (*Result, error) {
-	n := batch * s.Model.Context
-	return Compute(s, batch, modeltest.Tokens(n, s.Model.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, s.Model.Vocab, modeltest.TargetSeed),
+	info := &model.Info{Vocab: s.Model.Vocab, Context: s.Model.Context, Masked: build.Masked(s), Recipe: model.Recipe{MicroBatch: batch}}
+	return Compute(s, batch, modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed),
 		func(dst []float32, name string, shape []int) error {
 			modeltest.Weight(dst, name, shape, modeltest.WeightSeed)
 			return nil
 		})
 }
 
-// Compute is Run for given tokens and for weights that a function gives by
-// their full names.
-func Compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
+// Compute is Run for a given micro-batch and for weights that a function gives
+// by their full names.
+func Compute(s *specs.Spec, batch int, in model.Batch, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
 	m, err := build.Train(s)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,11 @@ func Compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(
 		return nil, err
 	}
 	T := s.Model.Context
-	tokens, targets := interp.FromI32(tokenIDs, batch, T), interp.FromI32(targetIDs, batch, T)
+	tokens := interp.FromI32(in.Tokens, batch, T)
+	args := []*interp.Tensor{tokens, interp.FromI32(in.Targets, batch, T)}
+	if build.Masked(s) {
+		args = append(args, interp.FromI32(in.Starts, batch, T))
+	}
 	// N is the decoder's number of tokens, which the graph of inference names;
 	// here whole sequences go through it.
 	mach := interp.NewMachine(map[string]int64{"B": int64(batch), "T": int64(T), "N": int64(T)})
@@ -63,7 +68,7 @@ func Compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(
 	if err := fill(mach, m, weight); err != nil {
 		return nil, fmt.Errorf("oracle: %w", err)
 	}
-	out, err := mach.Run(m, "micro_step", tokens, targets)
+	out, err := mach.Run(m, "micro_step", args...)
 	if err != nil {
 		return nil, fmt.Errorf("oracle: %w", err)
 	}

@@ -73,6 +73,7 @@ type settings struct {
 	// What a data set is opened with.
 	seed    uint64
 	context int
+	masked  bool // the model reads where documents begin
 }
 
 const settingsFile = "run.json"
@@ -135,7 +136,7 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 	if s.Data == "" {
 		return s, usagef("--data: train needs a prepared data set (llamac data prepare SPEC writes one)")
 	}
-	s.seed, s.context = s.Seed, e.info.Context
+	s.seed, s.context, s.masked = s.Seed, e.info.Context, e.info.Masked
 	return s, nil
 }
 
