@@ -117,6 +117,10 @@ func TestFileSizes(t *testing.T) {
 // file; a package has its size, so the bound is on that.
 const wanted = 0.2
 
+// slack is how far a package may fall below it once it got there: one function
+// more must not fail the test, a file without a comment should.
+const slack = 0.01
+
 // notYet lists the packages below it with a share that they must not fall
 // under: whoever raises one to the bound takes it off the list.
 var notYet = map[string]float64{
@@ -158,7 +162,7 @@ func TestComments(t *testing.T) {
 			t.Errorf("%s has %.3f comments now: take it off the list of packages with too few", dir, ratio)
 		case listed && ratio < floor:
 			t.Errorf("%s has %.3f comments, had %.2f", dir, ratio, floor)
-		case !listed && ratio < wanted:
+		case !listed && ratio < wanted-slack:
 			t.Errorf("%s has %.3f comments, want %g", dir, ratio, wanted)
 		}
 	}

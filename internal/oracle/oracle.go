@@ -100,6 +100,7 @@ func fullName(w *ir.Weight, l int) string {
 }
 
 // fill gives the machine its weights.
+// As float32: what the other side has been given.
 func fill(mach *interp.Machine, m *ir.Module, weight func(dst []float32, name string, shape []int) error) error {
 	for _, w := range m.Weights {
 		var shape []int

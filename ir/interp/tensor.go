@@ -111,6 +111,7 @@ func (t *Tensor) Scale(c float64) *Tensor {
 func (t *Tensor) Len() int { return size(t.Dims) }
 
 // Clone copies a tensor.
+// Nothing is shared afterwards.
 func (t *Tensor) Clone() *Tensor {
 	return &Tensor{t.DType, slices.Clone(t.Dims), slices.Clone(t.F), slices.Clone(t.I), slices.Clone(t.B)}
 }
