@@ -113,7 +113,7 @@ func clean(dir string) {
 
 // shardFile writes one shard to a temporary file and, when it holds documents,
 // puts it in place.
-// Most units hold no held-out documents at all, and then there is no file.
+// A unit without held-out documents has no file for them.
 type shardFile struct {
 	f    tempFile
 	w    *data.Writer

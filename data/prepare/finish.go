@@ -42,8 +42,7 @@ func (r *runner) finish(ctx context.Context) error {
 		return err
 	}
 	r.progress.set(func(p *Progress) { p.Phase = "finish" })
-	// Before anything is written: most sets drop nothing, and most shards are
-	// then linked as they are.
+	// Before anything is written: a shard that loses nothing is linked as it is.
 	if err := f.dropDuplicates(m); err != nil {
 		return err
 	}

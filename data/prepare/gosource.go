@@ -193,7 +193,6 @@ func english(text []byte) bool {
 			common++
 		}
 	}
-	// Tuned by hand on the Go distribution: books and read-mes pass, tables of
-	// cities and test vectors do not.
+	// Books and read-mes pass; tables and test vectors do not.
 	return plain*10 >= all*8 && common*7 >= words
 }

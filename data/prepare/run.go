@@ -67,8 +67,7 @@ func (r *runner) units(ctx context.Context) error {
 	// What killed runs left behind, before this one adds its own.
 	clean(r.dir)
 	clean(work)
-	// Some thousand tokens decoded once, and looked up for every token of the
-	// corpus.
+	// Every id is decoded once here, and looked up for every token of the corpus.
 	r.tokenBytes = tokenBytes(r.cfg.Tokenizer)
 	r.done = map[int]*unitMeta{}
 	// In the plan's order.

@@ -138,8 +138,7 @@ func (w *warcReader) header() (h warcHeader, err error) {
 	if h.length < 0 {
 		return h, w.bad("a record without a content length")
 	}
-	// It would have to be held whole. Such a record is an error and not
-	// skipped: real pages end at a megabyte.
+	// It would have to be held whole. No page is that long: this is damage.
 	if h.length > int64(w.in.most) {
 		return h, w.bad("a record of %d bytes, at most %d", h.length, w.in.most)
 	}

@@ -117,7 +117,7 @@ func (c *collector) begin(s *specs.Spec, mode string, u *passes.Unit) error {
 	if mode == "infer" {
 		source = build.Infer
 	}
-	// Built a second time, which takes a millisecond.
+	// Built a second time, which costs little.
 	m, err := source(s)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (c *collector) add(col *column, s *snapshot) {
 
 // line stores a text once and gives its index. The same text may do different
 // work: training and inference have other sizes.
-// A page of 65B has some thousand different lines for ten thousand rows.
+// Most lines stand in many columns.
 func (c *collector) line(text string, cost ir.Cost) int {
 	key := fmt.Sprint(text, cost)
 	if i, ok := c.index[key]; ok {

@@ -44,7 +44,7 @@ func (d *describer) places() {
 	}
 	// A view is the memory of its operand under another shape, and launches name
 	// whichever they read or write, so places go both ways, to views of views.
-	// Chains of views are short, so this ends after two or three rounds.
+	// Chains of views are short, so this takes few rounds.
 	for again := true; again; {
 		again = false
 		for _, t := range d.nodes {

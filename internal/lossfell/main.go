@@ -2,8 +2,8 @@
 // of the last quarter of its steps lies clearly below that of the first.
 //
 // It is the last gate before a landing, behind all tests: real data, the real
-// command, some twenty steps. A tenth is little for such a run, which falls by
-// a third, and far more than noise.
+// command, some twenty steps. From random weights the loss of such a run falls
+// fast, and a tenth is far more than noise.
 package main
 
 import (

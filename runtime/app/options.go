@@ -164,7 +164,7 @@ func (e *env) openTokenizer(path string) (tokenizer.Tokenizer, error) {
 // run can write text wherever it is moved, and returns the name to remember.
 // A file that holds a whole model beside its vocabulary stays where it is.
 func (d *runDir) keepTokenizer(path string) (string, error) {
-	// Bytes; the largest vocabularies have a tenth of it.
+	// Bytes, well above what a vocabulary alone takes.
 	const most = 64 << 20
 	st, err := os.Stat(path)
 	if err != nil {

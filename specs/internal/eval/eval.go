@@ -31,8 +31,7 @@ import (
 )
 
 // Limits bound one evaluation. A zero field takes its default.
-// The defaults are far above what any real spec needs: the largest shipped one
-// takes 30 ms and 20 MiB.
+// The defaults are far above what any real spec needs.
 type Limits struct {
 	Time   time.Duration // of wall clock, default 5 s
 	Memory int64         // bytes held by the child's Go runtime, default 512 MiB

@@ -92,15 +92,13 @@ type resolver struct {
 }
 
 const (
-	// The shipped specs take some hundreds; what runs out of steps only loses
-	// positions.
+	// What runs out of steps only loses positions.
 	maxSteps = 200_000
 	maxDepth = 200
 )
 
 // enter counts the nesting of object, elements and call, through which a
 // definition that refers to itself recurses.
-// 200 levels, of which the shipped specs use about 20.
 func (r *resolver) enter() bool {
 	r.depth++
 	return r.depth <= maxDepth
