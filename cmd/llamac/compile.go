@@ -177,6 +177,7 @@ func (c *compileCmd) Run() error {
 		}
 	}
 	fig := compile.Figures(s, r)
+	// Every figure at once, for scripts that compare compilations.
 	if c.JSON {
 		return printJSON(fig)
 	}

@@ -126,6 +126,7 @@ func openStream(s *specs.Spec) (*data.Set, *data.Stream, tokenizer.Tokenizer, er
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// Sizes, headers and the tokenizer are checked here, the contents are not.
 	set, err := data.Open(dir)
 	if err != nil {
 		return nil, nil, nil, err

@@ -30,6 +30,8 @@ func main() {
 func run(root string) error {
 	made := map[string]bool{}
 	for _, p := range generate.Packages {
+		// In memory first: a package that does not compile leaves the folder as
+		// it was.
 		files, err := p.Files(root)
 		if err != nil {
 			return err
