@@ -8,8 +8,6 @@ import (
 	"github.com/llamac/llamac/internal/compile"
 )
 
-// planCmd tells what a model needs before anything is generated or allocated:
-// 65B is planned on a laptop in a moment.
 type planCmd struct {
 	specFlags
 	Full bool `help:"Print the whole plan: every launch of every program."`
@@ -17,7 +15,6 @@ type planCmd struct {
 }
 
 // policies are the checkpoint policies in the order of what they store.
-// none stores everything, full only the layers' inputs.
 var policies = []string{"none", "keep-linear", "full"}
 
 func (c *planCmd) Run() error {
@@ -25,19 +22,15 @@ func (c *planCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	// No target: nothing is printed, only planned.
 	r, err := compile.Spec(s, compile.Options{Targets: []string{}})
 	if err != nil {
 		return err
 	}
-	// The same text as plan.txt beside generated code, byte for byte.
 	if c.Full {
 		fmt.Print(r.Plan)
 		return nil
 	}
-	// The same figures as compile --json has.
 	fig := compile.Figures(s, r)
-	// By policy. Compiling is fast enough to do it once for each.
 	saved := map[string]compile.Figure{}
 	for _, p := range policies {
 		q, err := compile.Spec(s, compile.Options{Checkpoint: p, Modes: []string{"train"}, Targets: []string{}})
@@ -52,24 +45,18 @@ func (c *planCmd) Run() error {
 			Policies map[string]compile.Figure `json:"policies"`
 		}{fig, saved})
 	}
-	// First what the spec says of itself, then the numbers.
 	fmt.Printf("%s: %s\n\n", s.Name, s.Doc)
-	// Columns are aligned part by part, at each Flush.
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
 	row("parameters", fmt.Sprintf("%d (%s)", fig.Params, compile.Count(fig.Params)))
 	row("training FLOPs a token", fmt.Sprintf("%.4g (causal attention counted half)", float64(fig.FLOPsPerToken)))
 	row("tokens a step", fmt.Sprintf("%d = %d sequences x %d accumulated x %d tokens", fig.Tokens, s.Train.MicroBatch, s.Train.Accum, s.Model.Context))
 	row("steps", fmt.Sprintf("%d, %.3g tokens", fig.Steps, float64(fig.Steps)*float64(fig.Tokens)))
-	// Weights, gradients, both moments and activations; what the process needs
-	// besides is small.
 	row("memory, training", size(fig.Arenas["weights"]+fig.Arenas["grads"]+fig.Arenas["moment1"]+fig.Arenas["moment2"]+fig.Arenas["act.train"]))
-	// Each arena is one allocation of the program.
 	for _, a := range r.Plan.Arenas {
 		row("  "+a.Name, size(a.Bytes))
 	}
 	w.Flush()
-	// The trade that a user can make: memory for work done twice.
 	fmt.Printf("\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
 	fmt.Fprintln(w, "  policy\tstored a layer\tarena")
 	for _, p := range policies {
@@ -79,8 +66,6 @@ func (c *planCmd) Run() error {
 }
 
 // size prints bytes in the unit that leaves three or four digits, and exactly.
-// Powers of two, as memory has them; disks and text are counted in powers of
-// ten elsewhere.
 func size(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	x, u := float64(n), 0

@@ -43,7 +43,6 @@ type plotPoint struct{ x, mean, least, most float64 }
 
 // buckets merges records so that at most n points remain.
 func buckets(h []record, n int) []plotPoint {
-	// Records of a bucket; the last may have fewer.
 	per := (len(h) + n - 1) / n
 	var out []plotPoint
 	for i := 0; i < len(h); i += per {
@@ -63,7 +62,6 @@ func buckets(h []record, n int) []plotPoint {
 // nearness, and takes its value there (local regression, Cleveland 1979): a
 // running mean would lag behind where the loss falls fast.
 func smooth(p []plotPoint) []float64 {
-	// Neighbours on each side, which grow with the run.
 	reach := 2 + len(p)/30
 	out := make([]float64, len(p))
 	for i := range p {
@@ -75,8 +73,6 @@ func smooth(p []plotPoint) []float64 {
 			m0, m1 = m0+w*p[j].mean, m1+w*d*p[j].mean
 		}
 		out[i] = m0 / w0
-		// At the ends, with neighbours on one side only, it may be near 0: the
-		// mean has to do.
 		if det := w0*w2 - w1*w1; det > 1e-9 {
 			out[i] = (w2*m0 - w1*m1) / det
 		}
@@ -94,7 +90,6 @@ func (s scale) y(v float64) float64 {
 
 // lossCurve draws a history of which at least one record exists.
 func lossCurve(title, subtitle string, steps int, h []record) []byte {
-	// However long the run, the file stays small.
 	train := buckets(h, plotBuckets)
 	soft := smooth(train)
 	var val []record
@@ -102,7 +97,6 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	for i, p := range train {
 		least, most = min(least, p.least, soft[i]), max(most, p.most)
 	}
-	// Evaluations are few, and drawn one by one.
 	for _, r := range h {
 		if r.ValLoss != nil {
 			val = append(val, r)
@@ -110,14 +104,11 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 		}
 	}
 	least = max(least, 1e-6) // a logarithm must exist
-	// A run that has not moved still has an axis.
 	most = max(most, 1.02*least)
 	margin := 0.04 * math.Log(most/least)
 	s := scale{0, float64(max(steps, h[len(h)-1].Step, 1)), math.Log(least) - margin, math.Log(most) + margin}
 
 	var b strings.Builder
-	// p writes a line of the picture. Coordinates are rounded, so that the same
-	// run gives the same bytes.
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`,
 		plotWidth, plotHeight, plotWidth, plotHeight, html.EscapeString("loss curve of "+title))
@@ -126,8 +117,6 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	p(`<text class="title" x="%d" y="36">%s</text>`, plotLeft, html.EscapeString(title))
 	p(`<text x="%d" y="58">%s</text>`, plotLeft, html.EscapeString(subtitle))
 	axes(p, s, math.Exp(s.y0), math.Exp(s.y1))
-	// A band only where a bucket has several steps: from the least to the
-	// largest loss in it.
 	if len(h) > len(train) {
 		var band []string
 		for _, q := range train {
@@ -173,7 +162,6 @@ func names(p func(string, ...any), s scale, x, trainY, trainLoss float64, val []
 	last := val[len(val)-1]
 	valY := s.y(*last.ValLoss)
 	const apart = 36 // two lines of text
-	// Both move by half of what is missing.
 	if d := math.Abs(valY - trainY); d < apart {
 		shift := (apart - d) / 2
 		if valY <= trainY {
@@ -218,7 +206,6 @@ func lossTicks(least, most float64) []float64 {
 	if most/least < 2.5 {
 		return linearTicks(least, most, 6)
 	}
-	// From the finest grid to the coarsest, until the labels have room.
 	for _, digits := range [][]float64{{1, 1.5, 2, 2.5, 3, 4, 5, 6, 8}, {1, 2, 3, 5, 7}, {1, 2, 5}, {1}} {
 		var ticks []float64
 		for e := math.Floor(math.Log10(least)); e <= math.Log10(most); e++ {
@@ -237,7 +224,6 @@ func lossTicks(least, most float64) []float64 {
 
 // linearTicks are at most about n multiples of 1, 2 or 5 times a power of ten.
 func linearTicks(from, to float64, n int) []float64 {
-	// The power of ten below the ideal distance.
 	step := math.Pow(10, math.Floor(math.Log10((to-from)/float64(n))))
 	for _, m := range []float64{1, 2, 5, 10} {
 		if (to-from)/(m*step) <= float64(n) {
@@ -246,7 +232,6 @@ func linearTicks(from, to float64, n int) []float64 {
 		}
 	}
 	var ticks []float64
-	// Counted in whole steps, so that errors do not add up.
 	for i := math.Ceil(from / step); i*step <= to*(1+1e-12); i++ {
 		ticks = append(ticks, i*step)
 	}
