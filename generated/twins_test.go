@@ -29,14 +29,13 @@ func microStep(t *testing.T, info *model.Info) run {
 	}
 	defer tr.Close()
 	modeltest.Fill(tr.Params(), info.Weights, modeltest.WeightSeed)
-	n := info.Recipe.MicroBatch * info.Context
 	tr.Counters()
 	for i := range tr.Grads() {
 		tr.Grads()[i] = float32(math.NaN()) // the first of a step overwrites
 	}
-	r := run{loss: tr.MicroStep(modeltest.Tokens(n, info.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, info.Vocab, modeltest.TargetSeed), true)}
+	r := run{loss: tr.MicroStep(modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed), true)}
 	r.counters, r.grads = tr.Counters(), slices.Clone(tr.Grads())
-	tr.MicroStep(modeltest.Tokens(n, info.Vocab, 5), modeltest.Tokens(n, info.Vocab, 6), false)
+	tr.MicroStep(modeltest.Batch(info, 5, 6), false)
 	r.sum = tr.Grads()
 	return r
 }
@@ -125,11 +124,10 @@ func TestTwinsLearn(t *testing.T) {
 			t.Fatal(err)
 		}
 		modeltest.Fill(tr.Params(), info.Weights, modeltest.WeightSeed)
-		n := info.Recipe.MicroBatch * info.Context
-		tokens, targets := modeltest.Tokens(n, info.Vocab, 5), modeltest.Tokens(n, info.Vocab, 6)
+		in := modeltest.Batch(info, 5, 6)
 		var first, last float32
 		for step := 1; step <= 60; step++ {
-			last = tr.MicroStep(tokens, targets, true)
+			last = tr.MicroStep(in, true)
 			if step == 1 {
 				first = last
 			}

@@ -41,7 +41,7 @@ func trained(t *testing.T, s *specs.Spec, policy string, budget int64) (*Unit, m
 	for i := range n {
 		tokens[i], targets[i] = int32(rng.IntN(s.Model.Vocab)), int32(rng.IntN(s.Model.Vocab))
 	}
-	r.MicroStep(tokens, targets, true)
+	r.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, true)
 	return u, r, nil
 }
 

@@ -162,7 +162,7 @@ func main() {
 	for round := range %d + 1 {
 		for i, t := range trainers {
 			start, before := time.Now(), processor()
-			losses[t.MicroStep(tokens, targets, true)] = true
+			losses[t.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, true)] = true
 			if round > 0 {
 				wall[i] = append(wall[i], time.Since(start).Seconds())
 				own[i] = append(own[i], (processor() - before).Seconds())

@@ -18,16 +18,15 @@ type reference struct {
 	tokens, targets []int32
 	weights         map[string][]*interp.Tensor
 
-	loss, lossMoves   float64
-	grads             map[string][]*interp.Tensor
-	moves             map[string]float64 // of a weight's gradient, all layers
-	scale             map[string]float64 // largest element
-	floor             float64            // what noise may be anywhere in a gradient
-	logits            *interp.Tensor
-	logitMoves        float64
-	after             map[string][]*interp.Tensor // weights after an update
-	norm              float64
-	updated, inferred bool
+	loss, lossMoves float64
+	grads           map[string][]*interp.Tensor
+	moves           map[string]float64 // of a weight's gradient, all layers
+	scale           map[string]float64 // largest element
+	floor           float64            // what noise may be anywhere in a gradient
+	logits          *interp.Tensor
+	logitMoves      float64
+	after           map[string][]*interp.Tensor // weights after an update
+	norm            float64
 }
 
 // nudge is the relative size of the random changes that stand for rounding:

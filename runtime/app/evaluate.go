@@ -5,10 +5,14 @@ import (
 	"math"
 
 	"github.com/llamac/llamac/data"
+	"github.com/llamac/llamac/runtime/model"
 )
 
 // evaluation holds the buffers of evaluating, made once.
-type evaluation struct{ seq, tokens, targets []int32 }
+type evaluation struct {
+	seq   []int32
+	batch model.Batch
+}
 
 // evaluate measures loss and bits per byte on held-out text and puts them into
 // the record. The sequences lie evenly over all of it, the same each time.
@@ -17,28 +21,41 @@ type evaluation struct{ seq, tokens, targets []int32 }
 // text that the targets stand for: a measure that other vocabularies, and
 // compressors, can be compared by.
 func (s *session) evaluate(rec *record) error {
+	// In micro-batches of the training's shape, for which the memory is
+	// planned.
 	rows, context := s.recipe.MicroBatch, s.info.Context
 	have := s.feed.ValidationLen()
+	// Sequences; no held-out text, no evaluation.
 	want := min(s.recipe.EvalBatches*rows, have)
 	if want <= 0 {
 		return nil
 	}
 	v := &s.val
 	if v.seq == nil {
-		*v = evaluation{make([]int32, context+1), make([]int32, rows*context), make([]int32, rows*context)}
+		*v = evaluation{make([]int32, context+1), model.Batch{Tokens: make([]int32, rows*context), Targets: make([]int32, rows*context)}}
+		if s.info.Masked {
+			v.batch.Starts = make([]int32, rows*context)
+		}
 	}
+	// Sums over all sequences, so that short last ones weigh what they hold.
 	nats, targets, bytes := 0.0, 0, 0
 	for done := 0; done < want; done += rows {
 		s.report.phase("evaluating", done, want)
 		counted := 0
 		for r := range rows {
-			in, out := v.tokens[r*context:(r+1)*context], v.targets[r*context:(r+1)*context]
+			in, out := v.batch.Tokens[r*context:(r+1)*context], v.batch.Targets[r*context:(r+1)*context]
 			if done+r >= want { // the last micro-batch may lack rows
 				clear(in)
 				fill(out, -1)
 				continue
 			}
-			n, err := s.feed.Validation(int(int64(done+r)*int64(have)/int64(want)), v.seq)
+			// Evenly spread over the whole, which is the same choice at every
+			// evaluation and for every seed.
+			i := int(int64(done+r) * int64(have) / int64(want))
+			n, err := s.feed.Validation(i, v.seq)
+			if err == nil && s.info.Masked {
+				err = s.feed.ValidationStarts(i, v.batch.Starts[r*context:(r+1)*context])
+			}
 			if err != nil {
 				return err
 			}
@@ -53,7 +70,8 @@ func (s *session) evaluate(rec *record) error {
 		if counted == 0 {
 			continue
 		}
-		loss := float64(s.trainer.Eval(v.tokens, v.targets))
+		// A mean over the targets that count.
+		loss := float64(s.trainer.Eval(v.batch))
 		if !finite(loss) {
 			return s.diagnoseEval(rec.Step, loss)
 		}
@@ -65,6 +83,7 @@ func (s *session) evaluate(rec *record) error {
 	}
 	loss := nats / float64(targets)
 	rec.ValLoss = &loss
+	// A data set of ids alone has no text behind it.
 	if bytes > 0 {
 		bits := nats / math.Ln2 / float64(bytes)
 		rec.BitsPerByte = &bits
@@ -76,12 +95,13 @@ func (s *session) evaluate(rec *record) error {
 // did is still in the buffers.
 func (s *session) diagnoseEval(step int, loss float64) error {
 	what := fmt.Sprintf("step %d: the validation loss is %v", step, loss)
-	if node := s.trainer.Diagnose(s.val.tokens, s.val.targets); node != "" {
+	if node := s.trainer.Diagnose(s.val.batch); node != "" {
 		return fmt.Errorf("%s: the first result that is not finite is that of %s", what, node)
 	}
 	return fmt.Errorf("%s", what)
 }
 
+// fill sets every element: -1 is a target that does not count.
 func fill(x []int32, v int32) {
 	for i := range x {
 		x[i] = v

@@ -65,11 +65,13 @@ const fakeArena = 4*fakeGap + fakeVocab*(fakeVocab+2)
 // fakeTrainer is the bigram model. Between the weights every arena holds NaN,
 // which must neither be read nor saved.
 type fakeTrainer struct {
+	each       func(micro int) // called in each micro-batch
 	info       model.Info
 	p, g, m, v []float32
 	micro      int                 // micro-steps so far
 	delay      time.Duration       // of a micro-step
 	broken     func(micro int) int // 1: the loss of this micro-step is NaN, 2: a gradient
+	seen       func(in model.Batch, training bool)
 	closed     bool
 }
 
@@ -138,7 +140,11 @@ func (t *fakeTrainer) pass(tokens, targets []int32, gradient bool) float32 {
 	return float32(loss / float64(max(count, 1)))
 }
 
-func (t *fakeTrainer) MicroStep(tokens, targets []int32, first bool) float32 {
+func (t *fakeTrainer) MicroStep(in model.Batch, first bool) float32 {
+	tokens, targets := in.Tokens, in.Targets
+	if t.seen != nil {
+		t.seen(in, true)
+	}
 	time.Sleep(t.delay)
 	if len(tokens) != t.info.Recipe.MicroBatch*t.info.Context || len(targets) != len(tokens) {
 		panic("micro-batch of another size")
@@ -149,6 +155,9 @@ func (t *fakeTrainer) MicroStep(tokens, targets []int32, first bool) float32 {
 		}
 	}
 	t.micro++
+	if t.each != nil {
+		t.each(t.micro)
+	}
 	loss := t.pass(tokens, targets, true)
 	if t.broken != nil {
 		switch t.broken(t.micro) {
@@ -161,7 +170,12 @@ func (t *fakeTrainer) MicroStep(tokens, targets []int32, first bool) float32 {
 	return loss
 }
 
-func (t *fakeTrainer) Eval(tokens, targets []int32) float32 { return t.pass(tokens, targets, false) }
+func (t *fakeTrainer) Eval(in model.Batch) float32 {
+	if t.seen != nil {
+		t.seen(in, false)
+	}
+	return t.pass(in.Tokens, in.Targets, false)
+}
 
 func (t *fakeTrainer) Update(h model.Hyper) float64 {
 	square := 0.0
@@ -202,7 +216,7 @@ func (t *fakeTrainer) Counters() map[string]int64 {
 }
 func (t *fakeTrainer) Close() { t.closed = true }
 
-func (t *fakeTrainer) Diagnose(tokens, targets []int32) string {
+func (t *fakeTrainer) Diagnose(model.Batch) string {
 	if t.broken != nil {
 		t.micro++
 		switch t.broken(t.micro) {
@@ -314,6 +328,8 @@ func (f *fakeFeed) Validation(i int, dst []int32) (int, error) {
 	return n, nil
 }
 
+func (f *fakeFeed) ValidationStarts(int, []int32) error { panic("the bigram model reads no starts") }
+
 func (f *fakeFeed) ValidationLen() int { return (len(f.held) - 1 + f.context - 1) / f.context }
 func (f *fakeFeed) Identity() string   { return f.identity }
 func (f *fakeFeed) Tokenizer() string  { return tokenizer.Byte().Hash() }
@@ -328,16 +344,16 @@ type fakeBatches struct {
 	rows int
 }
 
-func (b *fakeBatches) Next() (tokens, targets []int32, err error) {
+func (b *fakeBatches) Next() (model.Batch, error) {
 	c := b.f.context
 	seq := make([]int32, c+1)
-	tokens, targets = make([]int32, b.rows*c), make([]int32, b.rows*c)
+	tokens, targets := make([]int32, b.rows*c), make([]int32, b.rows*c)
 	for r := range b.rows {
 		b.f.Sequence(b.next, seq)
 		b.next++
 		data.Split(seq, tokens[r*c:(r+1)*c], targets[r*c:(r+1)*c])
 	}
-	return tokens, targets, nil
+	return model.Batch{Tokens: tokens, Targets: targets}, nil
 }
 
 func (b *fakeBatches) Close() {}
@@ -358,12 +374,23 @@ func TestMain(m *testing.M) {
 		info.Context, info.Memory.KVBlocks = n, n
 	}
 	bindFake(&info)
+	kill := newKiller()
+	hold, _ := strconv.Atoi(os.Getenv(childVariable + "_HOLD"))
 	info.NewTrainer = func(model.Options) (model.Trainer, error) {
 		t := newFakeTrainer(info)
 		t.delay, _ = time.ParseDuration(os.Getenv(childVariable + "_DELAY"))
+		t.each = func(micro int) {
+			kill.count()
+			if micro == hold { // until the test lets go of it
+				fmt.Println(heldLine)
+				os.Stdin.Read(make([]byte, 1))
+			}
+		}
 		return t, nil
 	}
 	e := newEnv(info)
+	e.create = kill.create
+	e.fast = true // a killed process loses nothing that it gave to the system
 	e.open = openFake
 	e.peak = func(int) float64 { return 50e6 }
 	os.Exit(e.run(os.Args[1:]))
@@ -375,4 +402,7 @@ func TestMain(m *testing.M) {
 //	export LLAMAC_APP_CHILD=1 LLAMAC_APP_CHILD_CONTEXT=320 LLAMAC_APP_CHILD_DELAY=5ms LLAMAC_APP_CHILD_RECIPE='{"Steps":
 //	1000, "LR": 0.01, "Warmup": 50, "EvalEvery": 50, "SaveEvery": 25, "SampleEvery": 250, "SampleTokens": 300}'
 //	./bigram train --data x --run /tmp/run
+//
+// _KILL=N ends it at the N-th thing that it does (see killer), _HOLD=N has it
+// wait for its standard input in the N-th micro-batch.
 const childVariable = "LLAMAC_APP_CHILD"
