@@ -103,6 +103,16 @@ func (p *parser) stride() int64 {
 	return p.Int()
 }
 
+// layers reads [FROM, TO).
+func (p *parser) layers() (from, to int) {
+	p.Want("[")
+	from = int(p.Int())
+	p.Want(",")
+	to = int(p.Int())
+	p.Want(")")
+	return from, to
+}
+
 func (p *parser) program() {
 	q := &Program{Name: p.word("a name")}
 	p.Want("in")
@@ -156,6 +166,9 @@ func (p *parser) buffer() *Buffer {
 	if p.Accept("+") {
 		b.Stride = p.stride()
 	}
+	if p.Accept("layers") {
+		b.From, b.To = p.layers()
+	}
 	b.Bytes = p.after("bytes")
 	if p.Accept("lives") {
 		p.Want("[")
@@ -182,11 +195,7 @@ func (p *parser) items() []Item {
 			l := &Loop{Func: p.Sigil("@", "a function").Text}
 			p.Want("l")
 			p.Want("in")
-			p.Want("[")
-			l.From = int(p.Int())
-			p.Want(",")
-			l.To = int(p.Int())
-			p.Want(")")
+			l.From, l.To = p.layers()
 			if l.Reverse = p.Accept("down"); !l.Reverse {
 				p.Want("up")
 			}

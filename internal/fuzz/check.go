@@ -124,12 +124,15 @@ func cause(err error) string {
 // policies are the checkpoint policies, all of which must give the same bits.
 var policies = []string{"none", "keep-linear", "full"}
 
+// config is what all compilations of the case's training share.
+func (c *Case) config(policy string) passes.Config {
+	return passes.Config{Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable}
+}
+
 // compile runs the pipeline of training over a copy of the case's module.
 func (c *Case) compile(policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
-	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
-		Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)},
-		Disable: c.Disable, Shuffle: shuffle, Observe: observe,
-	}}
+	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config(policy)}
+	u.Config.Shuffle, u.Config.Observe = shuffle, observe
 	if err := passes.Run(u, passes.Train); err != nil {
 		return nil, refusal(err)
 	}
@@ -166,6 +169,11 @@ func (k *Checker) train(c *Case, r *reference) error {
 		}
 		if err := sameGrads(p, first, u.Plan, other); err != nil {
 			return fmt.Errorf("policies %s and %s: %w", base, policy, err)
+		}
+	}
+	if c.Seed%4 == 1 || c.Extra {
+		if err := k.budget(c, r, p, first); err != nil {
+			return err
 		}
 	}
 	if c.Seed%2 == 0 || c.Extra {

@@ -5,8 +5,8 @@
 // op by op, specs.go writes random blocks of a spec's nodes. Check compiles it
 // and compares, at every station of the pipeline, what it computes: the
 // interpreter after each pass, package exec on the plan under every checkpoint
-// policy with poisoned memory, in shuffled order of nodes, and the decoder
-// against whole sequences. Shrink makes a failing model smaller while it still
+// policy and under a budget, with poisoned memory, in shuffled order of nodes,
+// and the decoder against whole sequences. Shrink makes a failing model smaller while it still
 // fails; Case.Format writes it down, and testdata holds those of bugs that are
 // mended.
 //
