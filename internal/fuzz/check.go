@@ -19,13 +19,15 @@ import (
 
 // Checker checks cases one after the other and counts what it saw.
 type Checker struct {
-	Device *cpu.Device
-	Counts map[string]int // cases by what came of them, and rules by how often they fired
+	Device       *cpu.Device
+	Counts       map[string]int // cases by what came of them, and rules by how often they fired
+	Train, Infer []passes.Pass  // the pipelines
 }
 
-// NewChecker makes a checker with a device of its own.
+// NewChecker makes a checker of the compiler's pipelines, with a device of its
+// own.
 func NewChecker() *Checker {
-	return &Checker{cpu.New(1), map[string]int{}}
+	return &Checker{cpu.New(1), map[string]int{}, passes.Train, passes.Infer}
 }
 
 // Refusal is an error with which the compiler may turn a random model away:
@@ -124,39 +126,55 @@ func cause(err error) string {
 // policies are the checkpoint policies, all of which must give the same bits.
 var policies = []string{"none", "keep-linear", "full"}
 
+// Stations that cost much are passed by a share of the cases, which the case's
+// seed chooses; an extra case passes all.
+const (
+	everyPass    = iota // the module after each pass, also as text
+	otherOrder          // nodes in another order
+	planText            // the plan as text
+	secondPolicy        // which policy beside the first
+)
+
+// also chooses one in n cases for a station.
+func (c *Case) also(station int, n uint64) bool { return c.Extra || c.Seed>>(3*station)%n == 0 }
+
 // compile runs the pipeline of training over a copy of the case's module.
-func (c *Case) compile(policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
+func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
 		Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)},
 		Disable: c.Disable, Shuffle: shuffle, Observe: observe,
 	}}
-	if err := passes.Run(u, passes.Train); err != nil {
+	if err := passes.Run(u, k.Train); err != nil {
 		return nil, refusal(err)
 	}
 	return u, nil
 }
 
-// train checks training: every pass, the plan under every policy, another
-// order of nodes, and that compiling again gives the same.
+// train checks training: the passes, the plan under several policies and in
+// another order of nodes, and that compiling again gives the same.
 func (k *Checker) train(c *Case, r *reference) error {
-	base := policies[c.Seed%3]
-	u, err := k.observed(c, r, base)
+	base := int(c.Seed % 3)
+	u, err := k.observed(c, r, policies[base])
 	if err != nil {
 		return err
 	}
-	p, err := throughText(u.Plan)
-	if err != nil {
-		return err
+	p := u.Plan
+	if c.also(planText, 4) {
+		if p, err = throughText(p); err != nil {
+			return err
+		}
 	}
 	first, err := k.run(p, r)
 	if err != nil {
-		return fmt.Errorf("policy %s: %w", base, err)
+		return fmt.Errorf("policy %s: %w", policies[base], err)
 	}
-	for _, policy := range policies {
-		if policy == base {
-			continue
-		}
-		u, err := c.compile(policy, 0, nil)
+	others := []string{policies[(base+1)%3], policies[(base+2)%3]}
+	if !c.Extra {
+		n := c.Seed >> (3 * secondPolicy) % 2
+		others = others[n : n+1]
+	}
+	for _, policy := range others {
+		u, err := k.compile(c, policy, 0, nil)
 		if err != nil {
 			return err
 		}
@@ -165,60 +183,78 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policy %s: %w", policy, err)
 		}
 		if err := sameGrads(p, first, u.Plan, other); err != nil {
-			return fmt.Errorf("policies %s and %s: %w", base, policy, err)
+			return fmt.Errorf("policies %s and %s: %w", policies[base], policy, err)
 		}
 	}
-	if c.Seed%2 == 0 || c.Extra {
-		u, err := c.compile(base, 1+c.Seed, nil)
+	if c.also(otherOrder, 4) {
+		u, err := k.compile(c, others[0], 1+c.Seed, nil)
 		if err != nil {
 			return err
 		}
 		if _, err := k.run(u.Plan, r); err != nil {
-			return fmt.Errorf("policy %s, nodes in another order: %w", base, err)
+			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
 		}
 	}
 	if c.Extra {
-		for range 4 {
-			again, err := c.compile(base, 0, nil)
-			if err != nil {
-				return err
-			}
-			if again.Module.String() != u.Module.String() || again.Plan.String() != u.Plan.String() {
-				return fmt.Errorf("compiled again, the plan differs")
-			}
+		again, err := k.compile(c, policies[base], 0, nil)
+		if err != nil {
+			return err
+		}
+		if again.Module.String() != u.Module.String() || again.Plan.String() != u.Plan.String() {
+			return fmt.Errorf("compiled again, the plan differs")
 		}
 	}
 	return nil
 }
 
-// observed compiles and compares the module after each pass with the
-// reference.
+// observed compiles and compares what the module computes with the reference:
+// after each pass, or else in front of the derivatives and at the end, since
+// what a pass spoils stays so.
 func (k *Checker) observed(c *Case, r *reference, policy string) (*passes.Unit, error) {
+	every := c.also(everyPass, 4)
+	u, err := k.afterPasses(c, r, policy, every)
+	var differs stepDiffers
+	if errors.As(err, &differs) && !every {
+		if _, err := k.afterPasses(c, r, policy, true); err != nil {
+			return nil, err // names the pass
+		}
+	}
+	return u, err
+}
+
+// stepDiffers is a module that computes something else than the reference.
+type stepDiffers struct{ error }
+
+func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) (*passes.Unit, error) {
 	var failed error
 	before := ""
-	u, err := c.compile(policy, 0, func(rep passes.Report) {
+	u, err := k.compile(c, policy, 0, func(rep passes.Report) {
 		for rule, n := range rep.Stats {
 			if n > 0 && strings.HasPrefix(rep.Pass.Name, "fuse_") {
 				k.Counts["rule "+rep.Pass.Name+" "+rule]++
 			}
 		}
-		if failed != nil {
+		m := rep.Unit.Module
+		last := rep.Number == len(k.Train)
+		if failed != nil || !every && !last && rep.Pass.Name != passes.Cleanup.Name {
 			return
 		}
-		text := rep.Unit.Module.String()
-		if text == before {
-			return
-		}
-		before = text
-		m, err := parseModule("after "+rep.Pass.Name, []byte(text))
-		if err == nil && m.String() != text {
-			err = fmt.Errorf("the text changes when it is read and printed")
+		var err error
+		if every {
+			text := m.String()
+			if text == before {
+				return
+			}
+			before = text
+			if m, err = parseModule("after "+rep.Pass.Name, []byte(text)); err == nil && m.String() != text {
+				err = fmt.Errorf("the text changes when it is read and printed")
+			}
 		}
 		if err == nil {
 			err = r.compareStep(m)
 		}
 		if err != nil {
-			failed = fmt.Errorf("after %s, policy %s: %w\n%s", rep.Pass.Name, policy, err, text)
+			failed = stepDiffers{fmt.Errorf("after %s, policy %s: %w\n%s", rep.Pass.Name, policy, err, m)}
 		}
 	})
 	if failed != nil {
