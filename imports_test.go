@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/diag":           {},
 	"internal/scan":           {"internal/diag"},
 	"internal/fuzz":           {"exec", "internal/diag", "internal/spelling", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/cpu", "runtime/model", "specs"},
+	"internal/fuzz/run":       {"internal/fuzz"},
 	"internal/testreport":     {},
 	"internal/spelling":       {"ir"},
 	"internal/lossfell":       {},

@@ -143,6 +143,7 @@ func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(p
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
 		Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)},
 		Disable: c.Disable, Shuffle: shuffle, Observe: observe,
+		VerifyLast: observe == nil && !c.Extra, // the first policy's passes were verified one by one
 	}}
 	if err := passes.Run(u, k.Train); err != nil {
 		return nil, refusal(err)

@@ -64,7 +64,7 @@ func (w *writer) spec() *specs.Spec {
 	}
 	s.Train.MicroBatch = w.Between(1, 3)
 	w.list(&m.Block, value{name: "x", width: m.Dim}, func(x value) value {
-		for range w.Between(1, 4) {
+		for range w.Between(1, 3) {
 			x = w.piece(x)
 		}
 		if x.name == "x" {
