@@ -35,7 +35,11 @@ type Options struct {
 	Shuffle    uint64
 	Tests      codegen.Tests
 	Observe    func(mode string, r passes.Report)
+	Pipelines  map[string][]passes.Pass // by mode; nil for Pipelines
 }
+
+// Pipelines are the compiler's passes by mode.
+var Pipelines = map[string][]passes.Pass{"train": passes.Train, "infer": passes.Infer}
 
 // Result is what a compilation made.
 type Result struct {
@@ -71,12 +75,15 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	if err := supported(s); err != nil {
 		return nil, err
 	}
+	if o.Pipelines == nil {
+		o.Pipelines = Pipelines
+	}
 	var pl *plan.Plan
 	for _, mode := range []string{"train", "infer"} { // training first: it lays out the arenas of both
 		if !slices.Contains(modes, mode) {
 			continue
 		}
-		u, pipeline, err := unit(s, o, mode)
+		u, err := unit(s, o, mode)
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +93,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 				o.Observe(mode, rep)
 			}
 		}
-		if err := passes.Run(u, pipeline); err != nil {
+		if err := guarded(s, o, mode, u); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
 		}
 		if mode == "train" {
@@ -139,7 +146,7 @@ func supported(s *specs.Spec) error {
 	return errs.Err()
 }
 
-func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, error) {
+func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
 	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Compute: s.Precision.Compute, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
 	if o.Checkpoint != "" {
 		c.Checkpoint = o.Checkpoint
@@ -148,23 +155,23 @@ func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, e
 	case "train":
 		m, err := build.Train(s)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		batch := s.Train.MicroBatch
 		if o.MicroBatch > 0 {
 			batch = o.MicroBatch
 		}
 		c.Dims = map[string]int64{"B": int64(batch), "T": int64(s.Model.Context)}
-		return &passes.Unit{Module: m, Config: c}, passes.Train, nil
+		return &passes.Unit{Module: m, Config: c}, nil
 	case "infer":
 		m, err := build.Infer(s)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		perSequence := int64((s.Model.Context + cacheBlock - 1) / cacheBlock)
 		c.Capacity = map[string]int64{"N": int64(min(maxPrefill, s.Model.Context)), "R": maxRows}
 		c.Dims = map[string]int64{"S": maxSequences, "M": perSequence, "blocks": perSequence * maxSequences, "block": cacheBlock}
-		return &passes.Unit{Module: m, Config: c}, passes.Infer, nil
+		return &passes.Unit{Module: m, Config: c}, nil
 	}
-	return nil, nil, fmt.Errorf("no mode %q: train or infer", mode)
+	return nil, fmt.Errorf("no mode %q: train or infer", mode)
 }
