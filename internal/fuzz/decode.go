@@ -25,12 +25,7 @@ func (k *Checker) infer(c *Case, r *reference) error {
 		shuffles = shuffles[c.Seed%2:][:1]
 	}
 	for _, shuffle := range shuffles {
-		u := &passes.Unit{Module: ir.Clone(c.Infer, nil), Config: passes.Config{
-			Capacity: map[string]int64{"N": c.Capacity["N"], "R": c.Capacity["R"]},
-			Dims: map[string]int64{"S": c.Capacity["S"], "M": c.Capacity["M"], "blocks": c.Capacity["S"] * c.Capacity["M"],
-				"block": c.Capacity["block"]},
-			Disable: c.Disable, Shuffle: shuffle,
-		}}
+		u := &passes.Unit{Module: ir.Clone(c.Infer, nil), Config: c.inferConfig(shuffle)}
 		if err := passes.Run(u, k.Infer); err != nil {
 			return refusal(fmt.Errorf("inference: %w", err))
 		}
@@ -47,6 +42,16 @@ func (k *Checker) infer(c *Case, r *reference) error {
 	}
 	k.Counts["decoded"]++
 	return nil
+}
+
+// inferConfig are the choices of inference.
+func (c *Case) inferConfig(shuffle uint64) passes.Config {
+	return passes.Config{
+		Capacity: map[string]int64{"N": c.Capacity["N"], "R": c.Capacity["R"]},
+		Dims: map[string]int64{"S": c.Capacity["S"], "M": c.Capacity["M"], "blocks": c.Capacity["S"] * c.Capacity["M"],
+			"block": c.Capacity["block"]},
+		Disable: c.Disable, Shuffle: shuffle,
+	}
 }
 
 // wholeSequences computes the logits that the decoder must give.
