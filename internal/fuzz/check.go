@@ -286,6 +286,11 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	for _, w := range p.Weights {
 		for l, x := range r.weights[w.Name] {
 			copy(t.Params()[w.At(l):], x.F32())
+			if r.grads[w.Name] != nil { // the first micro-batch overwrites
+				for i := range w.Elems() {
+					t.Grads()[w.At(l)+i] = float32(math.NaN())
+				}
+			}
 		}
 	}
 	wrong := func(what string, err error) (model.Trainer, error) {
