@@ -214,10 +214,15 @@ func cloneAll(ts map[string][]*interp.Tensor) map[string][]*interp.Tensor {
 // element for what they do not reach.
 func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
 
-// allowedGrad is the same for the gradient of a weight. Gradients that vanish
-// have the noise of what they are made of.
+// allowedGrad is the same for the gradient of a weight. A small one has the
+// noise of what it is made of, and one that is 0 but for rounding, such as that
+// of a query which sees one key, has noise of its own in each kernel.
 func (r *reference) allowedGrad(name string) float64 {
-	return allowed(r.moves[name], r.scale[name]) + r.floor
+	floor := r.floor
+	if r.scale[name] < 1e-3*r.floor {
+		floor *= 30
+	}
+	return allowed(r.moves[name], r.scale[name]) + floor
 }
 
 // allowed64 is the same for another order of operations in float64.
