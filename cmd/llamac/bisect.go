@@ -126,7 +126,8 @@ func (c *replayCmd) Run() error {
 	checker := fuzz.NewChecker()
 	defer checker.Device.Close()
 	if err := checker.Check(k); err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
+		what, _, _ := strings.Cut(err.Error(), "\n") // texts of modules and plans follow
+		return fmt.Errorf("%s: %s", c.File, what)
 	}
 	if checker.Counts["checked"] == 0 {
 		for what := range checker.Counts {

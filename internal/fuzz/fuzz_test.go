@@ -64,8 +64,11 @@ func TestReproducers(t *testing.T) {
 			continue
 		}
 		k.Extra = true
+		before := c.Counts["checked"]
 		if err := c.Check(k); err != nil {
 			t.Errorf("%s: %v", file, err)
+		} else if c.Counts["checked"] == before {
+			t.Errorf("%s was not compared to the end: %v", file, c.Counts)
 		}
 	}
 }
