@@ -13,6 +13,7 @@ import (
 var (
 	many = flag.Int("cases", 0, "random graphs and specs to check, each; 0 for a few")
 	from = flag.Uint64("from", 1, "first seed")
+	try  = flag.Int("tries", 0, "smaller cases to try where one fails; 0 for many, negative for none")
 	keep = flag.String("reproducers", "", "folder for failing cases; empty for the temporary one")
 )
 
@@ -32,7 +33,7 @@ func TestRandom(t *testing.T) {
 
 // checkCases checks n cases with seeds from the first on, on all processors.
 func checkCases(t *testing.T, k Kind, first uint64, n int) {
-	r := Run{Kind: k, From: first, N: uint64(n), Workers: runtime.GOMAXPROCS(0), MaxFailures: 3, Dir: *keep}.Do()
+	r := Run{Kind: k, From: first, N: uint64(n), Workers: runtime.GOMAXPROCS(0), MaxFailures: 3, Dir: *keep, Tries: *try}.Do()
 	for _, f := range r.Failures {
 		t.Error(f)
 	}

@@ -28,6 +28,7 @@ type Run struct {
 	Until       time.Time // start no more seeds then; zero for no limit
 	MaxFailures int       // as many are made small; the run ends behind the last of them
 	Dir         string    // where failing cases are written; empty for the temporary folder
+	Tries       int       // to make a failing case smaller; 0 for 3000, negative for none
 
 	// Progress, if set, is called every few seconds and at the end.
 	Progress func(Result)
@@ -119,7 +120,7 @@ func (r Run) Do() Result {
 				}
 				var f *Failure
 				if err := c.made(r.Kind, Random(seed)); err != nil {
-					x := Minimise(r.Kind, seed, err, r.Dir)
+					x := Minimise(r.Kind, seed, err, r.Dir, r.Tries)
 					f = &x
 				}
 				done(c, seed, f)
@@ -143,8 +144,12 @@ func (k *Checker) made(kind Kind, c *Choices) (err error) {
 	return k.Check(kind.Make(c))
 }
 
-// Minimise makes the case of a seed that failed smaller and writes it down.
-func Minimise(kind Kind, seed uint64, first error, dir string) Failure {
+// Minimise makes the case of a seed that failed smaller and writes it down. It
+// tries 3000 smaller cases, or as many as are given.
+func Minimise(kind Kind, seed uint64, first error, dir string, tries int) Failure {
+	if tries == 0 {
+		tries = 3000
+	}
 	c := NewChecker()
 	defer c.Device.Close()
 	f := Failure{Kind: kind.Name, Seed: seed, First: first, Err: first, Small: &Case{}}
@@ -153,7 +158,7 @@ func Minimise(kind Kind, seed uint64, first error, dir string) Failure {
 		return f
 	}
 	kind.Make(made)
-	small := Shrink(made.Made, 3000, func(made []int) bool {
+	small := Shrink(made.Made, tries, func(made []int) bool {
 		err := c.made(kind, Given(made))
 		if err == nil || likeness(err) != likeness(first) {
 			return false

@@ -1,0 +1,123 @@
+// Package planted lists bugs that the tests must catch. Each is a change of
+// one place in the source; the slow test plants it and runs the tests named
+// with it, which must fail. A test that nothing can make fail asserts nothing.
+//
+// Most are caught by the fuzzer in a few hundred cases, whatever part of the
+// compiler they are in: it is named first where it is.
+package planted
+
+// Bug is a change of the source and what catches it.
+type Bug struct {
+	Name     string
+	File     string // from the module's root
+	Old, New string // Old occurs once in the file
+	Test     Test
+}
+
+// Test is a run of go test that fails with the bug.
+type Test struct {
+	Package, Run string
+	Args         []string
+}
+
+// graphs and specs are short runs of the fuzzer.
+func graphs(n string) Test { return fuzz("graph", n) }
+func specs(n string) Test  { return fuzz("spec", n) }
+
+func fuzz(kind, n string) Test {
+	return Test{"./internal/fuzz", "^TestRandom$/^" + kind + "$", []string{"-cases=" + n, "-tries=-1", "-reproducers=" + Discard}}
+}
+
+// Discard stands for a folder that goes away with the test.
+const Discard = "DISCARD"
+
+// Bugs are all of them, by the stage that they are in.
+var Bugs = []Bug{
+	// Fusions that take too much, or get a parameter wrong.
+	{"a scale on the scores is lost", "passes/fuse_attention.go",
+		`s.scale, s.scaled = s.scale*c, true`, `s.scaled = true`, specs("100")},
+	{"a window is one key short", "passes/fuse_attention.go",
+		`return to + 1, true`, `return max(1, to), true`, specs("150")},
+	{"a mask that shows all keys counts as causal", "passes/fuse_attention.go",
+		`if !ok || from != 0 {`, `if !ok {`, Test{"./passes", "Txtar|Fus", nil}},
+	{"rotation in the wrong direction", "passes/fuse_rope.go",
+		`inverse: y1[0].sign < 0,`, `inverse: y1[0].sign > 0,`, specs("150")},
+	{"half pairs taken for interleaved ones", "passes/fuse_rope.go",
+		`	if r.half {
+		layout = "half"`, `	if r.half && r.inverse {
+		layout = "half"`, specs("150")},
+	{"SwiGLU of a gate that is not SiLU", "passes/fuse_swiglu.go",
+		`if n := def(p.num[1-i], "sigmoid"); n != nil && n.Operands[0] == x {`, `if n := def(p.num[1-i], "sigmoid"); n != nil {`, graphs("1500")},
+	{"a norm takes the root for the mean square", "passes/fuse_rmsnorm.go",
+		`if m := normOf(y, p.num, p.den[0], "sqrt", 0.5); m != nil {`, `if m := normOf(y, p.num, p.den[0], "rsqrt", -0.5); m != nil {`, Test{"./passes", "", nil}},
+	{"a sum that others read is joined with a norm of something else", "passes/fuse_add_rmsnorm.go",
+		`adopt(norm.Result(), k.Results[1])`, `adopt(norm.Result(), k.Results[0])`, graphs("200")},
+	{"weights packed in the order of another weight", "passes/fuse_qkv.go",
+		`adopt(member.Result(), k.Results[i])`, `adopt(member.Result(), k.Results[len(pack)-1-i])`, graphs("200")},
+	{"slices of slices count from the wrong start", "passes/canonicalize_rules.go",
+		`n.Int("from")*s.Int("step"))`, `n.Int("from"))`, graphs("2000")},
+
+	// The backward.
+	{"the rule of sub has the wrong sign", "ir/ops_elementwise.go", "", "", Test{"./ir", "Gradient", nil}},
+	{"a value is made again from others than it was made from", "passes/checkpoint.go",
+		`operands[i] = available(o)`, `operands[i] = available(v.Def.Operands[len(operands)-1-i])`, graphs("200")},
+	{"keep-linear stores what is made of constants", "passes/checkpoint.go",
+		`if !stopsRecompute(u) || !needed[u] || direct[u] || keep[u] {`, `if !n.Op.Expensive || !needed[u] || direct[u] || keep[u] {`,
+		Test{"./internal/fuzz", "TestReproducers", nil}},
+	{"keep-linear forgets a value that the backward reads", "passes/checkpoint.go",
+		`return v.Def == nil || v.Def.Op.Expensive && !fromConstants(v)`, `return v.Def == nil`, Test{"./passes", "", nil}},
+
+	// The planner.
+	{"a result overwrites what is read later", "passes/storage.go",
+		`if s.readAfter(c, t, s.tl.ownerOf[r]) {`, `if s.readAfter(c, t+1, s.tl.ownerOf[r]) {`, graphs("300")},
+	{"a result overwrites a value of outside of the loop", "passes/storage.go",
+		`if s.saved[m] || s.tl.ownerOf[m] != s.tl.ownerOf[r] && c.region != carried {`, `if s.saved[m] {`, graphs("300")},
+	{"buffers share memory one launch too early", "passes/memory.go",
+		`if d.First <= b.Last && b.First <= d.Last {`, `if d.First < b.Last && b.First < d.Last {`, graphs("50")},
+	{"what every layer reads dies inside of the loop", "passes/schedule.go",
+		`	s.out, s.loop = outer, nil
+	s.touchLoop(l)`, `	s.out, s.loop = outer, nil`, graphs("300")},
+	{"the value carried from layer to layer is not copied", "passes/schedule.go",
+		`		s.emit(&plan.Copy{Dst: dst, Src: s.operand(out, plan.Read)})`, `		_ = dst`, graphs("300")},
+	{"columns of a pack start at the wrong one", "passes/schedule.go",
+		`for _, w := range p.widths[:c.index] {`, `for _, w := range p.widths[1 : 1+c.index] {`, graphs("400")},
+	{"softmax reads the rows of a pack as if they followed each other", "passes/packs.go",
+		`"linear_pack": {0}, "rms_norm": {0}, "rms_norm_grad": {1},`, `"linear_pack": {0}, "rms_norm": {0}, "rms_norm_grad": {1}, "softmax": {0}, "tanh": {0},`, graphs("400")},
+	{"blocks of layers lie too close", "passes/memory.go",
+		`		b.Stride = block
+`, `		b.Stride = block - plan.Align
+`, graphs("50")},
+	{"gradients are added to what is not there", "passes/lower.go",
+		`if s.written[w] {`, `if !s.written[w] {`, graphs("50")},
+	{"weight decay on what does not decay", "plan/plan.go",
+		`rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), w.Decay})`, `rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), true})`, graphs("200")},
+	{"a cast to the narrow type is left out", "passes/precision.go",
+		`if narrow && v.Type.DType == ir.F32 {`, `if false && narrow && v.Type.DType == ir.F32 {`, Test{"./passes", "", nil}},
+
+	// Kernels.
+	{"query heads read the wrong key head", "runtime/cpu/attention.go",
+		`kv := h / t.group * t.hd`, `kv := h % t.kvHeads * t.hd`, specs("150")},
+	{"the backward skips the last block of keys", "runtime/cpu/attention_grad.go",
+		`			for ki := first; ki < end; ki++ {
+				t.tile(&g, b, h, qi, ki)`, `			for ki := first; ki < max(1, end-1); ki++ {
+				t.tile(&g, b, h, qi, ki)`, Test{"./runtime/cpu", "Attention", nil}},
+	{"a window skips a block of keys", "runtime/cpu/attention.go",
+		`first = max(0, qi*tileQ-t.window+1) / tileK`, `first = max(0, qi*tileQ-t.window+1+tileK) / tileK`, Test{"./runtime/cpu", "Attention", nil}},
+	{"logsumexp without its maximum", "runtime/cpu/attention_query.go",
+		`lse[i] = float32(float64(g.m[i])*ln2 + logOf(sum))`, `lse[i] = float32(logOf(sum))`, specs("100")},
+	{"AdamW corrects the bias of the wrong step", "runtime/cpu/adamw.go",
+		`rate: float32(h.LR / (1 - math.Pow(h.Beta1, float64(h.Step)))),`, `rate: float32(h.LR / (1 - math.Pow(h.Beta1, float64(h.Step+1)))),`, graphs("100")},
+	{"RMSNorm without its epsilon", "runtime/cpu/rmsnorm.go",
+		`float64(len(x))+float64(eps)))`, `float64(len(x))+0*float64(eps)))`, specs("150")},
+	{"cross-entropy counts targets that are left out", "runtime/cpu/xent.go",
+		`		if id >= 0 {
+			t.count++`, `		if id >= -1 {
+			t.count++`, graphs("100")},
+	{"the cache finds the first block of a sequence only", "runtime/cpu/kv.go",
+		`id := int(c.table[seq*c.maxBlocks+b])`, `id := int(c.table[seq*c.maxBlocks])`, specs("100")},
+	{"a fork writes to the block that it shares", "runtime/kv/kv.go",
+		`return n%c.block != 0 && c.refs[`, `return n%c.block == 0 && c.refs[`, specs("150")},
+
+	// Generated code.
+	{"generated code reads rows of a pack at the wrong distance", "codegen/golang/", "", "", Test{"./internal/fuzz", "TestGenerated", nil}},
+}
