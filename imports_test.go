@@ -30,6 +30,8 @@ var allowed = map[string][]string{
 	"internal/scan":           {"internal/diag"},
 	"internal/fuzz":           {"exec", "internal/diag", "internal/spelling", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/cpu", "runtime/model", "specs"},
 	"internal/fuzz/run":       {"internal/fuzz"},
+	"internal/fuzz/sample":    {"runtime/model"},
+	"internal/planted":        {},
 	"internal/testreport":     {},
 	"internal/spelling":       {"ir"},
 	"internal/lossfell":       {},

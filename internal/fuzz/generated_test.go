@@ -26,7 +26,7 @@ import (
 
 // TestGenerated compiles a few random models to Go and holds what that
 // computes to exec's results, bit for bit.
-func TestGenerated(t *testing.T) { checkGenerated(t, 1, map[string]int{"graph": 3, "spec": 3}) }
+func TestGenerated(t *testing.T) { checkGenerated(t, 1, map[string]int{"graph": 6, "spec": 10}) }
 
 // checkGenerated compiles n random models of each kind into one program.
 func checkGenerated(t *testing.T, first uint64, n map[string]int) {

@@ -13,4 +13,6 @@ func TestSlowRandom(t *testing.T) {
 }
 
 // TestSlowGenerated compiles more models than TestGenerated.
-func TestSlowGenerated(t *testing.T) { checkGenerated(t, 1000, map[string]int{"graph": 60, "spec": 40}) }
+func TestSlowGenerated(t *testing.T) {
+	checkGenerated(t, 1000, map[string]int{"graph": 60, "spec": 40})
+}
