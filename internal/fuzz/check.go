@@ -133,6 +133,7 @@ const (
 	otherOrder          // nodes in another order
 	planText            // the plan as text
 	secondPolicy        // which policy beside the first
+	narrow              // computing in 16 bits
 )
 
 // also chooses one in n cases for a station.
@@ -194,6 +195,11 @@ func (k *Checker) train(c *Case, r *reference) error {
 		}
 		if _, err := k.run(u.Plan, r); err != nil {
 			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
+		}
+	}
+	if c.also(narrow, 4) {
+		if err := k.narrow(c, r); err != nil {
+			return err
 		}
 	}
 	if c.Extra {

@@ -66,13 +66,13 @@ var Bugs = []Bug{
 		`if !stopsRecompute(u) || !needed[u] || direct[u] || keep[u] {`, `if !n.Op.Expensive || !needed[u] || direct[u] || keep[u] {`,
 		Test{"./internal/fuzz", "TestReproducers", nil}},
 	{"keep-linear forgets a value that the backward reads", "passes/checkpoint.go",
-		`return v.Def == nil || v.Def.Op.Expensive && !fromConstants(v)`, `return v.Def == nil`, Test{"./internal/compile", "TestSizes", nil}},
+		`return v.Def == nil || v.Def.Op.Expensive && !fromConstants(v)`, `return v.Def == nil`, Test{"./internal/compile", "TestActivations", nil}},
 
 	// The planner.
 	{"a result overwrites what is read later", "passes/storage.go",
 		`if s.readAfter(c, t, s.tl.ownerOf[r]) {`, `if s.readAfter(c, t+1, s.tl.ownerOf[r]) {`, graphs("300")},
-	{"a result overwrites a value that is stored", "passes/storage.go",
-		`if s.saved[m] || s.tl.ownerOf[m] != s.tl.ownerOf[r] && c.region != carried {`, `if s.tl.ownerOf[m] != s.tl.ownerOf[r] && c.region != carried {`, graphs("300")},
+	{"layers take over memory that is read behind them", "passes/storage.go",
+		`return c.region == anywhere && s.lastRead(c) <= t && v.Def != nil`, `return c.region == anywhere && v.Def != nil`, graphs("300")},
 	{"buffers share memory one launch too early", "passes/memory.go",
 		`if d.First <= b.Last && b.First <= d.Last {`, `if d.First < b.Last && b.First < d.Last {`, graphs("50")},
 	{"what every layer reads dies inside of the loop", "passes/schedule.go",
@@ -93,7 +93,7 @@ var Bugs = []Bug{
 	{"weight decay on what does not decay", "plan/plan.go",
 		`rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), w.Decay})`, `rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), true})`, graphs("200")},
 	{"a cast to the narrow type is left out", "passes/precision.go",
-		`if narrow && v.Type.DType == ir.F32 {`, `if false && narrow && v.Type.DType == ir.F32 {`, Test{"./internal/compile", "", nil}},
+		`if narrow && v.Type.DType == ir.F32 {`, `if false && narrow && v.Type.DType == ir.F32 {`, graphs("100")},
 
 	// Kernels.
 	{"query heads read the wrong key head", "runtime/cpu/attention.go",
