@@ -144,3 +144,15 @@ func TestBisectPlanner(t *testing.T) {
 		t.Errorf("found %v, %v", found, err)
 	}
 }
+
+// breakTanh is a pass that makes every tanh a sine.
+var breakTanh = passes.Pass{Name: "planted", Run: func(u *passes.Unit) error {
+	for _, f := range u.Module.Funcs {
+		for _, n := range f.Nodes {
+			if n.Op.Name == "tanh" {
+				n.Op = ir.Lookup("sin")
+			}
+		}
+	}
+	return nil
+}}

@@ -55,11 +55,7 @@ func TestReproducers(t *testing.T) {
 	c := NewChecker()
 	defer c.Device.Close()
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		k, err := ParseCase(file, text)
+		k, err := loadCase(file)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -72,4 +68,12 @@ func TestReproducers(t *testing.T) {
 			t.Errorf("%s was not compared to the end: %v", file, c.Counts)
 		}
 	}
+}
+
+func loadCase(file string) (*Case, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCase(file, text)
 }

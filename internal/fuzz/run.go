@@ -30,6 +30,8 @@ type Run struct {
 	Dir         string    // where failing cases are written; empty for the temporary folder
 	Tries       int       // to make a failing case smaller; 0 for 3000, negative for none
 
+	New func() *Checker // makes the workers' checkers; nil for NewChecker
+
 	// Progress, if set, is called every few seconds and at the end.
 	Progress func(Result)
 	Every    time.Duration
@@ -63,6 +65,9 @@ func (f Failure) String() string {
 // Do checks the seeds of a run.
 func (r Run) Do() Result {
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // many small modules, each soon dead
+	if r.New == nil {
+		r.New = NewChecker
+	}
 	start := time.Now()
 	var mu sync.Mutex
 	res := Result{Next: r.From, Counts: map[string]int{}}
@@ -111,7 +116,7 @@ func (r Run) Do() Result {
 	var wg sync.WaitGroup
 	for range max(1, r.Workers) {
 		wg.Go(func() {
-			c := NewChecker()
+			c := r.New()
 			defer c.Device.Close()
 			for {
 				seed, ok := take()
@@ -120,7 +125,7 @@ func (r Run) Do() Result {
 				}
 				var f *Failure
 				if err := c.made(r.Kind, Random(seed)); err != nil {
-					x := Minimise(r.Kind, seed, err, r.Dir, r.Tries)
+					x := r.minimise(seed, err)
 					f = &x
 				}
 				done(c, seed, f)
@@ -144,13 +149,13 @@ func (k *Checker) made(kind Kind, c *Choices) (err error) {
 	return k.Check(kind.Make(c))
 }
 
-// Minimise makes the case of a seed that failed smaller and writes it down. It
-// tries 3000 smaller cases, or as many as are given.
-func Minimise(kind Kind, seed uint64, first error, dir string, tries int) Failure {
+// minimise makes the case of a seed that failed smaller and writes it down.
+func (r Run) minimise(seed uint64, first error) Failure {
+	tries, kind := r.Tries, r.Kind
 	if tries == 0 {
 		tries = 3000
 	}
-	c := NewChecker()
+	c := r.New()
 	defer c.Device.Close()
 	f := Failure{Kind: kind.Name, Seed: seed, First: first, Err: first, Small: &Case{}}
 	made := Random(seed)
@@ -167,6 +172,7 @@ func Minimise(kind Kind, seed uint64, first error, dir string, tries int) Failur
 		return true
 	})
 	f.Small = kind.Make(Given(small))
+	dir := r.Dir
 	if dir == "" {
 		dir = os.TempDir()
 	}
