@@ -17,6 +17,9 @@ func Parse(file string, src []byte) (*Plan, error) {
 	for p.Tok.Kind != scan.EOF {
 		p.Recover(starts, p.declaration)
 	}
+	if p.plan.Name == "" && p.Errs.Err() == nil {
+		p.Recover(starts, func() { p.Fail(p.Tok.Pos, "the plan has no name: it begins with `plan NAME`") })
+	}
 	if err := p.Errs.Err(); err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func (p *parser) declaration() {
 		p.Want(":")
 		typ := ir.ParseType(p.Parser)
 		s.DType, s.Dims = typ.DType, typ.Dims
-		s.Layers, s.Bytes = int(p.after("layers")), p.after("bytes")
+		s.Layers, s.Bytes = p.layers(), p.after("bytes")
 		p.plan.State = append(p.plan.State, s)
 	case "program":
 		p.program()
@@ -84,7 +87,7 @@ func (p *parser) weight() {
 	w.Offset = p.after("at")
 	if p.Accept("+") {
 		w.Stride = p.stride()
-		w.Layers = int(p.after("layers"))
+		w.Layers = p.layers()
 	}
 	if p.Accept("layout") {
 		w.Layout = ir.Layout(p.word("a layout"))
@@ -94,6 +97,18 @@ func (p *parser) weight() {
 		w.Pack = p.Sigil("$", "a weight").Text
 	}
 	p.plan.Weights = append(p.plan.Weights, w)
+}
+
+// layers reads how many there are. Programs over them are written out layer by
+// layer in places, so that the number is bounded.
+func (p *parser) layers() int {
+	p.Want("layers")
+	at := p.Tok.Pos
+	n := p.Int()
+	if n < 0 || n > 1<<20 {
+		p.Fail(at, "%d layers", n)
+	}
+	return int(n)
 }
 
 // stride reads l*N.
