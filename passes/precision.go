@@ -132,7 +132,8 @@ func (c *narrower) agree(b *ir.Builder, n *ir.Node) {
 		narrow = narrow || v != nil && v.Type.DType == c.to
 	}
 	for i, v := range n.Operands {
-		if narrow && v != nil && v.Type.DType == ir.F32 {
+		statistic := i < len(n.Op.Operands) && n.Op.Operands[i] == "lse" // never rounded
+		if narrow && v != nil && v.Type.DType == ir.F32 && !statistic {
 			n.Operands[i] = b.Op("cast", v.Name+".narrow", ir.Attrs{"dtype": c.to.String()}, v)
 			c.u.Stats["casts"]++
 		}

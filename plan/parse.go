@@ -291,6 +291,9 @@ func (p *parser) operand() Operand {
 		return o
 	case p.Tok.Kind == scan.Number, p.Is("inf"), p.Is("nan"):
 		o.Kind, o.Value = Immediate, p.Float()
+		if p.Accept(":") { // of axes, each of size 1
+			o.Type = ir.ParseType(p.Parser)
+		}
 		return o
 	case p.Is("grad"), p.Is("$"):
 		o.Kind = InWeights

@@ -146,7 +146,7 @@ func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
 	if b.mode == "infer" {
 		m = b.c.Infer
 		config = b.c.inferConfig(b.shuffle)
-		config.Disable = disable
+		config.Disable, config.VerifyLast = disable, false
 	}
 	u := &passes.Unit{Module: ir.Clone(m, nil)}
 	before := u.Module.String()

@@ -93,7 +93,7 @@ var Bugs = []Bug{
 	{"weight decay on what does not decay", "plan/plan.go",
 		`rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), w.Decay})`, `rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), true})`, graphs("200")},
 	{"a cast to the narrow type is left out", "passes/precision.go",
-		`if narrow && v != nil && v.Type.DType == ir.F32 {`, `if narrow && v == nil {`, graphs("100")},
+		`if narrow && v != nil && v.Type.DType == ir.F32 && !statistic {`, `if statistic && narrow && v == nil {`, graphs("100")},
 
 	// Kernels.
 	{"query heads read the wrong key head", "runtime/cpu/attention.go",
