@@ -12,6 +12,7 @@ type Batch struct {
 	First   int64   // number of the first sequence
 	Tokens  []int32 // [Rows*Context]
 	Targets []int32 // [Rows*Context]
+	Starts  []int32 // [Rows*Context], see Spread; nil unless asked for
 }
 
 // PrefetchConfig says which sequences a Prefetcher reads. Batch k holds the
@@ -21,6 +22,7 @@ type PrefetchConfig struct {
 	Rows   int   // sequences in a batch
 	Stride int64 // 0 for Rows; rank r of R has First + r*Rows and a stride of R*Rows
 	Depth  int   // batches read ahead; 0 for 4
+	Starts bool  // look up where each token's document begins
 }
 
 // Prefetcher reads batches ahead of their use in a goroutine of its own, so
@@ -57,7 +59,11 @@ func NewPrefetcher(st *Stream, cfg PrefetchConfig) *Prefetcher {
 	// One batch more than the depth: the one that the caller is using.
 	for range cfg.Depth + 1 {
 		n := cfg.Rows * st.context
-		p.free <- &Batch{Tokens: make([]int32, n), Targets: make([]int32, n)}
+		b := &Batch{Tokens: make([]int32, n), Targets: make([]int32, n)}
+		if cfg.Starts {
+			b.Starts = make([]int32, n)
+		}
+		p.free <- b
 	}
 	p.done.Add(1)
 	go p.read(st, cfg)
@@ -70,7 +76,7 @@ func (p *Prefetcher) read(st *Stream, cfg PrefetchConfig) {
 	// A damaged shard is found here, but must be reported where the caller
 	// can see it.
 	defer func() { p.fault = recover() }()
-	seq := make([]int32, st.context+1)
+	seq, starts := make([]int32, st.context+1), []int32(nil)
 	for first := cfg.First; ; first += cfg.Stride {
 		var b *Batch
 		select {
@@ -82,6 +88,10 @@ func (p *Prefetcher) read(st *Stream, cfg PrefetchConfig) {
 		for i := range cfg.Rows {
 			st.Sequence(first+int64(i), seq)
 			Split(seq, b.Tokens[i*st.context:(i+1)*st.context], b.Targets[i*st.context:(i+1)*st.context])
+			if cfg.Starts {
+				starts = st.Starts(first+int64(i), starts[:0])
+				Spread(starts, b.Starts[i*st.context:(i+1)*st.context])
+			}
 		}
 		select {
 		case p.full <- b:
@@ -145,5 +155,18 @@ func Split(seq, inputs, targets []int32) {
 	inputs = inputs[:c]
 	for i, t := range seq[:c] {
 		inputs[i] = max(t, 0)
+	}
+}
+
+// Spread writes for each token of a sequence the position at which its document
+// begins, from the rising positions that Starts gives. In the rest of a document
+// that began in an earlier sequence that is 0.
+func Spread(starts, dst []int32) {
+	at := int32(0)
+	for i := range dst {
+		for len(starts) > 0 && int(starts[0]) <= i {
+			at, starts = starts[0], starts[1:]
+		}
+		dst[i] = at
 	}
 }

@@ -20,7 +20,7 @@ func TestPrefetchGivesTheStream(t *testing.T) {
 	for _, depth := range []int{0, 1, 5} {
 		for rank := range ranks {
 			first := int64(100 + rank*rows)
-			p := NewPrefetcher(st, PrefetchConfig{First: first, Rows: rows, Stride: ranks * rows, Depth: depth})
+			p := NewPrefetcher(st, PrefetchConfig{First: first, Rows: rows, Stride: ranks * rows, Depth: depth, Starts: rank%2 == 0})
 			for step := range int64(steps) {
 				b := p.Next()
 				if want := first + step*ranks*rows; b.First != want {
@@ -30,6 +30,22 @@ func TestPrefetchGivesTheStream(t *testing.T) {
 					st.Sequence(b.First+int64(i), seq)
 					if !slices.Equal(b.Tokens[i*16:(i+1)*16], seq[:16]) || !slices.Equal(b.Targets[i*16:(i+1)*16], seq[1:]) {
 						t.Fatalf("rank %d, step %d: row %d differs from the stream", rank, step, i)
+					}
+					if rank%2 == 1 {
+						if b.Starts != nil {
+							t.Fatalf("rank %d has starts that nobody asked for", rank)
+						}
+						continue
+					}
+					at := int32(0)
+					begins := st.Starts(b.First+int64(i), nil)
+					for k, got := range b.Starts[i*16 : (i+1)*16] {
+						if slices.Contains(begins, int32(k)) {
+							at = int32(k)
+						}
+						if got != at {
+							t.Fatalf("rank %d, step %d, row %d: token %d has start %d, documents begin at %v", rank, step, i, k, got, begins)
+						}
 					}
 				}
 			}
@@ -43,7 +59,7 @@ func TestPrefetchDoesNotAllocateOrStall(t *testing.T) {
 	rng := rand.New(rand.NewPCG(32, 33))
 	st, err := countedSet(rng, 7, 5000).open(t, true).Stream(StreamConfig{Context: 64, Seed: 9})
 	must(t, err)
-	p := NewPrefetcher(st, PrefetchConfig{Rows: 4})
+	p := NewPrefetcher(st, PrefetchConfig{Rows: 4, Starts: true})
 	defer p.Close()
 	p.Next()
 	if a := testing.AllocsPerRun(100, func() { p.Next() }); a != 0 && !raceEnabled {
@@ -183,4 +199,21 @@ func BenchmarkStep(b *testing.B) {
 	n, wait := p.Stalls()
 	b.ReportMetric(float64(n-before)/float64(b.N), "stalls/step")
 	b.ReportMetric(float64(wait-waited)/float64(b.N), "ns-waited/step")
+}
+
+// Spread writes the last start at or before each place; several documents may
+// begin at one, of which all but the last are empty.
+func TestSpread(t *testing.T) {
+	for _, c := range []struct{ starts, want []int32 }{
+		{nil, []int32{0, 0, 0, 0, 0}},
+		{[]int32{0}, []int32{0, 0, 0, 0, 0}},
+		{[]int32{2, 3}, []int32{0, 0, 2, 3, 3}},
+		{[]int32{0, 1, 1, 4}, []int32{0, 1, 1, 1, 4}},
+	} {
+		got := []int32{9, 9, 9, 9, 9}
+		Spread(c.starts, got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v spreads to %v, want %v", c.starts, got, c.want)
+		}
+	}
 }

@@ -55,7 +55,7 @@ func train() ([]float32, error) {
 				targets[b*mymodel.T+i] = int32(text[from+i+1])
 			}
 		}
-		loss := t.MicroStep(tokens, targets, true)
+		loss := t.MicroStep(mymodel.Batch{Tokens: tokens, Targets: targets}, true)
 		t.Update(mymodel.Hyper{
 			Step: step, LR: rate(r.LR, step, r.Warmup, r.Steps), Beta1: r.Beta1, Beta2: r.Beta2,
 			Eps: r.Eps, WeightDecay: r.WeightDecay, Clip: r.Clip, GradScale: 1,

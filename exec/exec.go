@@ -6,7 +6,7 @@
 //
 //	p, err := plan.Parse("plan.txt", text)
 //	t, err := exec.NewTrainer(p, exec.Options{})
-//	loss := t.MicroStep(tokens, targets, true)
+//	loss := t.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, true)
 //
 // Each launch is resolved once, to a closure over slices of its operands; a
 // step allocates nothing. The package knows plans and kernels, and neither

@@ -18,6 +18,7 @@ import (
 	"github.com/llamac/llamac/generated/stories260k_short"
 	"github.com/llamac/llamac/generated/tiny_gqa"
 	"github.com/llamac/llamac/generated/tiny_gqa_full"
+	"github.com/llamac/llamac/generated/tiny_gqa_mask"
 	"github.com/llamac/llamac/generated/tiny_gqa_none"
 	"github.com/llamac/llamac/generated/tiny_mha"
 	"github.com/llamac/llamac/internal/generate"
@@ -31,7 +32,7 @@ import (
 var compiled = map[string]*model.Info{
 	"custom_gelu": &custom_gelu.Info, "custom_meeting": &custom_meeting.Info, "custom_parallel": &custom_parallel.Info,
 	"custom_qknorm": &custom_qknorm.Info, "stories260k_short": &stories260k_short.Info,
-	"tiny_gqa": &tiny_gqa.Info, "tiny_gqa_full": &tiny_gqa_full.Info, "tiny_gqa_none": &tiny_gqa_none.Info, "tiny_mha": &tiny_mha.Info,
+	"tiny_gqa": &tiny_gqa.Info, "tiny_gqa_full": &tiny_gqa_full.Info, "tiny_gqa_mask": &tiny_gqa_mask.Info, "tiny_gqa_none": &tiny_gqa_none.Info, "tiny_mha": &tiny_mha.Info,
 }
 
 // load parses the plan that a package was generated from.
@@ -88,7 +89,6 @@ func sameBits(t *testing.T, what string, got, want []float32) {
 func TestTrainer(t *testing.T) {
 	for pkg, info := range compiled {
 		t.Run(pkg, func(t *testing.T) {
-			n := info.Recipe.MicroBatch * info.Context
 			want, err := info.NewTrainer(model.Options{Workers: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -107,15 +107,15 @@ func TestTrainer(t *testing.T) {
 			modeltest.Fill(want.Params(), info.Weights, 5)
 			h := model.Hyper{LR: 1e-2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 0.5, GradScale: 0.5}
 			for i := range 4 {
-				tokens, targets := modeltest.Tokens(n, info.Vocab, uint64(2*i)), modeltest.Tokens(n, info.Vocab, uint64(2*i+1))
-				targets[i] = -1
-				loss, eval := want.MicroStep(tokens, targets, i%2 == 0), want.Eval(tokens, targets)
+				in := modeltest.Batch(info, uint64(2*i), uint64(2*i+1))
+				in.Targets[i] = -1
+				loss, eval := want.MicroStep(in, i%2 == 0), want.Eval(in)
 				norm := 0.0
 				if h.Step = 1 + i/2; i%2 == 1 {
 					norm = want.Update(h)
 				}
 				for _, tr := range all {
-					sameBits(t, "loss", []float32{tr.MicroStep(tokens, targets, i%2 == 0), tr.Eval(tokens, targets)}, []float32{loss, eval})
+					sameBits(t, "loss", []float32{tr.MicroStep(in, i%2 == 0), tr.Eval(in)}, []float32{loss, eval})
 					if i%2 == 1 {
 						if got := tr.Update(h); got != norm {
 							t.Fatalf("norm %v, generated code has %v", got, norm)
@@ -222,7 +222,6 @@ func TestOracle(t *testing.T) {
 // TestDiagnose looks for a node that is not finite with a weight that is not.
 func TestDiagnose(t *testing.T) {
 	info := compiled["tiny_gqa"]
-	n := info.Recipe.MicroBatch * info.Context
 	for _, weight := range []string{"", "tok_embeddings", "layers.1.feed_forward.w2", "norm"} {
 		var names []string
 		for _, info := range []*model.Info{info, interpreted(t, "tiny_gqa", false)} {
@@ -239,7 +238,7 @@ func TestDiagnose(t *testing.T) {
 					}
 				}
 			}
-			names = append(names, tr.Diagnose(modeltest.Tokens(n, info.Vocab, 1), modeltest.Tokens(n, info.Vocab, 2)))
+			names = append(names, tr.Diagnose(modeltest.Batch(info, 1, 2)))
 		}
 		if names[0] != names[1] || (names[0] == "") != (weight == "") {
 			t.Errorf("%s is infinite: found %q, generated code finds %q", weight, names[1], names[0])
@@ -259,7 +258,6 @@ func TestKernels(t *testing.T) {
 // TestPoison plants reads of dead memory in a plan, which must show.
 func TestPoison(t *testing.T) {
 	info := compiled["tiny_gqa"]
-	n := info.Recipe.MicroBatch * info.Context
 	loss := func(p *plan.Plan) (float32, []float32) {
 		tr, err := exec.NewTrainer(p, exec.Options{Poison: true})
 		if err != nil {
@@ -267,7 +265,7 @@ func TestPoison(t *testing.T) {
 		}
 		defer tr.Close()
 		modeltest.Fill(tr.Params(), info.Weights, 5)
-		loss := tr.MicroStep(modeltest.Tokens(n, info.Vocab, 1), modeltest.Tokens(n, info.Vocab, 2), true)
+		loss := tr.MicroStep(modeltest.Batch(info, 1, 2), true)
 		return loss, tr.Grads()
 	}
 	for what, plant := range map[string]func(q *plan.Program){

@@ -167,38 +167,41 @@ func (e *env) strided(o plan.Operand) strided {
 }
 
 func attention(e *env, l *plan.Launch) func() {
-	if len(l.Args) > 3 {
-		e.fail("attention with start positions")
-		return nil
-	}
 	if a, b := l.Args[0].Type, l.Args[1].Type; !a.Dims[1].IsConst() && a.Dims[1] != b.Dims[1] {
 		e.fail("attention of %s to %s", a, b)
 		return nil
 	}
 	d, o, lse := e.dev, e.at(l.Results[0]), e.at(l.Results[1])
 	q, k, v, h := e.strided(l.Args[0]), e.strided(l.Args[1]), e.strided(l.Args[2]), e.heads(l.Args[0], l.Args[1])
-	scale, causal, window := e.float(l, "scale"), l.Flag("causal", true), int(l.Int("window", 0))
+	scale, causal, window, starts := e.float(l, "scale"), l.Flag("causal", true), int(l.Int("window", 0)), e.starts(l, 3)
 	return func() {
-		d.Attention(o, lse, q.x, q.ld.get(), k.x, k.ld.get(), v.x, v.ld.get(),
-			h.batch.get(), h.t.get(), h.heads.get(), h.kvHeads.get(), h.hd.get(), scale, causal, window)
+		d.AttentionStarts(o, lse, q.x, q.ld.get(), k.x, k.ld.get(), v.x, v.ld.get(),
+			h.batch.get(), h.t.get(), h.heads.get(), h.kvHeads.get(), h.hd.get(), scale, causal, window, *starts)
 	}
 }
 
 func attentionGrad(e *env, l *plan.Launch) func() {
-	if len(l.Args) > 6 {
-		e.fail("attention with start positions")
-		return nil
-	}
-	d := e.dev
+	d, starts := e.dev, e.starts(l, 6)
 	dq, dk, dv := e.strided(l.Results[0]), e.strided(l.Results[1]), e.strided(l.Results[2])
 	do, o, lse := e.at(l.Args[0]), e.at(l.Args[1]), e.at(l.Args[2])
 	q, k, v, h := e.strided(l.Args[3]), e.strided(l.Args[4]), e.strided(l.Args[5]), e.heads(l.Args[3], l.Args[4])
 	scale, causal, window := e.float(l, "scale"), l.Flag("causal", true), int(l.Int("window", 0))
 	return func() {
-		d.AttentionGrad(dq.x, dq.ld.get(), dk.x, dk.ld.get(), dv.x, dv.ld.get(), do, o, lse,
+		d.AttentionStartsGrad(dq.x, dq.ld.get(), dk.x, dk.ld.get(), dv.x, dv.ld.get(), do, o, lse,
 			q.x, q.ld.get(), k.x, k.ld.get(), v.x, v.ld.get(),
-			h.batch.get(), h.t.get(), h.heads.get(), h.kvHeads.get(), h.hd.get(), scale, causal, window)
+			h.batch.get(), h.t.get(), h.heads.get(), h.kvHeads.get(), h.hd.get(), scale, causal, window, *starts)
 	}
+}
+
+// starts is the first key of each query, operand i, or none.
+func (e *env) starts(l *plan.Launch, i int) *[]int32 {
+	if i >= len(l.Args) || l.Args[i].Kind == plan.Absent {
+		return new([]int32)
+	}
+	if l.Args[i].Type.Rank() != 2 {
+		e.fail("attention with one first key for a whole sequence")
+	}
+	return e.ids(l.Args[i])
 }
 
 func kvWrite(e *env, l *plan.Launch) func() {

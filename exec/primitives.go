@@ -8,25 +8,16 @@ import (
 
 // The primitive ops, as in codegen/golang/primitives.go.
 
-var unaryOps = map[string]cpu.UnaryOp{
-	"neg": cpu.Neg, "exp": cpu.Exp, "log": cpu.Log, "sqrt": cpu.Sqrt, "rsqrt": cpu.Rsqrt, "reciprocal": cpu.Recip, "sigmoid": cpu.Sigmoid,
-	"silu": cpu.Silu, "tanh": cpu.Tanh, "erf": cpu.Erf, "sin": cpu.Sin, "cos": cpu.Cos, "relu": cpu.Relu, "abs": cpu.Abs, "square": cpu.Square,
-	"step": cpu.Step, "sign": cpu.Sign,
-}
-
-var binaryOps = map[string]cpu.BinaryOp{
-	"add": cpu.Add, "sub": cpu.Sub, "mul": cpu.Mul, "div": cpu.Div, "pow": cpu.Pow, "max": cpu.Max, "min": cpu.Min,
-	"less": cpu.Less, "less_equal": cpu.LessEq, "greater": cpu.Greater, "greater_equal": cpu.GreaterEq, "equal": cpu.Equal,
-}
-
 var reduceOps = map[string]cpu.ReduceOp{"reduce_sum": cpu.ReduceSum, "reduce_mean": cpu.ReduceMean, "reduce_max": cpu.ReduceMax}
 
 func init() {
-	for op, f := range unaryOps {
-		kernels[op] = func(e *env, l *plan.Launch) func() { return unary(e, l, f) }
-	}
-	for op, f := range binaryOps {
-		kernels[op] = func(e *env, l *plan.Launch) func() { return binary(e, l, f) }
+	for _, op := range ir.Ops {
+		if f, ok := cpu.UnaryNamed(op.Name); ok {
+			kernels[op.Name] = func(e *env, l *plan.Launch) func() { return unary(e, l, f) }
+		}
+		if f, ok := cpu.BinaryNamed(op.Name); ok {
+			kernels[op.Name] = func(e *env, l *plan.Launch) func() { return binary(e, l, f) }
+		}
 	}
 	for op, f := range reduceOps {
 		kernels[op] = func(e *env, l *plan.Launch) func() { return reduce(e, l, f) }

@@ -44,7 +44,7 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 	return t, nil
 }
 
-func (t *trainer) MicroStep(tokens, targets []int32, first bool) float32 {
+func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
 	t.step.mode = cpu.Accumulate
 	if first {
 		t.step.mode = cpu.Overwrite
@@ -52,10 +52,16 @@ func (t *trainer) MicroStep(tokens, targets []int32, first bool) float32 {
 			t.poisonGrads()
 		}
 	}
-	t.step.set("tokens", tokens)
-	t.step.set("targets", targets)
+	t.step.take(in)
 	t.step.run()
 	return t.stepLoss()
+}
+
+// take points a program's inputs at a batch.
+func (r *program) take(in model.Batch) {
+	r.set("tokens", in.Tokens)
+	r.set("targets", in.Targets)
+	r.set("starts", in.Starts)
 }
 
 // poisonGrads fills the gradients that the program overwrites with NaN.
@@ -78,9 +84,8 @@ func (t *trainer) poisonGrads() {
 	})
 }
 
-func (t *trainer) Eval(tokens, targets []int32) float32 {
-	t.evaluate.set("tokens", tokens)
-	t.evaluate.set("targets", targets)
+func (t *trainer) Eval(in model.Batch) float32 {
+	t.evaluate.take(in)
 	t.evaluate.run()
 	return t.evalLoss()
 }
@@ -91,7 +96,7 @@ func (t *trainer) Update(h model.Hyper) float64 {
 	return t.update.norm
 }
 
-func (t *trainer) Diagnose(tokens, targets []int32) string {
+func (t *trainer) Diagnose(in model.Batch) string {
 	found := ""
 	t.dev.Watch(func(_ int, _ string, finite bool) {
 		if l := t.step.launches[t.step.at]; !finite && found == "" {
@@ -101,7 +106,7 @@ func (t *trainer) Diagnose(tokens, targets []int32) string {
 			}
 		}
 	})
-	t.MicroStep(tokens, targets, true)
+	t.MicroStep(in, true)
 	t.dev.Watch(nil)
 	return found
 }

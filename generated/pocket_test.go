@@ -100,8 +100,8 @@ func pocketWeight(t *testing.T, name string) model.Weight {
 func TestPocketGradients(t *testing.T) {
 	ref, text, tr := readPocketReference(t), pocketText(t), pocketTrainer(t)
 	n := pocket.B * pocket.T
-	tokens, targets := text[:n], text[1:][:n]
-	for what, loss := range map[string]float32{"MicroStep": tr.MicroStep(tokens, targets, true), "Eval": tr.Eval(tokens, targets)} {
+	in := model.Batch{Tokens: text[:n], Targets: text[1:][:n]}
+	for what, loss := range map[string]float32{"MicroStep": tr.MicroStep(in, true), "Eval": tr.Eval(in)} {
 		if relative(float64(loss), ref.Loss) > 1e-5 {
 			t.Errorf("%s: loss %v, PyTorch has %v", what, loss, ref.Loss)
 		}
@@ -136,7 +136,7 @@ func TestPocketTraining(t *testing.T) {
 	for i, want := range r.Steps {
 		loss := 0.0
 		for a := range r.Accum {
-			loss += float64(tr.MicroStep(text[at:][:n], text[at+1:][:n], a == 0)) / float64(r.Accum)
+			loss += float64(tr.MicroStep(model.Batch{Tokens: text[at:][:n], Targets: text[at+1:][:n]}, a == 0)) / float64(r.Accum)
 			at += n
 		}
 		h := model.Hyper{Step: i + 1, LR: lr.LR(i + 1), Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Eps, WeightDecay: r.WeightDecay, Clip: r.Clip,

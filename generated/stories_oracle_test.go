@@ -6,6 +6,7 @@ import (
 
 	"github.com/llamac/llamac/generated/stories260k_short"
 	"github.com/llamac/llamac/internal/oracle"
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/model/modeltest"
 	"github.com/llamac/llamac/specs"
 )
@@ -25,13 +26,13 @@ func TestStoriesFullGradients(t *testing.T) {
 	}
 	copy(tokens, ref.Forward.Tokens)
 	copy(targets, ref.Forward.Targets)
-	tr.MicroStep(tokens, targets, true)
+	tr.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, true)
 
 	s, err := specs.Load("../specs/stories260k.jsonnet", specs.Options{Set: []string{"model.context=64"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := oracle.Compute(s, 1, ref.Forward.Tokens, ref.Forward.Targets, func(dst []float32, name string, _ []int) error {
+	want, err := oracle.Compute(s, 1, model.Batch{Tokens: ref.Forward.Tokens, Targets: ref.Forward.Targets}, func(dst []float32, name string, _ []int) error {
 		for _, w := range info.Weights {
 			if w.Name == name {
 				copy(dst, tr.Params()[w.Offset:][:w.Len()])

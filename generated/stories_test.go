@@ -101,7 +101,7 @@ func TestStoriesGradients(t *testing.T) {
 	}
 	copy(tokens, ref.Forward.Tokens)
 	copy(targets, ref.Forward.Targets)
-	loss := tr.MicroStep(tokens, targets, true)
+	loss := tr.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, true)
 	if relative(float64(loss), ref.Forward.Loss) > 1e-5 {
 		t.Errorf("loss %v, PyTorch has %v", loss, ref.Forward.Loss)
 	}
@@ -133,7 +133,7 @@ func TestStoriesTraining(t *testing.T) {
 	lr := schedule.Cosine{Peak: ref.MaxLR, MinRatio: ref.MinLR / ref.MaxLR, Warmup: ref.Warmup, Decay: ref.Decay}
 	n := ref.Batch * ref.Seq
 	for i, s := range ref.Steps {
-		loss := tr.MicroStep(ref.Tokens[i*n:][:n], ref.Tokens[i*n+1:][:n], true)
+		loss := tr.MicroStep(model.Batch{Tokens: ref.Tokens[i*n:][:n], Targets: ref.Tokens[i*n+1:][:n]}, true)
 		h := model.Hyper{Step: i + 1, LR: lr.LR(i + 1), Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, GradScale: 1}
 		if relative(h.LR, s.LR) > 1e-12 {
 			t.Errorf("step %d: learning rate %v, PyTorch's run has %v", i+1, h.LR, s.LR)

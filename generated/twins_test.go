@@ -27,9 +27,8 @@ func microStep(t *testing.T, info *model.Info) run {
 	}
 	defer tr.Close()
 	modeltest.Fill(tr.Params(), info.Weights, modeltest.WeightSeed)
-	n := info.Recipe.MicroBatch * info.Context
 	tr.Counters()
-	loss := tr.MicroStep(modeltest.Tokens(n, info.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, info.Vocab, modeltest.TargetSeed), true)
+	loss := tr.MicroStep(modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed), true)
 	return run{loss, tr.Grads(), tr.Counters()}
 }
 
@@ -104,11 +103,10 @@ func TestTwinsLearn(t *testing.T) {
 			t.Fatal(err)
 		}
 		modeltest.Fill(tr.Params(), info.Weights, modeltest.WeightSeed)
-		n := info.Recipe.MicroBatch * info.Context
-		tokens, targets := modeltest.Tokens(n, info.Vocab, 5), modeltest.Tokens(n, info.Vocab, 6)
+		in := modeltest.Batch(info, 5, 6)
 		var first, last float32
 		for step := 1; step <= 60; step++ {
-			last = tr.MicroStep(tokens, targets, true)
+			last = tr.MicroStep(in, true)
 			if step == 1 {
 				first = last
 			}

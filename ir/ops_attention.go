@@ -17,7 +17,8 @@ func attentionOps() []*Op {
 			Name: "attention",
 			Doc: "softmax(scale · %q %kᵀ, masked) %v without storing the scores (Rabe and Staats 2021; Dao 2023). " +
 				"%q is [B, T, heads, d], %k and %v [B, T, kv_heads, d]; %lse [B, heads, T] is the log of the softmax's denominator. " +
-				"%start [B], if given, is the first key a row may see; a query that sees no key has %o 0 and %lse minus infinity.",
+				"%start, if given, is the first key to be seen, one for each sequence [B] (padding on the left) or query [B, T] " +
+				"(documents packed into one sequence); a query that sees no key has %o 0 and %lse minus infinity.",
 			Operands: []string{"q", "k", "v", "start?"}, Results: []string{"o", "lse"}, Group: Fused, Attrs: attrs, Expensive: true,
 			Infer: func(n *Node) ([]Type, error) {
 				c := attentionOperands(n, 0)
@@ -94,10 +95,10 @@ func attentionOperands(n *Node, i int) *checker {
 		return c
 	}
 	_, whole := q.Dims[2].Div(k.Dims[2])
-	start := TensorOf(I32, q.Dims[0])
+	start := []Type{TensorOf(I32, q.Dims[0]), TensorOf(I32, q.Dims[0], q.Dims[1])}
 	return c.that(q.Dims[0] == k.Dims[0] && q.Dims[3] == k.Dims[3] && whole, "q has type %s and k %s", q, k).
 		that(!n.Flag("causal") || q.Dims[1] == k.Dims[1], "causal, but q has type %s and k %s", q, k).
-		that(!n.Has(i+3) || n.In(i+3).Equal(start), "start is not %s", start).
+		that(!n.Has(i+3) || slices.ContainsFunc(start, n.In(i+3).Equal), "start is neither %s nor %s", start[0], start[1]).
 		that(n.Int("window") >= 0, "window %d", n.Int("window"))
 }
 
@@ -105,7 +106,8 @@ func attentionOperands(n *Node, i int) *checker {
 func lseType(q Type) Type { return TensorOf(F32, q.Dims[0], q.Dims[2], q.Dims[1]) }
 
 // attentionProduct is the FLOPs of one of attention's matrix products: half
-// the square when causal, as the papers count.
+// the square when causal, as the papers count. What start hides is known at run
+// time only and is not taken off.
 func attentionProduct(n *Node, q, k int) int64 {
 	f := 2 * n.In(q).Elems() * n.In(k).Dims[1].N
 	if n.Flag("causal") {
@@ -177,7 +179,11 @@ func maskScores(b *Builder, n *Node, name string, s *Value) *Value {
 		s = b.Op("where", name+".masked", nil, b.Op("greater", name+".near", nil, col, first), s, hide)
 	}
 	if n.Has(3) {
-		start := b.Reshape(name+".start", n.Operands[3], n.In(3).Dims[0], Const(1), Const(1), Const(1))
+		each := Const(1)
+		if n.In(3).Rank() == 2 {
+			each = rows
+		}
+		start := b.Reshape(name+".start", n.Operands[3], n.In(3).Dims[0], Const(1), each, Const(1))
 		s = b.Op("where", name+".masked", nil, b.Op("greater_equal", name+".from", nil, col, start), s, hide)
 	}
 	return s

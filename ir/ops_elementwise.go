@@ -85,6 +85,9 @@ func elementwiseOps() []*Op {
 			rest := g.Op("mul", gradName(x), nil, y, g.Op("sub", gradName(x), nil, g.one(x), s))
 			return g.Op("mul", gradName(x), nil, d, g.Op("add", gradName(x), nil, s, rest))
 		}),
+		un("softplus", "log(1 + exp(%x)): relu without its corner (Dugas et al. 2001).", func(g *Grads, n *Node, x, y, d *Value) *Value {
+			return g.Op("mul", gradName(x), nil, d, g.Op("sigmoid", gradName(x), nil, x))
+		}),
 		un("tanh", "Hyperbolic tangent.", func(g *Grads, n *Node, x, y, d *Value) *Value {
 			slope := g.Op("sub", gradName(x), nil, g.one(x), g.Op("square", gradName(x), nil, y))
 			return g.Op("mul", gradName(x), nil, d, slope)

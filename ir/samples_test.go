@@ -120,6 +120,7 @@ func arguments(f *ir.Func, rng *rand.Rand) []*interp.Tensor {
 //	ids       rows of a table of 5 rows or more, with repetitions
 //	targets   -1 (not counted) to 4
 //	start     0 or 1
+//	starts    keys 0 to 4
 //	pos, seq  tokens 3, 4 of sequence 0 and 0, 1, 2 of sequence 1
 //	blocks    a table of 6 cache blocks, each used once
 //
@@ -135,7 +136,7 @@ func fill(p *ir.Value, rng *rand.Rand) *interp.Tensor {
 	switch p.Name {
 	case "natural":
 		shift, below = 0, 4
-	case "ids":
+	case "ids", "starts":
 		shift, below = 0, 5
 	case "targets":
 		shift, below = -1, 6

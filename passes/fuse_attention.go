@@ -32,7 +32,8 @@ import (
 // the scale on q, on k, on both or on the scores, as a product or quotient;
 // masks that put or add a large negative number (at most -1e4: a smaller one
 // is a bias), from index comparisons either way round or from a constant
-// matrix; windows; KV heads repeated by broadcasting, gathering or
+// matrix; windows; the first key of each query or sequence, compared with the
+// key's index, which becomes a fourth operand; KV heads repeated by broadcasting, gathering or
 // concatenation; softmax in its parts.
 //
 // What must not match: no mask, or one that is not causal; no scale at all
@@ -61,12 +62,12 @@ func matchAttention(g *graph, n *ir.Node) *match {
 	if s == nil {
 		return nil
 	}
-	window, ok := s.causal()
+	window, start, ok := s.causal()
 	if !ok {
 		return nil
 	}
 	a := newHeads(s, n)
-	if a == nil || !a.scaled {
+	if a == nil || !a.scaled || !a.startOperand(start) {
 		return nil
 	}
 	root, back := a.outcome(g)
@@ -77,8 +78,15 @@ func matchAttention(g *graph, n *ir.Node) *match {
 	m := &match{root: root, rule: "attention"}
 	m.build = func(b *ir.Builder) *ir.Value {
 		lse := strings.TrimSuffix(y.Name, ".o") + ".lse"
-		o := b.Node("attention", y.Name+","+lse, ir.Attrs{"causal": true, "scale": a.scale, "window": window},
-			a.q.produce(b, y.Name+".q"), a.k.produce(b, y.Name+".k"), a.v.produce(b, y.Name+".v")).Results[0]
+		operands := []*ir.Value{a.q.produce(b, y.Name+".q"), a.k.produce(b, y.Name+".k"), a.v.produce(b, y.Name+".v")}
+		if a.start != nil {
+			from := a.start.produce(b, y.Name+".start")
+			if from.Type.DType != ir.I32 { // as exporters have it
+				from = b.Op("cast", y.Name+".start", ir.Attrs{"dtype": "i32"}, from)
+			}
+			operands = append(operands, from)
+		}
+		o := b.Node("attention", y.Name+","+lse, ir.Attrs{"causal": true, "scale": a.scale, "window": window}, operands...).Results[0]
 		if back == nil {
 			return o
 		}
@@ -127,16 +135,37 @@ func softmaxOf(v *ir.Value) (x *ir.Value, inner []*ir.Node, ok bool) {
 		}
 		t := v.Type
 		shift := def(e.Operands[0], "sub")
-		total := reductionOf(p.den[0], "reduce_sum", t, p.num[0])
-		if shift == nil || total == nil {
+		if shift == nil {
 			continue
 		}
 		x := shift.Operands[0]
-		if top := reductionOf(shift.Operands[1], "reduce_max", t, x); top != nil {
-			return x, append(p.inner, e, shift, total, top), true
+		sum, besides := unlessBlind(p.den[0], t, x)
+		most, too := unlessBlind(shift.Operands[1], t, x)
+		total := reductionOf(sum, "reduce_sum", t, p.num[0])
+		if top := reductionOf(most, "reduce_max", t, x); top != nil && total != nil {
+			return x, slices.Concat(p.inner, besides, too, []*ir.Node{e, shift, total, top}), true
 		}
 	}
 	return nil, nil, false
+}
+
+// unlessBlind passes where(max(x) = -inf, c, v): a softmax that is made safe for
+// rows in which a mask leaves nothing, as PyTorch exports one.
+func unlessBlind(v *ir.Value, t ir.Type, x *ir.Value) (*ir.Value, []*ir.Node) {
+	n := def(v, "where")
+	if n == nil {
+		return v, nil
+	}
+	blind := def(n.Operands[0], "equal")
+	if _, ok := scalar(n.Operands[1]); !ok || blind == nil {
+		return v, nil
+	}
+	for i, top := range blind.Operands {
+		if low, ok := scalar(blind.Operands[1-i]); ok && math.IsInf(low, -1) && reductionOf(top, "reduce_max", t, x) != nil {
+			return n.Operands[2], []*ir.Node{n, blind}
+		}
+	}
+	return v, nil
 }
 
 // reductionOf is the node that reduces x over its last axis to v, which meets
@@ -191,7 +220,7 @@ func scoresOf(v *ir.Value) *scores {
 			if i == 1 && n.Op.Name == "sub" || !x.Type.Equal(v.Type) {
 				continue
 			}
-			m, ok := maskOf(n.Operands[1-i])
+			m, ok := maskOf(n.Operands[1-i], v.Type)
 			if !ok {
 				continue
 			}
@@ -200,10 +229,10 @@ func scoresOf(v *ir.Value) *scores {
 			}
 		}
 	case "where":
-		c, ok := maskOf(n.Operands[0])
+		c, ok := maskOf(n.Operands[0], v.Type)
 		for i := 1; i <= 2 && ok; i++ {
 			x := n.Operands[i]
-			m, ok := maskOf(n.Operands[3-i])
+			m, ok := maskOf(n.Operands[3-i], v.Type)
 			if !ok || !x.Type.Equal(v.Type) {
 				continue
 			}
@@ -220,10 +249,13 @@ func (s *scores) past(n *ir.Node) *scores {
 	return s
 }
 
-// maskOf is a step function over the last two axes.
-func maskOf(v *ir.Value) (steps, bool) {
+// maskOf is a step function over the last two axes of scores of type t.
+func maskOf(v *ir.Value, t ir.Type) (steps, bool) {
 	s, ok := stepsOf(v)
-	return s, ok && (len(s.cuts) == 0 || s.row == 2 && s.col == 1)
+	if s.start != nil && ok {
+		s.start, ok = startAxes(s.start, t)
+	}
+	return s, ok && (s.row == 0 || s.row == 2) && (s.col == 0 || s.col == 1)
 }
 
 // apply adds, subtracts or takes the maximum with a mask.
@@ -264,8 +296,10 @@ func (s *scores) replace(c, m steps, where bool) bool {
 }
 
 // causal reports that exactly the keys before and at each query are seen, or
-// the last window of them.
-func (s *scores) causal() (window int64, ok bool) {
+// the last window of them, and of those only the ones from start on, if start is
+// not nil. It takes for granted that each query sees a key: a softmax over none
+// is not a number.
+func (s *scores) causal() (window int64, start *view, ok bool) {
 	clear := true
 	seen, ok := combine(func(x []float64) float64 {
 		add, put := x[0], x[1]
@@ -279,14 +313,19 @@ func (s *scores) causal() (window int64, ok bool) {
 		return 0
 	}, s.add, s.put)
 	if !ok || !clear {
-		return 0, false
+		return 0, nil, false
+	}
+	if seen.start != nil {
+		if seen, ok = seen.fromStart(); !ok {
+			return 0, nil, false
+		}
 	}
 	from, to, ok := seen.span(func(x float64) bool { return x == 1 })
 	if !ok || from != 0 {
-		return 0, false
+		return 0, nil, false
 	}
 	if to == math.MaxInt64 {
-		return 0, true
+		return 0, seen.start, true
 	}
-	return to + 1, true
+	return to + 1, seen.start, true
 }

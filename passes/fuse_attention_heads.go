@@ -14,6 +14,7 @@ type heads struct {
 	scaled         bool
 	batch, n, t, d ir.Dim // n heads, t positions
 	q, k, v        operand
+	start          *operand // nil where the mask has none
 	inner          []*ir.Node
 }
 

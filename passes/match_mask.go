@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -12,53 +13,105 @@ import (
 // and counted indices or a constant matrix, a step function of d says which
 // elements it hides, and any elementwise arithmetic on masks is arithmetic on
 // step functions.
+//
+// Where several documents share a sequence, a mask depends on e = column -
+// start as well, the start being a number that the program is given for each
+// row (match_starts.go): it hides e < 0. Such a mask is a step function of d and
+// e, a table of values over a grid of cuts.
 
-// steps is a step function of d: vals[i] holds below cuts[i] and from
-// cuts[i-1]. Without cuts it is a constant.
+// steps is a step function of d and e: vals[i*(len(late)+1)+j] holds below
+// cuts[i] and late[j], and from cuts[i-1] and late[j-1]. Without cuts it is a
+// constant.
 type steps struct {
-	row, col int // the axes counted from the end, 1 for the last; 0 in a constant
-	cuts     []int64
+	row, col int     // the axes counted from the end, 1 for the last; 0 where nothing depends on them
+	cuts     []int64 // of d
+	late     []int64 // of e
+	start    *view   // what e is counted from; nil if there are no cuts of e
 	vals     []float64
 }
 
 func constant(x float64) steps { return steps{vals: []float64{x}} }
 
-// combine applies f to the values of step functions of the same rows and
-// columns.
+func (s steps) constant() bool { return len(s.vals) == 1 }
+
+// combine applies f to the values of step functions of the same rows, columns
+// and starts.
 func combine(f func(x []float64) float64, of ...steps) (steps, bool) {
 	var out steps
 	for _, s := range of {
-		out.cuts = append(out.cuts, s.cuts...)
-		if len(s.cuts) == 0 {
-			continue
-		}
-		if out.row != 0 && (out.row != s.row || out.col != s.col) {
+		if !out.meets(s) {
 			return out, false
 		}
-		out.row, out.col = s.row, s.col
+		out.cuts, out.late = append(out.cuts, s.cuts...), append(out.late, s.late...)
 	}
-	slices.Sort(out.cuts)
-	out.cuts = slices.Compact(out.cuts)
+	for _, cuts := range []*[]int64{&out.cuts, &out.late} {
+		slices.Sort(*cuts)
+		*cuts = slices.Compact(*cuts)
+	}
 	x := make([]float64, len(of))
 	for i := range len(out.cuts) + 1 {
-		for k, s := range of {
-			x[k] = s.vals[0]
-			if i > 0 {
-				x[k] = s.at(out.cuts[i-1])
+		for j := range len(out.late) + 1 {
+			for k, s := range of {
+				x[k] = s.at(from(out.cuts, i), from(out.late, j))
 			}
+			out.vals = append(out.vals, f(x))
 		}
-		out.vals = append(out.vals, f(x))
 	}
 	return out, true
 }
 
-// at is the function's value at d.
-func (s steps) at(d int64) float64 {
-	i, found := slices.BinarySearch(s.cuts, d)
+// meets takes over the axes and starts of a step function and reports whether
+// they are those met before.
+func (s *steps) meets(t steps) bool {
+	same := func(mine *int, its int) bool {
+		if *mine == 0 {
+			*mine = its
+		}
+		return its == 0 || its == *mine
+	}
+	if s.start == nil {
+		s.start = t.start
+	}
+	return same(&s.row, t.row) && same(&s.col, t.col) && (t.start == nil || s.start.sameAs(*t.start))
+}
+
+// from is where step i of cuts begins.
+func from(cuts []int64, i int) int64 {
+	if i == 0 {
+		return math.MinInt64
+	}
+	return cuts[i-1]
+}
+
+// step is the number of the step that x is in.
+func step(cuts []int64, x int64) int {
+	i, found := slices.BinarySearch(cuts, x)
 	if found {
 		i++
 	}
-	return s.vals[i]
+	return i
+}
+
+// at is the function's value at d and e.
+func (s steps) at(d, e int64) float64 {
+	return s.vals[step(s.cuts, d)*(len(s.late)+1)+step(s.late, e)]
+}
+
+// fromStart is the function of d that s is for e >= 0, if it is 0 for e < 0. It
+// still tells the start.
+func (s steps) fromStart() (steps, bool) {
+	out := steps{row: s.row, col: s.col, cuts: s.cuts, start: s.start}
+	for i := range len(s.cuts) + 1 {
+		d := from(s.cuts, i)
+		x := s.at(d, 0)
+		for j := range len(s.late) + 1 {
+			if e := from(s.late, j); e < 0 && s.at(d, e) != 0 || e >= 0 && s.at(d, e) != x {
+				return out, false
+			}
+		}
+		out.vals = append(out.vals, x)
+	}
+	return out, true
 }
 
 // span gives the smallest and largest d where the function holds, if they are
@@ -127,11 +180,10 @@ func stepsOf(v *ir.Value) (steps, bool) {
 		return toeplitz(n)
 	case "reshape", "transpose", "broadcast", "slice":
 		s, ok := stepsOf(n.Operands[0])
-		if !ok || len(s.cuts) == 0 {
+		if !ok || s.constant() {
 			return s, ok
 		}
-		s.row, s.col = axisAfter(n, s.row), axisAfter(n, s.col)
-		return s, s.row > 0 && s.col > 0
+		return s.after(n)
 	case "cast":
 		to := v.Type.DType
 		s, ok := stepsOf(n.Operands[0])
@@ -150,6 +202,21 @@ func stepsOf(v *ir.Value) (steps, bool) {
 		of = append(of, s)
 	}
 	return combine(f, of...)
+}
+
+// after follows a step function through a node that moves elements.
+func (s steps) after(n *ir.Node) (steps, bool) {
+	ok := true
+	for _, a := range []*int{&s.row, &s.col} {
+		if *a > 0 {
+			*a = axisAfter(n, *a)
+			ok = ok && *a > 0
+		}
+	}
+	if s.start != nil && ok {
+		s.start, ok = startAfter(s.start, n)
+	}
+	return s, ok
 }
 
 // axisAfter follows an axis, counted from the end, through a node that moves
@@ -204,24 +271,26 @@ func toeplitz(n *ir.Node) (steps, bool) {
 }
 
 // affine is a sum of indices, each along an axis counted from the end and
-// times a factor, and a constant.
+// times a factor, of a start times a factor, and of a constant.
 type affine struct {
-	coef map[int]int64
-	c    float64
+	coef  map[int]int64
+	c     float64
+	start *view // nil where times is 0
+	times int64
 }
 
 // affineOf reads v as such a sum.
 func affineOf(v *ir.Value) (affine, bool) {
 	if c, ok := scalar(v); ok {
-		return affine{map[int]int64{}, c}, true
+		return affine{coef: map[int]int64{}, c: c}, true
 	}
 	n := v.Def
 	if n == nil {
-		return affine{}, false
+		return startOf(v)
 	}
 	switch n.Op.Name {
 	case "iota":
-		return affine{map[int]int64{v.Type.Rank() - n.Int("axis"): 1}, 0}, true
+		return affine{coef: map[int]int64{v.Type.Rank() - n.Int("axis"): 1}}, true
 	case "const":
 		return progression(n)
 	case "cast":
@@ -230,34 +299,50 @@ func affineOf(v *ir.Value) (affine, bool) {
 		return x, ok && (t == ir.I32 || t == ir.I64)
 	case "reshape", "transpose", "broadcast", "slice":
 		x, ok := affineOf(n.Operands[0])
-		out := affine{map[int]int64{}, x.c}
+		out := affine{coef: map[int]int64{}, c: x.c, times: x.times}
 		for a, k := range x.coef {
 			b := axisAfter(n, a)
 			ok = ok && b > 0
 			out.coef[b] += k
 		}
+		if x.start != nil && ok {
+			out.start, ok = startAfter(x.start, n)
+		}
 		return out, ok
 	case "add", "sub":
 		x, ok := affineOf(n.Operands[0])
 		y, ok2 := affineOf(n.Operands[1])
+		if !ok || !ok2 {
+			return affine{}, false
+		}
 		sign := int64(1)
 		if n.Op.Name == "sub" {
 			sign = -1
 		}
-		return x.plus(y, sign), ok && ok2
+		return x.plus(y, sign)
 	}
-	return affine{}, false
+	return startOf(v)
 }
 
-func (x affine) plus(y affine, sign int64) affine {
-	out := affine{map[int]int64{}, x.c + float64(sign)*y.c}
+// plus is x + sign·y, unless they have different starts.
+func (x affine) plus(y affine, sign int64) (affine, bool) {
+	out := affine{coef: map[int]int64{}, c: x.c + float64(sign)*y.c, start: x.start, times: x.times + sign*y.times}
+	if out.start == nil {
+		out.start = y.start
+	}
+	if x.start != nil && y.start != nil && !x.start.sameAs(*y.start) {
+		return out, false
+	}
+	if out.times == 0 {
+		out.start = nil
+	}
 	for a, k := range x.coef {
 		out.coef[a] += k
 	}
 	for a, k := range y.coef {
 		out.coef[a] += sign * k
 	}
-	return out
+	return out, true
 }
 
 // progression reads a constant that counts by ones along its only axis that
@@ -281,11 +366,11 @@ func progression(n *ir.Node) (affine, bool) {
 	if axis < 0 {
 		return affine{}, false
 	}
-	return affine{map[int]int64{len(n.Ints("shape")) - axis: 1}, x[0]}, true
+	return affine{coef: map[int]int64{len(n.Ints("shape")) - axis: 1}, c: x[0]}, true
 }
 
-// compared reads a comparison f of two index sums whose difference is d, or
-// -d, plus a constant.
+// compared reads a comparison f of two sums whose difference is d or e, or the
+// negative of one, plus a constant.
 func compared(n *ir.Node, f func([]float64) float64) (steps, bool) {
 	if n.Result().Type.DType != ir.Bool || len(n.Operands) != 2 {
 		return steps{}, false
@@ -295,29 +380,38 @@ func compared(n *ir.Node, f func([]float64) float64) (steps, bool) {
 	if !ok || !ok2 {
 		return steps{}, false
 	}
-	diff := a.plus(b, -1)
-	var s steps
-	for axis, k := range diff.coef {
-		if k != 0 && axis > s.row {
-			s.row, s.col = axis, s.row
-		} else if k != 0 {
-			s.col = axis
-		}
-	}
-	sign := diff.coef[s.row]
-	zero := -sign * int64(diff.c) // d where the two sides are equal
-	count := 0
-	for _, k := range diff.coef {
-		if k != 0 {
-			count++
-		}
-	}
-	if count != 2 || sign*sign != 1 || diff.coef[s.col] != -sign || diff.c != math.Trunc(diff.c) {
+	diff, ok := a.plus(b, -1)
+	if !ok || diff.c != math.Trunc(diff.c) {
 		return steps{}, false
 	}
-	s.cuts = []int64{zero, zero + 1}
-	for _, d := range []int64{-1, 0, 1} {
-		s.vals = append(s.vals, f([]float64{float64(sign * d), 0}))
+	axes := slices.Sorted(maps.Keys(diff.coef))
+	axes = slices.DeleteFunc(axes, func(a int) bool { return diff.coef[a] == 0 })
+	var s steps
+	var sign int64 // of d or e in the difference
+	switch {
+	case len(axes) == 2 && diff.start == nil:
+		s.row, s.col = axes[1], axes[0]
+		sign = diff.coef[s.row]
+		ok = diff.coef[s.col] == -sign
+	case len(axes) == 1 && diff.start != nil:
+		s.col, s.start = axes[0], diff.start
+		sign = diff.coef[s.col]
+		ok = diff.times == -sign
+	default:
+		return steps{}, false
+	}
+	if !ok || sign*sign != 1 {
+		return steps{}, false
+	}
+	zero := -sign * int64(diff.c) // where the two sides are equal
+	cuts := []int64{zero, zero + 1}
+	if s.start == nil {
+		s.cuts = cuts
+	} else {
+		s.late = cuts
+	}
+	for _, x := range []int64{-1, 0, 1} {
+		s.vals = append(s.vals, f([]float64{float64(sign * x), 0}))
 	}
 	return s, true
 }

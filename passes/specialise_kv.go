@@ -149,6 +149,9 @@ func (k *kvSpecialiser) layer(s *ir.Stack, f *ir.Func) error {
 			if !n.Flag("causal") {
 				return fmt.Errorf("specialise_kv: %s is not causal", n.Results[0])
 			}
+			if n.Has(3) {
+				return fmt.Errorf("specialise_kv: %s has a first key of its own, the cache begins at 0", n.Results[0])
+			}
 			kt := n.In(1).Dims
 			name := "kv"
 			if count > 0 {

@@ -116,6 +116,9 @@ func newSpeller(t *rapid.T) *speller {
 	s.KVHeads = int64(1 + s.Choose("kv heads", 3))
 	s.Heads = s.KVHeads * int64(1+s.Choose("group", 3))
 	s.HeadDim = 2 * int64(2+s.Choose("pairs", 3))
+	if s.Choose("starts", 3) == 0 {
+		s.Starts = s.Param("starts", ir.TensorOf(ir.I32, s.B, s.T))
+	}
 	if s.Choose("window", 4) == 0 {
 		s.Window = int64(1 + s.Choose("keys", 4))
 	}

@@ -230,7 +230,16 @@ func sameNumbers(t rapid.TB, before, after *ir.Module) {
 			for i, d := range b.Dims {
 				shape[i] = int(d.N)
 			}
-			args = append(args, interp.New(b.DType, shape...).Random(rng))
+			x := interp.New(b.DType, shape...).Random(rng)
+			for i := range x.I {
+				switch {
+				case strings.HasPrefix(p.Name, "starts"): // of each query, at or before it
+					x.I[i] = rng.Int64N(int64(i%shape[len(shape)-1] + 1))
+				case p.Name == "start": // of each sequence
+					x.I[i] = rng.Int64N(3)
+				}
+			}
+			args = append(args, x)
 		}
 		run := func(m *ir.Module) []*interp.Tensor {
 			machine := interp.NewMachine(dims)

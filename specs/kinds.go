@@ -44,6 +44,7 @@ var Kinds = []Kind{
 	{"gelu", in("x"), nil, nil, "x · Φ(x), Φ the normal distribution, by erf (Hendrycks and Gimpel 2016)"},
 	{"gelu_tanh", in("x"), nil, nil, "gelu by its tanh approximation, as in GPT-2"},
 	{"sigmoid", in("x"), nil, nil, "1 / (1 + exp(-x))"},
+	{"softplus", in("x"), nil, nil, "log(1 + exp(x))"},
 	{"relu", in("x"), nil, nil, "max(x, 0)"},
 	{"tanh", in("x"), nil, nil, "tanh(x)"},
 	{"exp", in("x"), nil, nil, "exp(x)"},

@@ -30,6 +30,15 @@ type cli struct {
 	Version   versionCmd   `cmd:"" help:"Show the version."`
 }
 
+// about stands above the list of commands; its examples are run by a test.
+const about = `Compiles Jsonnet specs of LLaMA models into readable Go programs that train and run them.
+
+  llamac train specs/gopher.jsonnet
+  llamac generate specs/gopher.jsonnet --prompt 'func main() {'
+  llamac compile specs/65b.jsonnet -o out
+  llamac plan specs/65b.jsonnet
+`
+
 // specFlags are what every command takes that reads a spec.
 type specFlags struct {
 	Spec string   `arg:"" help:"Specification, a .jsonnet file."`
@@ -73,7 +82,7 @@ func status(err error) int {
 func main() {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("llamac"), kong.UsageOnError(),
-		kong.Description("Compiles Jsonnet specs of LLaMA models into readable Go programs that train and run them."),
+		kong.Description(about),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		panic(err)

@@ -67,7 +67,19 @@ func (p *printer) Launch(l *plan.Launch) error {
 	if !ok {
 		return fmt.Errorf("target go: no kernel for %s: %s", l.Op, l.Text)
 	}
+	for _, a := range l.Args {
+		if a.Kind == plan.InBuffer && a.Buffer.Region == plan.Input && a.Buffer.DType == ir.I32 && !readsIntegers[l.Op] {
+			return fmt.Errorf("target go: %%%s is an input of integers, which no kernel of %s reads: %s", a.Name, l.Op, l.Text)
+		}
+	}
 	return k(p, l)
+}
+
+// readsIntegers are the ops whose kernels take a program's inputs as they come;
+// all other kernels compute with floats.
+var readsIntegers = map[string]bool{
+	"gather": true, "gather_grad": true, "cross_entropy": true, "cross_entropy_grad": true, "linear_xent": true, "linear_xent_grad": true,
+	"attention": true, "attention_grad": true, "attention_kv": true, "kv_write": true, "cast": true,
 }
 
 // Copy prints the copy of a value that could not stay in its place.

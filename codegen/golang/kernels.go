@@ -114,9 +114,6 @@ func (p *printer) strided(o plan.Operand) []string {
 }
 
 func attention(p *printer, l *plan.Launch) error {
-	if len(l.Args) > 3 {
-		return fmt.Errorf("target go: attention with start positions: %s", l.Text)
-	}
 	q, k, v, o, lse := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	if !q.Type.Dims[1].IsConst() && q.Type.Dims[1] != k.Type.Dims[1] {
 		return fmt.Errorf("target go: attention of %s to %s", q.Type, k.Type)
@@ -127,14 +124,10 @@ func attention(p *printer, l *plan.Launch) error {
 	}
 	args = append(args, p.heads(q, k)...)
 	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(l.Flag("causal", true)), fmt.Sprint(l.Int("window", 0)))
-	p.call(l, "Attention", args...)
-	return nil
+	return p.callAttention(l, "Attention", 3, args)
 }
 
 func attentionGrad(p *printer, l *plan.Launch) error {
-	if len(l.Args) > 6 {
-		return fmt.Errorf("target go: attention with start positions: %s", l.Text)
-	}
 	var args []string
 	for _, r := range l.Results {
 		args = append(args, p.strided(r)...)
@@ -147,7 +140,23 @@ func attentionGrad(p *printer, l *plan.Launch) error {
 	}
 	args = append(args, p.heads(l.Args[3], l.Args[4])...)
 	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(l.Flag("causal", true)), fmt.Sprint(l.Int("window", 0)))
-	p.call(l, "AttentionGrad", args...)
+	return p.callAttention(l, "Attention", 6, args)
+}
+
+// callAttention prints the call, of the kernel that takes starts if operand i is
+// there.
+func (p *printer) callAttention(l *plan.Launch, kernel string, i int, args []string) error {
+	if i < len(l.Args) && l.Args[i].Kind != plan.Absent {
+		start := l.Args[i]
+		if start.Type.Rank() != 2 || start.Kind != plan.InBuffer || start.Buffer.Region != plan.Input {
+			return fmt.Errorf("target go: attention whose first keys are not an input with one for each query: %s", l.Text)
+		}
+		kernel, args = kernel+"Starts", append(args, p.at(start))
+	}
+	if l.Op == "attention_grad" {
+		kernel += "Grad"
+	}
+	p.call(l, kernel, args...)
 	return nil
 }
 

@@ -73,6 +73,9 @@ func (g *generator) model() (*jen.File, error) {
 		jen.Line().Id("Recipe").Op(":").Add(recipe),
 		jen.Line().Id("Memory").Op(":").Add(memory),
 	}
+	if g.masked() {
+		fields = append(fields, jen.Line().Id("Masked").Op(":").True())
+	}
 	if p.Program("micro_step") != nil {
 		fields = append(fields, jen.Line().Id("NewTrainer").Op(":").Id("NewTrainer"))
 	}

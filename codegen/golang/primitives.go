@@ -13,23 +13,14 @@ import (
 // ones. Numbers that are not parameters are held as float32, truth values as
 // 0 and 1.
 
-var unaryOps = map[string]string{
-	"neg": "Neg", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "rsqrt": "Rsqrt", "reciprocal": "Recip", "sigmoid": "Sigmoid",
-	"silu": "Silu", "tanh": "Tanh", "erf": "Erf", "sin": "Sin", "cos": "Cos", "relu": "Relu", "abs": "Abs", "square": "Square",
-	"step": "Step", "sign": "Sign",
-}
-
-var binaryOps = map[string]string{
-	"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "max": "Max", "min": "Min",
-	"less": "Less", "less_equal": "LessEq", "greater": "Greater", "greater_equal": "GreaterEq", "equal": "Equal",
-}
-
 func init() {
-	for op, name := range unaryOps {
-		kernels[op] = func(p *printer, l *plan.Launch) error { return unary(p, l, name) }
-	}
-	for op, name := range binaryOps {
-		kernels[op] = func(p *printer, l *plan.Launch) error { return binary(p, l, name) }
+	for _, op := range ir.Ops {
+		switch name := exported(op.Name); {
+		case op.Elementwise && len(op.Operands) == 1:
+			kernels[op.Name] = func(p *printer, l *plan.Launch) error { return unary(p, l, name) }
+		case op.Elementwise && len(op.Operands) == 2:
+			kernels[op.Name] = func(p *printer, l *plan.Launch) error { return binary(p, l, name) }
+		}
 	}
 	for op, name := range map[string]string{"reduce_sum": "Sum", "reduce_mean": "Mean", "reduce_max": "Max"} {
 		kernels[op] = func(p *printer, l *plan.Launch) error { return reduce(p, l, name) }
@@ -45,6 +36,16 @@ func init() {
 	kernels["slice"] = moves
 	kernels["pad"] = pad
 	kernels["concat"] = moves
+}
+
+// exported is the constant of runtime/cpu for an elementwise op: less_equal is
+// LessEqual.
+func exported(op string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(op, "_") {
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
 }
 
 func unary(p *printer, l *plan.Launch, name string) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 
@@ -130,12 +131,33 @@ func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines 
 	f.Line()
 }
 
+// inputs declares the parts of a batch that a program reads.
+func (r *printed) inputs() []string {
+	var names, fields []string
+	for _, b := range r.p.prog.Inputs {
+		if name := ident(b.Name); hasWord(strings.Join(r.main, "\n"), name) {
+			names = append(names, name)
+			fields = append(fields, "in."+strings.ToUpper(name[:1])+name[1:])
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return []string{strings.Join(names, ", ") + " := " + strings.Join(fields, ", ")}
+}
+
+// masked reports that training reads where the documents of its sequences begin.
+func (g *generator) masked() bool {
+	p := g.in.Plan.Program("micro_step")
+	return p != nil && slices.ContainsFunc(p.Inputs, func(b *plan.Buffer) bool { return b.Name == "starts" })
+}
+
 func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	recv := func() *jen.Statement { return f.Func().Params(jen.Id("t").Op("*").Id("trainer")) }
-	ids := jen.List(jen.Id("tokens"), jen.Id("targets")).Index().Int32()
+	in := jen.Id("in").Qual(g.modelPkg(), "Batch")
 	result := func(r *printed) string { return "return " + r.p.at(r.p.prog.Results[0]) + "[0]" }
 
-	lines := step.p.prelude(step.mainU)
+	lines := append(step.inputs(), step.p.prelude(step.mainU)...)
 	if step.mainU["mode"] {
 		lines = append(lines, "mode := cpu.Accumulate", "if first {", "mode = cpu.Overwrite", "}")
 	}
@@ -143,13 +165,13 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	lines = append(lines, result(step))
 	f.Comment("MicroStep runs forward and backward over one micro-batch and returns its mean")
 	f.Comment("loss in nats per token. The first of a step overwrites the gradients.")
-	recv().Id("MicroStep").Params(ids.Clone(), jen.Id("first").Bool()).Float32().Block(g.body(lines)...)
+	recv().Id("MicroStep").Params(in.Clone(), jen.Id("first").Bool()).Float32().Block(g.body(lines)...)
 	f.Line()
 	g.layerMethods(f, step, "trainer")
 
-	lines = append(eval.p.prelude(eval.mainU), eval.main...)
+	lines = slices.Concat(eval.inputs(), eval.p.prelude(eval.mainU), eval.main)
 	f.Comment("Eval returns the mean loss of one micro-batch in nats per token.")
-	recv().Id("Eval").Params(ids.Clone()).Float32().Block(g.body(append(lines, result(eval)))...)
+	recv().Id("Eval").Params(in.Clone()).Float32().Block(g.body(append(lines, result(eval)))...)
 	f.Line()
 	g.layerMethods(f, eval, "trainer")
 
@@ -161,14 +183,14 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 
 	f.Comment("Diagnose runs MicroStep once more and names the first node with a result that")
 	f.Comment("is not finite.")
-	recv().Id("Diagnose").Params(ids.Clone()).String().Block(g.body([]string{
+	recv().Id("Diagnose").Params(in.Clone()).String().Block(g.body([]string{
 		"found := \"\"",
 		"t.dev.Watch(func(launch int, kernel string, finite bool) {",
 		"if !finite && found == \"\" {",
 		"found = stepTrace.Name(launch)",
 		"}",
 		"})",
-		"t.MicroStep(tokens, targets, true)",
+		"t.MicroStep(in, true)",
 		"t.dev.Watch(nil)",
 		"return found",
 	})...)

@@ -136,7 +136,8 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 
 // MicroStep runs forward and backward over one micro-batch and returns its mean
 // loss in nats per token. The first of a step overwrites the gradients.
-func (t *trainer) MicroStep(tokens, targets []int32, first bool) float32 {
+func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
+	tokens, targets := in.Tokens, in.Targets
 	d := t.dev
 	b := &t.step
 	mode := cpu.Accumulate
@@ -237,7 +238,8 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 }
 
 // Eval returns the mean loss of one micro-batch in nats per token.
-func (t *trainer) Eval(tokens, targets []int32) float32 {
+func (t *trainer) Eval(in model.Batch) float32 {
+	tokens, targets := in.Tokens, in.Targets
 	d := t.dev
 	b := &t.eval
 	// %h = gather($tok_embeddings, %tokens) : f32[B, T, 64]
@@ -304,14 +306,14 @@ func (t *trainer) Update(h model.Hyper) float64 {
 
 // Diagnose runs MicroStep once more and names the first node with a result that
 // is not finite.
-func (t *trainer) Diagnose(tokens, targets []int32) string {
+func (t *trainer) Diagnose(in model.Batch) string {
 	found := ""
 	t.dev.Watch(func(launch int, kernel string, finite bool) {
 		if !finite && found == "" {
 			found = stepTrace.Name(launch)
 		}
 	})
-	t.MicroStep(tokens, targets, true)
+	t.MicroStep(in, true)
 	t.dev.Watch(nil)
 	return found
 }

@@ -20,6 +20,10 @@ var oddSpecs = map[string]struct{ block, network string }{
 	"names_of_inputs": {network: `[
 		node.embedding('want', 'tok_embeddings', m.dim), node.repeat('targets', 'want', m.n_layers, m.block),
 		node.rms_norm('pos', 'targets', 'norm', 1e-5), node.linear('table', 'pos', 'output', m.vocab)]`},
+	"names_of_starts": {block: `[
+		node.linear('in', 'x', 'starts', 32), node.split_heads('starts', 'in', 4), node.rope('in.starts', 'starts'),
+		node.matmul_nt('s', 'in.starts', 'in.starts'), node.scale('z', 's', 0.3), node.causal_mask('start', 'z'), node.softmax('p', 'start'),
+		node.matmul('oh', 'p', 'starts'), node.merge_heads('o', 'oh'), node.add('out', 'x', 'o')]`},
 	"names_of_go": {block: `[
 		node.rms_norm('func', 'x', 'd', 1e-5), node.linear('range', 'func', 't', 32), node.tanh('mode', 'range'),
 		node.linear('type', 'mode', 'w', 32), node.add('l', 'x', 'type')]`},
@@ -39,7 +43,7 @@ var oddSpecs = map[string]struct{ block, network string }{
 	"small_numbers":       {block: `[node.scale('s', 'x', 1e-30), node.linear('a', 's', 'w1', 32), node.scale('z', 'a', -0.0), node.add('out', 'x', 'z')]`},
 }
 
-func oddSpec(t *testing.T, dir, name string) *specs.Spec {
+func oddSpec(t *testing.T, dir, name string, set ...string) *specs.Spec {
 	t.Helper()
 	o := oddSpecs[name]
 	var fields []string
@@ -55,7 +59,7 @@ func oddSpec(t *testing.T, dir, name string) *specs.Spec {
 	if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s, err := specs.Load(path, specs.Options{})
+	s, err := specs.Load(path, specs.Options{Set: set})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +77,11 @@ func TestOddSpecs(t *testing.T) {
 	var patterns []string
 	dir := t.TempDir()
 	for name := range oddSpecs {
-		s := oddSpec(t, dir, name)
+		var set []string
+		if name == "names_of_starts" {
+			set = []string{"data.boundary=mask"}
+		}
+		s := oddSpec(t, dir, name, set...)
 		for _, policy := range []string{"none", "keep-linear", "full"} {
 			pkg := name + "_" + strings.ReplaceAll(policy, "-", "_")
 			r, err := Spec(s, Options{Checkpoint: policy, Package: pkg})
@@ -114,6 +122,11 @@ func TestRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--set %s: got %v, want %q", set, err, want)
 		}
+	}
+	// A mask of documents is put where the causal mask is.
+	if _, err := Spec(oddSpec(t, t.TempDir(), "small_numbers", "data.boundary=mask"), Options{}); err == nil ||
+		!strings.Contains(err.Error(), `--set data.boundary=mask: data.boundary is "mask", but the network has no causal_mask that could stop at documents`) {
+		t.Errorf("documents without attention: got %v", err)
 	}
 	// Attention without softmax would mix the tokens of several sequences.
 	dir := t.TempDir()

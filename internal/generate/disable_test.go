@@ -44,14 +44,22 @@ func TestDisabledPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := specs.Load(filepath.Join(root, "specs", "tiny_gqa.jsonnet"), specs.Options{})
-	if err != nil {
-		t.Fatal(err)
+	type twin struct {
+		*specs.Spec
+		want *oracle.Result
 	}
-	want, err := oracle.Run(s, s.Train.MicroBatch)
-	if err != nil {
-		t.Fatal(err)
+	load := func(set ...string) twin {
+		s, err := specs.Load(filepath.Join(root, "specs", "tiny_gqa.jsonnet"), specs.Options{Set: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := oracle.Run(s, s.Train.MicroBatch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return twin{s, want}
 	}
+	plain, masked := load(), load("data.boundary=mask")
 	dir := t.TempDir()
 	overlay := map[string]string{}
 	write := func(name string, data []byte) string {
@@ -64,19 +72,27 @@ func TestDisabledPasses(t *testing.T) {
 		}
 		return name
 	}
-	cases := map[string][]string{"all": optional()}
+	type without struct {
+		twin
+		disable []string
+	}
+	cases := map[string]without{"all": {plain, optional()}, "all_masked": {masked, optional()}}
 	for _, p := range optional() {
-		cases[p] = []string{p}
+		cases[p] = without{plain, []string{p}}
+	}
+	for _, p := range []string{"canonicalize", "fuse_attention"} { // those that know masks
+		cases[p+"_masked"] = without{masked, []string{p}}
 	}
 	var imports, checks []string
-	for name, disable := range cases {
+	for name, c := range cases {
+		disable, want := c.disable, c.want
 		pkg := "without_" + name
 		o := compile.Options{Package: pkg, Disable: disable}
 		decodes := !slices.Contains(disable, "fuse_attention")
 		if !decodes {
 			o.Modes = []string{"train"} // the cache of keys and values belongs to attention
 		}
-		r, err := compile.Spec(s, o)
+		r, err := compile.Spec(c.Spec, o)
 		if err != nil {
 			t.Fatalf("without %s: %v", name, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -160,13 +161,19 @@ func CacheDir() (string, error) {
 }
 
 // Binary builds the module in the cache, or finds it there, and gives the
-// binary's path.
+// binary's path. The same source built for another machine or by another Go is
+// another binary: a folder that several machines share may hold one for each.
 func (m *Module) Binary(name string) (string, error) {
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "build", name+"-"+m.Hash()[:16])
+	tools, err := toolchain()
+	if err != nil {
+		return "", err
+	}
+	key := sha256.Sum256([]byte(m.Hash() + "\n" + tools))
+	dir := filepath.Join(cache, "build", name+"-"+hex.EncodeToString(key[:8]))
 	bin := filepath.Join(dir, "bin", name+exe())
 	if _, err := os.Stat(bin); err == nil {
 		return bin, nil
@@ -177,12 +184,47 @@ func (m *Module) Binary(name string) (string, error) {
 	return bin, Build(dir, bin)
 }
 
+// toolchain says what Go makes binaries, and for what: with the source, that is
+// all that a binary depends on, for Build sets the rest itself.
+func toolchain() (string, error) {
+	goTool, err := findGo()
+	if err != nil {
+		return "", err
+	}
+	c := exec.Command(goTool, "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140")
+	c.Env = buildEnv()
+	out, err := c.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return "", fmt.Errorf("go env: %w\n%s", err, exit.Stderr)
+		}
+		return "", fmt.Errorf("go env: %w", err)
+	}
+	return string(out), nil
+}
+
+// findGo is the path of the go command.
+func findGo() (string, error) {
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		return "", fmt.Errorf("building needs the Go toolchain: %w", err)
+	}
+	return goTool, nil
+}
+
+// buildEnv is the environment for the go command. The module stands by itself,
+// whatever workspace and flags the caller has.
+func buildEnv() []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=mod")
+}
+
 // Build runs go build in a module's folder. The binary appears whole or not at
 // all.
 func Build(dir, bin string) error {
-	goTool, err := exec.LookPath("go")
+	goTool, err := findGo()
 	if err != nil {
-		return fmt.Errorf("building needs the Go toolchain: %w", err)
+		return err
 	}
 	bin, err = filepath.Abs(bin)
 	if err != nil {
@@ -195,8 +237,7 @@ func Build(dir, bin string) error {
 	defer os.Remove(tmp)
 	c := exec.Command(goTool, "build", "-trimpath", "-o", tmp, ".")
 	c.Dir = dir
-	// The module stands by itself, whatever workspace the caller is in.
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=mod")
+	c.Env = buildEnv()
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", dir, err, out)
 	}

@@ -124,6 +124,7 @@ type (
 	Options   = model.Options       // what is left to choose at run time
 	Trainer   = model.Trainer       // made by NewTrainer
 	Decoder   = model.Decoder       // made by NewDecoder
+	Batch     = model.Batch         // one micro-batch of training
 	Hyper     = model.Hyper         // of one optimiser step
 	Tokenizer = tokenizer.Tokenizer // opened by OpenTokenizer
 )

@@ -10,6 +10,7 @@ import (
 	"github.com/llamac/llamac/ir/interp"
 	"github.com/llamac/llamac/passes"
 	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/model/modeltest"
 	"github.com/llamac/llamac/specs"
 )
@@ -24,17 +25,17 @@ type Result struct {
 // Run computes the loss, the gradients and the logits of B sequences of the
 // spec's context length, for the weights and tokens of package modeltest.
 func Run(s *specs.Spec, batch int) (*Result, error) {
-	n := batch * s.Model.Context
-	return Compute(s, batch, modeltest.Tokens(n, s.Model.Vocab, modeltest.TokenSeed), modeltest.Tokens(n, s.Model.Vocab, modeltest.TargetSeed),
+	info := &model.Info{Vocab: s.Model.Vocab, Context: s.Model.Context, Masked: build.Masked(s), Recipe: model.Recipe{MicroBatch: batch}}
+	return Compute(s, batch, modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed),
 		func(dst []float32, name string, shape []int) error {
 			modeltest.Weight(dst, name, shape, modeltest.WeightSeed)
 			return nil
 		})
 }
 
-// Compute is Run for given tokens and for weights that a function gives by
-// their full names.
-func Compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
+// Compute is Run for a given micro-batch and for weights that a function gives
+// by their full names.
+func Compute(s *specs.Spec, batch int, in model.Batch, weight func(dst []float32, name string, shape []int) error) (*Result, error) {
 	m, err := build.Train(s)
 	if err != nil {
 		return nil, err
@@ -44,13 +45,17 @@ func Compute(s *specs.Spec, batch int, tokenIDs, targetIDs []int32, weight func(
 		return nil, err
 	}
 	T := s.Model.Context
-	tokens, targets := interp.FromI32(tokenIDs, batch, T), interp.FromI32(targetIDs, batch, T)
+	tokens := interp.FromI32(in.Tokens, batch, T)
+	args := []*interp.Tensor{tokens, interp.FromI32(in.Targets, batch, T)}
+	if build.Masked(s) {
+		args = append(args, interp.FromI32(in.Starts, batch, T))
+	}
 	mach := interp.NewMachine(map[string]int64{"B": int64(batch), "T": int64(T), "N": int64(T)})
 	mach.First = true
 	if err := fill(mach, m, weight); err != nil {
 		return nil, fmt.Errorf("oracle: %w", err)
 	}
-	out, err := mach.Run(m, "micro_step", tokens, targets)
+	out, err := mach.Run(m, "micro_step", args...)
 	if err != nil {
 		return nil, fmt.Errorf("oracle: %w", err)
 	}

@@ -249,6 +249,14 @@ func (s *Speller) compare(name string, row, col *ir.Value, orEqual bool) *ir.Val
 
 func (s *Speller) masked(scores *ir.Value) *ir.Value {
 	low := []float64{math.Inf(-1), -1e9, -3.4028234663852886e+38}[s.Choose("low", 3)]
+	if s.Starts != nil {
+		return s.maskedFrom(scores, low)
+	}
+	return s.causal(scores, low)
+}
+
+// causal hides from each query the keys after it and out of its window.
+func (s *Speller) causal(scores *ir.Value, low float64) *ir.Value {
 	if s.T.IsConst() && s.coin("constant mask") {
 		return s.bin("add", scores, s.constantMask(low, scores.Type.Rank()-2))
 	}
@@ -278,12 +286,7 @@ func (s *Speller) masked(scores *ir.Value) *ir.Value {
 	if s.coin("next") {
 		seen = s.compare("seen", s.bin("add", row, integer(1)), col, false) // col < row+1
 	}
-	hide := func(x, seen *ir.Value) *ir.Value {
-		if s.coin("add the mask") {
-			return s.bin("add", x, s.Op("where", "mask", nil, seen, s.num(0), s.num(low)))
-		}
-		return s.Op("where", "masked", nil, seen, x, s.num(low))
-	}
+	hide := func(x, seen *ir.Value) *ir.Value { return s.hidden(x, seen, low) }
 	switch {
 	case s.Window == 0 && s.coin("hide the future"):
 		future := s.compare("future", col, row, false) // row < col

@@ -22,6 +22,8 @@ type Speller struct {
 	Heads, KVHeads, HeadDim int64  // HeadDim even
 	Window                  int64  // keys that a query sees at most, 0 for all before it
 	Biases                  int    // additions so far that are not residual
+
+	Starts *ir.Value // [B, T], the first key of each query; nil where there is none
 }
 
 func (s *Speller) half() int64 { return s.HeadDim / 2 }

@@ -18,11 +18,20 @@ const Stack = "layers"
 
 // Train builds the module whose function @loss(%tokens, %targets) gives the
 // mean cross-entropy of the spec's network in nats, over B sequences of T
-// tokens.
+// tokens. If the spec wants attention to stop at documents (data.boundary
+// "mask"), it is @loss(%tokens, %targets, %starts): %starts [B, T] has for each
+// token the position in its sequence at which its document begins, 0 in the rest
+// of one that began before.
 func Train(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "T").module("loss") }
 
+// Masked reports that the spec's training function reads %starts.
+func Masked(s *specs.Spec) bool { return s.Data.Boundary == "mask" }
+
+// Starts is the name of that parameter.
+const Starts = "starts"
+
 // Infer builds the module whose function @logits(%tokens) gives the network's
-// result, over B sequences of N tokens.
+// result, over B sequences of N tokens. A sequence is one document there.
 func Infer(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "N").module("logits") }
 
 // builder builds one function of the module at a time.
@@ -35,6 +44,8 @@ type builder struct {
 	b      *ir.Builder
 	values map[string]*ir.Value
 	made   map[string]*ir.Value // invariants of the main function, by key
+	starts *ir.Value            // the parameter of that name, in main; nil if attention crosses documents
+	masks  int                  // causal masks that read it, in main
 	layer  *layerScope          // set while a layer's function is built
 	main   *builder             // the function that runs the stack, from a layer
 	node   *specs.Node
@@ -68,6 +79,9 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 	var targets *ir.Value
 	if entry == "loss" {
 		targets = c.b.Param("targets", tokens.Type) // before any node takes the name
+		if Masked(c.spec) {
+			c.starts = c.b.Param(Starts, tokens.Type)
+		}
 	}
 	out := c.nodes(c.spec.Model.Network)
 	if out != nil {
@@ -85,6 +99,13 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 		f.Results = []*ir.Value{out}
 	}
 	c.b.Flush()
+	if c.starts != nil && c.masks == 0 && len(*c.errs) == 0 {
+		pos := diag.Pos{File: c.spec.File}
+		if c.spec.Pos != nil {
+			pos = c.spec.Pos("data.boundary")
+		}
+		c.errs.Add(pos, "data.boundary is \"mask\", but the network has no causal_mask that could stop at documents")
+	}
 	if err := c.errs.Err(); err != nil {
 		return nil, err
 	}

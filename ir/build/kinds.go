@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/specs"
@@ -55,7 +56,11 @@ func (c *builder) kind(n *specs.Node, in []*ir.Value) (v *ir.Value, err error) {
 		return c.geluTanh(n, in[0]), nil
 	case "repeat":
 		return c.repeat(n, in[0]), nil
-	case "add", "sub", "mul", "div", "softmax", "silu", "sigmoid", "relu", "tanh", "exp", "square", "sqrt", "rsqrt", "neg":
+	case "softmax":
+		return c.op(n.Kind, n.Name, nil, in...), nil
+	}
+	// Other arithmetic is the op of the same name.
+	if op := ir.Lookup(n.Kind); op != nil && op.Elementwise {
 		return c.op(n.Kind, n.Name, nil, in...), nil
 	}
 	return nil, fmt.Errorf("nothing builds this kind of node")
@@ -156,7 +161,9 @@ func (c *builder) repeatKV(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // mask hides from query t of the scores x [.., T, S] the keys after t
-// (causal_mask) or more than n.Value positions back (window_mask).
+// (causal_mask) or more than n.Value positions back (window_mask). In training
+// with document boundaries a causal mask also hides the keys of documents before
+// the query's.
 func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 	k := x.Type.Rank()
 	if k < 2 {
@@ -172,7 +179,38 @@ func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 		first := c.op("sub", n.Name+".first", nil, row, c.b.Scalar(n.Name+".width", ir.I32, n.Value))
 		seen = c.op("greater", n.Name+".seen", nil, col, first)
 	}
-	return c.op("where", n.Name, nil, seen, x, c.scalar(n.Name+".hidden", math.Inf(-1)))
+	hidden := c.scalar(n.Name+".hidden", math.Inf(-1))
+	if n.Kind == "causal_mask" {
+		if start := c.startOf(n, x); start != nil {
+			key := c.op("cast", n.Name+".key", ir.Attrs{"dtype": "f32"}, col)
+			from := c.op("greater_equal", n.Name+".from", nil, key, start)
+			x = c.op("where", n.Name+".document", nil, from, x, hidden)
+		}
+	}
+	return c.op("where", n.Name, nil, seen, x, hidden)
+}
+
+// startOf is the first key of each query's document, [B, 1.., T, 1] to meet
+// scores x, or nil if attention may cross documents. It is a float, as what is
+// computed with at run time always is; floats hold all positions exactly.
+func (c *builder) startOf(n *specs.Node, x *ir.Value) *ir.Value {
+	main := c
+	if c.layer != nil {
+		main = c.main
+	}
+	if main.starts == nil {
+		return nil
+	}
+	main.masks++
+	t, k := main.starts.Type, x.Type.Rank()
+	if k < 3 || x.Type.Dims[0] != t.Dims[0] || x.Type.Dims[k-2] != t.Dims[1] {
+		panic(illTyped{fmt.Errorf("scores of type %s, want [B, .., T, S] for a mask of documents", x.Type)})
+	}
+	dims := slices.Repeat([]ir.Dim{ir.Const(1)}, k)
+	dims[0], dims[k-2] = t.Dims[0], t.Dims[1]
+	starts := c.invariant(Starts, func(m *builder) *ir.Value { return m.starts })
+	starts = c.op("cast", n.Name+".first", ir.Attrs{"dtype": "f32"}, starts)
+	return c.op("reshape", n.Name+".start", ir.Attrs{"dims": dims}, starts)
 }
 
 // gelu is x/2 · (1 + erf(x/√2)) (Hendrycks and Gimpel 2016).

@@ -50,7 +50,9 @@ func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 	return c.op("reshape", n.Name, ir.Attrs{"dims": x.Type.Dims}, y)
 }
 
-// angles is position times frequency, [T, d/2].
+// angles is position times frequency, [T, d/2]. Positions are those in the
+// sequence even where documents are masked from each other: only differences of
+// positions reach the scores, and a document's are the same wherever it lies.
 func (c *builder) angles(d int, t ir.Dim) *ir.Value {
 	pos := c.invariant(Positions, func(m *builder) *ir.Value {
 		return m.op("iota", Positions, ir.Attrs{"dims": []ir.Dim{t}})

@@ -139,8 +139,16 @@ func (a *mask) each(f func(b, h, t int)) {
 // visible lists the keys that query t of sequence b sees.
 func (a *mask) visible(b, t int) []int {
 	var keys []int
+	first := int64(0)
+	switch {
+	case a.start == nil:
+	case len(a.start.Dims) == 1: // one for the whole sequence
+		first = a.start.I[b]
+	default:
+		first = a.start.I[a.start.Index(b, t)]
+	}
 	for j := range a.keys {
-		if a.causal && j > t || a.window > 0 && j <= t-a.window || a.start != nil && int64(j) < a.start.I[b] {
+		if a.causal && j > t || a.window > 0 && j <= t-a.window || int64(j) < first {
 			continue
 		}
 		keys = append(keys, j)

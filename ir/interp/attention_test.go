@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/llamac/llamac/ir"
@@ -39,6 +40,14 @@ func TestAttentionByHand(t *testing.T) {
 			if got, want := out[1].F[i], math.Log(c.keys[i]); got != want && math.Abs(got-want) > 1e-15 {
 				t.Errorf("%+v: query %d has the logarithm %v, want %v", c, i, got, want)
 			}
+		}
+	}
+	// A start for each query: the last two begin anew at key 2, the second sees nothing.
+	each := strings.Replace(strings.Replace(f, "%%s: i32[1]", "%%s: i32[1, 4]", 1), "%s)", "%%s)", 1)
+	packed := eval(t, fmt.Sprintf(each, true, 0), q, k, v, interp.FromI32([]int32{0, 2, 2, 2}, 1, 4))
+	for i, want := range []float64{1, 0, 4, 6} {
+		if got := packed[0].F[i]; got != want {
+			t.Errorf("packed: query %d gives %v, want %v", i, got, want)
 		}
 	}
 	k.Set(100, 0, 1, 0, 0)

@@ -36,10 +36,12 @@ var elementwiseKernels = map[string]kernel{
 	"relu":    unary(func(x float64) float64 { return math.Max(x, 0) }),
 	"sigmoid": unary(sigmoid),
 	"silu":    unary(func(x float64) float64 { return x * sigmoid(x) }),
-	"tanh":    unary(math.Tanh),
-	"erf":     unary(math.Erf),
-	"sin":     unary(math.Sin),
-	"cos":     unary(math.Cos),
+	// exp of what is not positive, which cannot overflow.
+	"softplus": unary(func(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }),
+	"tanh":     unary(math.Tanh),
+	"erf":      unary(math.Erf),
+	"sin":      unary(math.Sin),
+	"cos":      unary(math.Cos),
 
 	"add": binary(func(a, b float64) float64 { return a + b }, func(a, b int64) (int64, error) { return a + b, nil }),
 	"sub": binary(func(a, b float64) float64 { return a - b }, func(a, b int64) (int64, error) { return a - b, nil }),

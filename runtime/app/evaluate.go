@@ -5,10 +5,14 @@ import (
 	"math"
 
 	"github.com/llamac/llamac/data"
+	"github.com/llamac/llamac/runtime/model"
 )
 
 // evaluation holds the buffers of evaluating, made once.
-type evaluation struct{ seq, tokens, targets []int32 }
+type evaluation struct {
+	seq   []int32
+	batch model.Batch
+}
 
 // evaluate measures loss and bits per byte on held-out text and puts them into
 // the record. The sequences lie evenly over all of it, the same each time.
@@ -25,20 +29,27 @@ func (s *session) evaluate(rec *record) error {
 	}
 	v := &s.val
 	if v.seq == nil {
-		*v = evaluation{make([]int32, context+1), make([]int32, rows*context), make([]int32, rows*context)}
+		*v = evaluation{make([]int32, context+1), model.Batch{Tokens: make([]int32, rows*context), Targets: make([]int32, rows*context)}}
+		if s.info.Masked {
+			v.batch.Starts = make([]int32, rows*context)
+		}
 	}
 	nats, targets, bytes := 0.0, 0, 0
 	for done := 0; done < want; done += rows {
 		s.report.phase("evaluating", done, want)
 		counted := 0
 		for r := range rows {
-			in, out := v.tokens[r*context:(r+1)*context], v.targets[r*context:(r+1)*context]
+			in, out := v.batch.Tokens[r*context:(r+1)*context], v.batch.Targets[r*context:(r+1)*context]
 			if done+r >= want { // the last micro-batch may lack rows
 				clear(in)
 				fill(out, -1)
 				continue
 			}
-			n, err := s.feed.Validation(int(int64(done+r)*int64(have)/int64(want)), v.seq)
+			i := int(int64(done+r) * int64(have) / int64(want))
+			n, err := s.feed.Validation(i, v.seq)
+			if err == nil && s.info.Masked {
+				err = s.feed.ValidationStarts(i, v.batch.Starts[r*context:(r+1)*context])
+			}
 			if err != nil {
 				return err
 			}
@@ -53,7 +64,7 @@ func (s *session) evaluate(rec *record) error {
 		if counted == 0 {
 			continue
 		}
-		loss := float64(s.trainer.Eval(v.tokens, v.targets))
+		loss := float64(s.trainer.Eval(v.batch))
 		if !finite(loss) {
 			return s.diagnoseEval(rec.Step, loss)
 		}
@@ -76,7 +87,7 @@ func (s *session) evaluate(rec *record) error {
 // did is still in the buffers.
 func (s *session) diagnoseEval(step int, loss float64) error {
 	what := fmt.Sprintf("step %d: the validation loss is %v", step, loss)
-	if node := s.trainer.Diagnose(s.val.tokens, s.val.targets); node != "" {
+	if node := s.trainer.Diagnose(s.val.batch); node != "" {
 		return fmt.Errorf("%s: the first result that is not finite is that of %s", what, node)
 	}
 	return fmt.Errorf("%s", what)

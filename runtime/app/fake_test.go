@@ -70,6 +70,7 @@ type fakeTrainer struct {
 	micro      int                 // micro-steps so far
 	delay      time.Duration       // of a micro-step
 	broken     func(micro int) int // 1: the loss of this micro-step is NaN, 2: a gradient
+	seen       func(in model.Batch, training bool)
 	closed     bool
 }
 
@@ -138,7 +139,11 @@ func (t *fakeTrainer) pass(tokens, targets []int32, gradient bool) float32 {
 	return float32(loss / float64(max(count, 1)))
 }
 
-func (t *fakeTrainer) MicroStep(tokens, targets []int32, first bool) float32 {
+func (t *fakeTrainer) MicroStep(in model.Batch, first bool) float32 {
+	tokens, targets := in.Tokens, in.Targets
+	if t.seen != nil {
+		t.seen(in, true)
+	}
 	time.Sleep(t.delay)
 	if len(tokens) != t.info.Recipe.MicroBatch*t.info.Context || len(targets) != len(tokens) {
 		panic("micro-batch of another size")
@@ -161,7 +166,12 @@ func (t *fakeTrainer) MicroStep(tokens, targets []int32, first bool) float32 {
 	return loss
 }
 
-func (t *fakeTrainer) Eval(tokens, targets []int32) float32 { return t.pass(tokens, targets, false) }
+func (t *fakeTrainer) Eval(in model.Batch) float32 {
+	if t.seen != nil {
+		t.seen(in, false)
+	}
+	return t.pass(in.Tokens, in.Targets, false)
+}
 
 func (t *fakeTrainer) Update(h model.Hyper) float64 {
 	square := 0.0
@@ -202,7 +212,7 @@ func (t *fakeTrainer) Counters() map[string]int64 {
 }
 func (t *fakeTrainer) Close() { t.closed = true }
 
-func (t *fakeTrainer) Diagnose(tokens, targets []int32) string {
+func (t *fakeTrainer) Diagnose(model.Batch) string {
 	if t.broken != nil {
 		t.micro++
 		switch t.broken(t.micro) {
@@ -314,6 +324,8 @@ func (f *fakeFeed) Validation(i int, dst []int32) (int, error) {
 	return n, nil
 }
 
+func (f *fakeFeed) ValidationStarts(int, []int32) error { panic("the bigram model reads no starts") }
+
 func (f *fakeFeed) ValidationLen() int { return (len(f.held) - 1 + f.context - 1) / f.context }
 func (f *fakeFeed) Identity() string   { return f.identity }
 func (f *fakeFeed) Tokenizer() string  { return tokenizer.Byte().Hash() }
@@ -328,16 +340,16 @@ type fakeBatches struct {
 	rows int
 }
 
-func (b *fakeBatches) Next() (tokens, targets []int32, err error) {
+func (b *fakeBatches) Next() (model.Batch, error) {
 	c := b.f.context
 	seq := make([]int32, c+1)
-	tokens, targets = make([]int32, b.rows*c), make([]int32, b.rows*c)
+	tokens, targets := make([]int32, b.rows*c), make([]int32, b.rows*c)
 	for r := range b.rows {
 		b.f.Sequence(b.next, seq)
 		b.next++
 		data.Split(seq, tokens[r*c:(r+1)*c], targets[r*c:(r+1)*c])
 	}
-	return tokens, targets, nil
+	return model.Batch{Tokens: tokens, Targets: targets}, nil
 }
 
 func (b *fakeBatches) Close() {}

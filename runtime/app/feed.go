@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/llamac/llamac/data"
+	"github.com/llamac/llamac/runtime/model"
 )
 
 // feed is a prepared data set as training reads it. Training sequences are
@@ -16,6 +17,9 @@ type feed interface {
 	// Validation writes held-out sequence i, Context+1 tokens and -1 where
 	// none are left, and returns the bytes of text its targets stand for.
 	Validation(i int, dst []int32) (bytes int, err error)
+	// ValidationStarts writes where the documents of held-out sequence i begin,
+	// Context numbers as in model.Batch.
+	ValidationStarts(i int, dst []int32) error
 	ValidationLen() int
 	Identity() string  // hash of everything that decides the sequences
 	Tokenizer() string // hash of the tokenizer that made the tokens
@@ -23,10 +27,10 @@ type feed interface {
 	Close() error
 }
 
-// batches gives micro-batches, [rows·Context] inputs and targets. They are
-// valid until the call after the next.
+// batches gives micro-batches of rows sequences, with Starts if the settings say
+// that the model reads them. They are valid until the call after the next.
 type batches interface {
-	Next() (tokens, targets []int32, err error)
+	Next() (model.Batch, error)
 	Close()
 }
 
@@ -34,6 +38,8 @@ type batches interface {
 type dataFeed struct {
 	set    *data.Set
 	stream *data.Stream
+	masked bool    // batches carry Starts
+	starts []int32 // scratch
 }
 
 // openData opens the folder that llamac data prepare wrote.
@@ -42,27 +48,35 @@ func openData(dir string, s settings) (feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if set.Boundary == "mask" {
+	// The other way round is no harm: a set says where documents begin either way.
+	if set.Boundary == "mask" && !s.masked {
 		set.Close()
-		return nil, fmt.Errorf("%s: the set asks for attention that stops at documents (data.boundary \"mask\"), which this program does not do; prepare it with \"cross\"", dir)
+		return nil, fmt.Errorf("%s: the set asks for attention that stops at documents (data.boundary \"mask\"), which this program was compiled without", dir)
 	}
 	st, err := set.Stream(data.StreamConfig{Context: s.context, Seed: s.seed})
 	if err != nil {
 		set.Close()
 		return nil, err
 	}
-	return &dataFeed{set, st}, nil
+	return &dataFeed{set: set, stream: st, masked: s.masked}, nil
 }
 
 // Batches reads ahead in a goroutine of package data, so that a page of a shard
 // that is not in memory yet does not hold up a step.
 func (d *dataFeed) Batches(first int64, rows int) batches {
-	return &dataBatches{data.NewPrefetcher(d.stream, data.PrefetchConfig{First: first, Rows: rows})}
+	return &dataBatches{data.NewPrefetcher(d.stream, data.PrefetchConfig{First: first, Rows: rows, Starts: d.masked})}
 }
 
 func (d *dataFeed) Validation(i int, dst []int32) (n int, err error) {
 	defer damage(&err)
 	return d.stream.Validation(i, dst), nil
+}
+
+func (d *dataFeed) ValidationStarts(i int, dst []int32) (err error) {
+	defer damage(&err)
+	d.starts = d.stream.ValidationStarts(i, d.starts[:0])
+	data.Spread(d.starts, dst)
+	return nil
 }
 
 func (d *dataFeed) ValidationLen() int { return d.stream.ValidationLen() }
@@ -91,10 +105,10 @@ func plural(n int, what string) string {
 
 type dataBatches struct{ p *data.Prefetcher }
 
-func (b *dataBatches) Next() (tokens, targets []int32, err error) {
+func (b *dataBatches) Next() (in model.Batch, err error) {
 	defer damage(&err)
 	next := b.p.Next()
-	return next.Tokens, next.Targets, nil
+	return model.Batch{Tokens: next.Tokens, Targets: next.Targets, Starts: next.Starts}, nil
 }
 
 func (b *dataBatches) Close() { b.p.Close() }

@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/llamac/llamac/data/prepare"
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/tokenizer"
 )
 
@@ -76,6 +79,74 @@ func TestRealDataRefused(t *testing.T) {
 	}
 	train(t, t.TempDir(), realData, "--data", set).want(t, 1, filepath.Base(shards[0]), "offset")
 }
+
+// TestMaskedData trains a model that reads where documents begin. In the set each
+// document begins with a token that occurs nowhere else, so that every batch,
+// training or not, shows what its starts must be.
+func TestMaskedData(t *testing.T) {
+	corpus, set := t.TempDir(), t.TempDir()
+	for i := range 200 {
+		text := strings.Repeat(fmt.Sprintf("%d ", i), 3+i%20)
+		if err := os.WriteFile(filepath.Join(corpus, fmt.Sprintf("%d.txt", i)), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := prepare.Run(context.Background(), prepare.Config{
+		Sources:   []prepare.Source{{Name: "texts", Share: 1, Kind: "files", Paths: []string{filepath.Join(corpus, "*.txt")}}},
+		Tokenizer: marked{tokenizer.Byte()}, AddBOS: true, Validation: 0.3, OutDir: set,
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	documents, batches := 0, map[bool]int{}
+	masked := func(e *env) {
+		realData(e)
+		e.info.Masked = true
+		info := e.info
+		e.info.NewTrainer = func(model.Options) (model.Trainer, error) {
+			f := newFakeTrainer(info)
+			f.seen = func(in model.Batch, training bool) {
+				batches[training]++
+				at := int32(0)
+				for i, id := range in.Tokens {
+					switch {
+					case i%fakeContext == 0:
+						at = 0
+					case id == mark:
+						at = int32(i % fakeContext)
+						documents++
+					}
+					if in.Starts[i] != at {
+						t.Fatalf("training %v: token %d has start %d, want %d", training, i, in.Starts[i], at)
+					}
+				}
+			}
+			return f, nil
+		}
+	}
+	train(t, t.TempDir(), masked, "--data", set).want(t, 0)
+	if batches[true] != 80 || batches[false] == 0 || documents == 0 {
+		t.Errorf("%d batches of training, %d of evaluation, %d documents begin in them", batches[true], batches[false], documents)
+	}
+
+	// A program without the mask takes no set that asks for it.
+	m, err := os.ReadFile(filepath.Join(set, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := strings.Replace(string(m), `"cross"`, `"mask"`, 1)
+	if err := os.WriteFile(filepath.Join(set, "manifest.json"), []byte(asks), 0o666); err != nil || asks == string(m) {
+		t.Fatal(err, asks)
+	}
+	train(t, t.TempDir(), realData, "--data", set).want(t, 1, "attention that stops at documents", "which this program was compiled without")
+	train(t, t.TempDir(), masked, "--data", set).want(t, 0)
+}
+
+// marked puts a byte in front of each text that no source has.
+type marked struct{ tokenizer.Tokenizer }
+
+const mark = 1
+
+func (marked) BOS() int32 { return mark }
 
 type renamed struct{ tokenizer.Tokenizer }
 

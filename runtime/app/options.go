@@ -66,6 +66,7 @@ type settings struct {
 
 	seed    uint64
 	context int
+	masked  bool // the model reads where documents begin
 }
 
 const settingsFile = "run.json"
@@ -126,7 +127,7 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 	if s.Data == "" {
 		return s, usagef("--data: train needs a prepared data set (llamac data prepare SPEC writes one)")
 	}
-	s.seed, s.context = s.Seed, e.info.Context
+	s.seed, s.context, s.masked = s.Seed, e.info.Context, e.info.Masked
 	return s, nil
 }
 

@@ -280,11 +280,11 @@ func (s *session) oneStep(in batches) error {
 	loss := 0.0
 	for a := range r.Accum {
 		s.report.phase("training", a, r.Accum)
-		tokens, targets, err := in.Next()
+		batch, err := in.Next()
 		if err != nil {
 			return err
 		}
-		l := float64(s.trainer.MicroStep(tokens, targets, a == 0))
+		l := float64(s.trainer.MicroStep(batch, a == 0))
 		if !finite(l) {
 			return s.diagnose(n, fmt.Sprintf("the loss is %v", l), a)
 		}
@@ -433,11 +433,11 @@ func (s *session) diagnose(step int, what string, micro int) error {
 	in := s.feed.Batches(s.sequences(step-1)+int64(first*s.recipe.MicroBatch), s.recipe.MicroBatch)
 	defer in.Close()
 	for a := first; a <= last; a++ {
-		tokens, targets, err := in.Next()
+		batch, err := in.Next()
 		if err != nil {
 			return err
 		}
-		if node := s.trainer.Diagnose(tokens, targets); node != "" {
+		if node := s.trainer.Diagnose(batch); node != "" {
 			return fmt.Errorf("step %d: %s: the first result that is not finite is that of %s (micro-batch %d of %d)",
 				step, what, node, a+1, s.recipe.Accum)
 		}

@@ -219,7 +219,7 @@ func checkFirstStep(t *testing.T, first record) {
 			in.(*fakeFeed).Sequence(int64(2*micro+row), seq)
 			tokens, targets = append(tokens, seq[:fakeContext]...), append(targets, seq[1:]...)
 		}
-		loss += float64(f.MicroStep(tokens, targets, micro == 0)) / 2
+		loss += float64(f.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, micro == 0)) / 2
 	}
 	norm := f.Update(model.Hyper{Step: 1, GradScale: 0.5, Beta1: 0.9, Beta2: 0.95})
 	if first.Loss != loss || first.GradNorm != norm {
@@ -255,7 +255,7 @@ func checkValidation(t *testing.T, dir string, last record) {
 				counted++
 			}
 		}
-		nats += float64(f.Eval(tokens, seq[1:])) * float64(counted)
+		nats += float64(f.Eval(model.Batch{Tokens: tokens, Targets: seq[1:]})) * float64(counted)
 		n += counted
 	}
 	// Losses are rounded to float32 once a micro-batch.

@@ -14,12 +14,21 @@ package cpu
 // t-window. Tiles in which no query sees a key are never read. T need not be a
 // multiple of the tile.
 func (d *Device) Attention(o, lse []float32, q []float32, ldq int, k []float32, ldk int, v []float32, ldv int, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int) {
+	d.AttentionStarts(o, lse, q, ldq, k, ldk, v, ldv, batch, T, heads, kvHeads, hd, scale, causal, window, nil)
+}
+
+// AttentionStarts is Attention that hides still more: query t of sequence b
+// does not see the keys before starts[b·T+t]. For sequences packed of documents
+// that is where the query's document begins. Nil hides nothing. A query that
+// sees no key gets a row of zeros and -Inf for its logarithm.
+func (d *Device) AttentionStarts(o, lse []float32, q []float32, ldq int, k []float32, ldk int, v []float32, ldv int, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int, starts []int32) {
 	t := &d.tasks.model.attention
 	*t = attentionTask{
 		attentionShape: newAttentionShape(d, ldq, ldk, ldv, batch, T, heads, kvHeads, hd, scale, causal, window),
 		tiles:          d.tasks.model.tiles, visited: t.visited,
 	}
 	t.check(q, k, v)
+	t.from(d, starts)
 	t.o, t.lse = o[:batch*T*heads*hd], lse[:batch*heads*T]
 	d.tasks.model.tileScratch(queryTileScratch(hd))
 	if len(t.visited) < d.tasks.model.workers {
@@ -44,6 +53,9 @@ type attentionShape struct {
 	causal            bool
 	window, blocks    int
 	batch, group      int
+
+	starts []int32       // first key of each query, [batch·T]; nil hides none
+	ranges []startsRange // of each block of queries, [batch·blocks]
 }
 
 // newAttentionShape checks what does not depend on the operands.
@@ -69,8 +81,9 @@ func (t *attentionShape) check(q, k, v []float32) {
 // must be copied before they are read as vectors.
 func (t *attentionShape) padded() bool { return t.hp != t.hd }
 
-// keyBlocks is the range of key blocks that block qi of queries sees.
-func (t *attentionShape) keyBlocks(qi int) (first, end int) {
+// keyBlocks is the range of key blocks that block qi of queries of sequence b
+// sees.
+func (t *attentionShape) keyBlocks(b, qi int) (first, end int) {
 	end = t.blocks
 	if t.causal {
 		end = qi + 1
@@ -78,15 +91,21 @@ func (t *attentionShape) keyBlocks(qi int) (first, end int) {
 	if t.window > 0 {
 		first = max(0, qi*tileQ-t.window+1) / tileK
 	}
+	if t.starts != nil && t.causal {
+		first = max(first, t.ranges[b*t.blocks+qi].first)
+	}
 	return first, end
 }
 
-// scores computes the masked scores s [nk, tileQ] of a tile, from the block of
-// keys and the transposed block of queries.
-func (t *attentionShape) scores(s, k, qt []float32, q0, k0, nq, nk int) (diagonal bool) {
+// scores computes the masked scores s [nk, tileQ] of a tile of sequence b, from
+// the block of keys and the transposed block of queries.
+func (t *attentionShape) scores(s, k, qt []float32, b, q0, k0, nq, nk int) (diagonal bool) {
 	diagonal = t.causal && k0 == q0
 	t.cross(s, k, t.ldk, qt, nq, nk, diagonal)
 	maskTile(s, q0, k0, nq, nk, diagonal, t.window)
+	if t.starts != nil {
+		t.maskStarts(s, b, q0, k0, nq, nk)
+	}
 	return diagonal
 }
 
@@ -132,11 +151,11 @@ func (t *attentionTask) do(chunk, worker int) {
 	var g queryTile
 	g.begin(t.isa, t.tiles[worker], t.q[(row+q0)*t.ldq+h*t.hd:], t.ldq, nq, t.hd, t.scale)
 	kv := h / t.group * t.hd
-	first, end := t.keyBlocks(qi)
+	first, end := t.keyBlocks(b, qi)
 	for ki := first; ki < end; ki++ {
 		k0 := ki * tileK
 		nk := min(tileK, t.T-k0)
-		diagonal := t.scores(g.s, t.k[(row+k0)*t.ldk+kv:], g.qt, q0, k0, nq, nk)
+		diagonal := t.scores(g.s, t.k[(row+k0)*t.ldk+kv:], g.qt, b, q0, k0, nq, nk)
 		g.absorb(t.v[(row+k0)*t.ldv+kv:], t.ldv, nk, diagonal)
 		t.visited[worker]++
 	}

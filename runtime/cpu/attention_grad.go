@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 )
@@ -16,12 +17,18 @@ import (
 // dk and dv are summed over the query heads that share a key head, in order.
 // dq, dk and dv may be views of one buffer, but not overlap the operands.
 func (d *Device) AttentionGrad(dq []float32, lddq int, dk []float32, lddk int, dv []float32, lddv int, do, o, lse, q []float32, ldq int, k []float32, ldk int, v []float32, ldv int, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int) {
+	d.AttentionStartsGrad(dq, lddq, dk, lddk, dv, lddv, do, o, lse, q, ldq, k, ldk, v, ldv, batch, T, heads, kvHeads, hd, scale, causal, window, nil)
+}
+
+// AttentionStartsGrad is the backward of AttentionStarts.
+func (d *Device) AttentionStartsGrad(dq []float32, lddq int, dk []float32, lddk int, dv []float32, lddv int, do, o, lse, q []float32, ldq int, k []float32, ldk int, v []float32, ldv int, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int, starts []int32) {
 	t := &d.tasks.model.attentionGrad
 	*t = attentionGradTask{
 		attentionShape: newAttentionShape(d, ldq, ldk, ldv, batch, T, heads, kvHeads, hd, scale, causal, window),
 		lddq:           lddq, lddk: lddk, lddv: lddv, tiles: d.tasks.model.tiles,
 	}
 	t.check(q, k, v)
+	t.from(d, starts)
 	rows := batch * T
 	t.dq = view(dq, rows, lddq, heads*hd)
 	t.dk = view(dk, rows, lddk, kvHeads*hd)
@@ -72,8 +79,8 @@ type gradTiles struct {
 	q, do      []float32 // rows that products read as vectors
 	ldq, lddo  int
 
-	qi, ki, nq, nk int // the tile: its place, its queries and keys
-	diagonal       bool
+	b, qi, ki, nq, nk int // the tile: its sequence and place, its queries and keys
+	diagonal          bool
 }
 
 // cutTiles lays out a worker's scratch.
@@ -104,7 +111,7 @@ func (t *attentionGradTask) do(chunk, worker int) {
 	for h := kh * t.group; h < (kh+1)*t.group; h++ {
 		for qi := range t.blocks {
 			t.prepare(&g, b, h, qi)
-			first, end := t.keyBlocks(qi)
+			first, end := t.keyBlocks(b, qi)
 			for ki := first; ki < end; ki++ {
 				t.tile(&g, b, h, qi, ki)
 			}
@@ -122,7 +129,7 @@ func (t *attentionGradTask) keyBlock(g *gradTiles, chunk int) {
 		h := kh*t.group + i
 		for qi := range t.blocks {
 			step := int64(i*t.blocks + qi + 1)
-			if first, end := t.keyBlocks(qi); first <= ki && ki < end {
+			if first, end := t.keyBlocks(b, qi); first <= ki && ki < end {
 				t.prepare(g, b, h, qi)
 				if ki > first {
 					waitFor(&t.progress[chunk-1], step)
@@ -158,6 +165,9 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 	lse := t.lse[(b*t.heads+h)*t.T+q0:][:nq]
 	for i, l := range lse {
 		g.lse[i] = l * log2e
+		if l < -math.MaxFloat32 { // sees no key: probabilities 2^(-Inf-Inf) = 0, not 2^NaN
+			g.lse[i] = -g.lse[i]
+		}
 	}
 	rowDots(t.isa, g.delta[:], do, width, o, width, nq, t.hd)
 	g.q, g.ldq, g.do, g.lddo = q, t.ldq, do, width
@@ -169,12 +179,12 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 
 // tile adds one tile's share to the gradients; the first share is stored.
 func (t *attentionGradTask) tile(g *gradTiles, b, h, qi, ki int) {
-	g.qi, g.ki = qi, ki
+	g.b, g.qi, g.ki = b, qi, ki
 	q0, k0 := qi*tileQ, ki*tileK
 	g.nq, g.nk = min(tileQ, t.T-q0), min(tileK, t.T-k0)
 	rowK, kv := b*t.T+k0, h/t.group*t.hd
 	k, v := t.k[rowK*t.ldk+kv:], t.v[rowK*t.ldv+kv:]
-	g.diagonal = t.scores(g.s, k, g.qt, q0, k0, g.nq, g.nk)
+	g.diagonal = t.scores(g.s, k, g.qt, b, q0, k0, g.nq, g.nk)
 	t.cross(g.dp, v, t.ldv, g.dot, g.nq, g.nk, g.diagonal)
 	for c := 0; c < g.nq; c += lanes {
 		gradTile(t.isa, g.s[c:], g.dp[c:], keysOf(c, g.nk, g.diagonal), (*[lanes]float32)(g.lse[c:]), (*[lanes]float32)(g.delta[c:]), t.scale)
@@ -210,7 +220,7 @@ func (t *attentionGradTask) gradKeys(g *gradTiles, dk, dv []float32, firstHead b
 
 // gradQueries adds ds·k to dq, or stores it for the first block of keys.
 func (t *attentionGradTask) gradQueries(g *gradTiles, dq, k []float32) {
-	first, _ := t.keyBlocks(g.qi)
+	first, _ := t.keyBlocks(g.b, g.qi)
 	ldk := t.ldk
 	if t.padded() {
 		k, ldk = padRows(g.kp, t.hp, k, ldk, g.nk, t.hd), t.hp

@@ -1,5 +1,7 @@
 package cpu
 
+import "math"
+
 // A queryTile is a block of up to tileQ queries of one head on its way through
 // the keys: the softmax is carried from tile to tile as the running maximum m
 // and sum of each query, in units of log2, and the weighted sum of values o is
@@ -58,9 +60,17 @@ func (g *queryTile) absorb(v []float32, ldv, nk int, diagonal bool) {
 }
 
 // finish divides by the sums, and writes the rows of the result and, unless lse
-// is nil, the log of the sum of exponentials of each query.
+// is nil, the log of the sum of exponentials of each query. A query that saw no
+// key has nothing to divide: zeros and -Inf.
 func (g *queryTile) finish(o []float32, ldo int, lse []float32) {
 	for i, sum := range g.sum[:g.nq] {
+		if sum == 0 {
+			clear(o[i*ldo:][:g.hd])
+			if lse != nil {
+				lse[i] = float32(math.Inf(-1))
+			}
+			continue
+		}
 		vecScale(g.isa, o[i*ldo:][:g.hd], g.o[i*g.hp:][:g.hd], 1/sum)
 		if lse != nil {
 			lse[i] = float32(float64(g.m[i])*ln2 + logOf(sum))

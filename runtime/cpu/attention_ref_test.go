@@ -10,10 +10,11 @@ type attn64 struct {
 	causal                       bool
 	window                       int
 	q, k, v                      []float64
+	starts                       []int32 // nil, or [batch, T]
 }
 
-func (a *attn64) sees(t, j int) bool {
-	return (!a.causal || j <= t) && (a.window == 0 || j > t-a.window)
+func (a *attn64) sees(b, t, j int) bool {
+	return (!a.causal || j <= t) && (a.window == 0 || j > t-a.window) && (a.starts == nil || j >= int(a.starts[b*a.T+t]))
 }
 
 func (a *attn64) qrow(b, t, h int) int { return ((b*a.T+t)*a.heads + h) * a.hd }
@@ -30,7 +31,7 @@ func (a *attn64) probs(b, t, h int) (p []float64, lse, size float64) {
 	top := math.Inf(-1)
 	for j := range p {
 		p[j] = math.Inf(-1)
-		if a.sees(t, j) {
+		if a.sees(b, t, j) {
 			k := a.k[a.krow(b, j, h):][:a.hd]
 			p[j] = a.scale * dot64(q, k)
 			top = max(top, p[j])

@@ -5,16 +5,17 @@ import "math"
 // UnaryOp is a function of one number.
 type UnaryOp uint8
 
-// The unary operations. Step is 1 for x > 0 and else 0; Sign(0) is 0.
+// The unary operations, a row of unaries each.
 const (
 	Neg UnaryOp = iota
 	Exp
 	Log
 	Sqrt
 	Rsqrt
-	Recip
+	Reciprocal
 	Sigmoid
 	Silu
+	Softplus
 	Tanh
 	Erf
 	Sin
@@ -26,9 +27,80 @@ const (
 	Sign
 )
 
+// unaries holds for each operation its name in the compiler's op table, which
+// is the constant's with underscores, and the loop over a contiguous run: y and
+// x have the same length, or are the same. Functions without a vector form go
+// through float64, so that they are correctly rounded in all but rare cases.
+var unaries = [...]struct {
+	name string
+	loop func(l isa, y, x []float32)
+}{
+	Neg: {"neg", func(_ isa, y, x []float32) {
+		for i := range y {
+			y[i] = -x[i]
+		}
+	}},
+	Exp:  {"exp", vecExp},
+	Log:  {"log", through64(math.Log)},
+	Sqrt: {"sqrt", vecSqrt},
+	Rsqrt: {"rsqrt", func(_ isa, y, x []float32) {
+		for i := range y {
+			y[i] = float32(1 / math.Sqrt(float64(x[i])))
+		}
+	}},
+	Reciprocal: {"reciprocal", vecRecip},
+	Sigmoid:    {"sigmoid", vecSigmoid},
+	Silu:       {"silu", vecSilu},
+	Softplus: {"softplus", through64(func(x float64) float64 {
+		// log(1 + e^x) with the larger of the two taken out, so that nothing overflows.
+		return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
+	})},
+	Tanh: {"tanh", vecTanh},
+	Erf:  {"erf", vecErf},
+	Sin:  {"sin", through64(math.Sin)},
+	Cos:  {"cos", through64(math.Cos)},
+	Relu: {"relu", vecRelu},
+	Abs: {"abs", func(_ isa, y, x []float32) {
+		for i := range y {
+			y[i] = math.Float32frombits(math.Float32bits(x[i]) &^ (1 << 31))
+		}
+	}},
+	Square: {"square", func(l isa, y, x []float32) { vecMul(l, y, x, x) }},
+	Step: {"step", func(_ isa, y, x []float32) { // 0 at 0, the slope of relu there
+		for i := range y {
+			y[i] = truth(x[i] > 0)
+		}
+	}},
+	Sign: {"sign", func(_ isa, y, x []float32) {
+		for i := range y {
+			v := x[i] // 0 and NaN stay what they are
+			if v > 0 {
+				v = 1
+			} else if v < 0 {
+				v = -1
+			}
+			y[i] = v
+		}
+	}},
+}
+
+// String is the operation's name in the compiler's op table.
+func (op UnaryOp) String() string { return unaries[op].name }
+
+// UnaryNamed finds an operation by that name.
+func UnaryNamed(name string) (op UnaryOp, ok bool) {
+	for i := range unaries {
+		if unaries[i].name == name {
+			return UnaryOp(i), true
+		}
+	}
+	return 0, false
+}
+
 // Unary computes y[i] = op(x[i]) for two slices of the same length. y may be x.
-// NaN stays NaN through all of them but Step. Exp, Sigmoid and Silu are within
-// a few units in the last place, the others correctly rounded or next to it.
+// NaN stays NaN through all of them but Step. Exp, Sigmoid, Silu, Tanh and Erf
+// are within a few units in the last place, the others correctly rounded or next
+// to it.
 func (d *Device) Unary(op UnaryOp, y, x []float32) {
 	if len(x) != len(y) {
 		panic("cpu: Unary: lengths differ")
@@ -49,83 +121,15 @@ type unaryTask struct {
 func (t *unaryTask) do(chunk, _ int) {
 	lo := chunk * chunkElems
 	hi := min(lo+chunkElems, len(t.y))
-	unaryLoop(t.isa, t.op, t.y[lo:hi], t.x[lo:hi])
+	unaries[t.op].loop(t.isa, t.y[lo:hi], t.x[lo:hi])
 }
 
-// unaryLoop applies op to a contiguous run. Functions without a vector form go
-// through float64, so that they are correctly rounded in all but rare cases.
-func unaryLoop(l isa, op UnaryOp, y, x []float32) {
-	x = x[:len(y)]
-	switch op {
-	case Neg:
+// through64 is the loop of a function of float64, rounded once.
+func through64(f func(float64) float64) func(isa, []float32, []float32) {
+	return func(_ isa, y, x []float32) {
 		for i := range y {
-			y[i] = -x[i]
+			y[i] = float32(f(float64(x[i])))
 		}
-	case Exp:
-		vecExp(l, y, x)
-	case Log:
-		unary64(y, x, math.Log)
-	case Sqrt:
-		for i := range y {
-			y[i] = float32(math.Sqrt(float64(x[i])))
-		}
-	case Rsqrt:
-		for i := range y {
-			y[i] = float32(1 / math.Sqrt(float64(x[i])))
-		}
-	case Recip:
-		for i := range y {
-			y[i] = 1 / x[i]
-		}
-	case Sigmoid:
-		vecSigmoid(l, y, x)
-	case Silu:
-		vecSilu(l, y, x)
-	case Tanh:
-		unary64(y, x, math.Tanh)
-	case Erf:
-		unary64(y, x, math.Erf)
-	case Sin:
-		unary64(y, x, math.Sin)
-	case Cos:
-		unary64(y, x, math.Cos)
-	case Relu:
-		for i := range y {
-			v := x[i]
-			if v < 0 { // not max(v, 0), so that NaN stays
-				v = 0
-			}
-			y[i] = v
-		}
-	case Abs:
-		for i := range y {
-			y[i] = math.Float32frombits(math.Float32bits(x[i]) &^ (1 << 31))
-		}
-	case Square:
-		vecMul(l, y, x, x)
-	case Step:
-		for i := range y {
-			y[i] = truth(x[i] > 0)
-		}
-	case Sign:
-		for i := range y {
-			v := x[i] // 0 and NaN stay what they are
-			if v > 0 {
-				v = 1
-			} else if v < 0 {
-				v = -1
-			}
-			y[i] = v
-		}
-	default:
-		panic("cpu: unknown unary operation")
-	}
-}
-
-// unary64 goes through float64.
-func unary64(y, x []float32, f func(float64) float64) {
-	for i := range y {
-		y[i] = float32(f(float64(x[i])))
 	}
 }
 

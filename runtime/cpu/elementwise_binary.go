@@ -1,6 +1,9 @@
 package cpu
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // BinaryOp is a function of two numbers.
 type BinaryOp uint8
@@ -15,11 +18,24 @@ const (
 	Max
 	Min
 	Less
-	LessEq
+	LessEqual
 	Greater
-	GreaterEq
+	GreaterEqual
 	Equal
 )
+
+var binaryNames = [...]string{
+	"add", "sub", "mul", "div", "pow", "max", "min", "less", "less_equal", "greater", "greater_equal", "equal",
+}
+
+// String is the operation's name in the compiler's op table.
+func (op BinaryOp) String() string { return binaryNames[op] }
+
+// BinaryNamed finds an operation by that name.
+func BinaryNamed(name string) (op BinaryOp, ok bool) {
+	i := slices.Index(binaryNames[:], name)
+	return BinaryOp(max(i, 0)), i >= 0
+}
 
 // Binary computes y = a op b with broadcasting. y is contiguous with the given
 // dims, at most six; sa and sb are the strides of the operands in elements, one
@@ -65,15 +81,11 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 	case Add:
 		vecAdd(l, y, a, b)
 	case Sub:
-		for i := range y {
-			y[i] = a[i] - b[i]
-		}
+		vecSub(l, y, a, b)
 	case Mul:
 		vecMul(l, y, a, b)
 	case Div:
-		for i := range y {
-			y[i] = a[i] / b[i]
-		}
+		vecDiv(l, y, a, b)
 	case Pow:
 		for i := range y {
 			y[i] = float32(math.Pow(float64(a[i]), float64(b[i])))
@@ -98,7 +110,7 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		for i := range y {
 			y[i] = truth(a[i] < b[i])
 		}
-	case LessEq:
+	case LessEqual:
 		for i := range y {
 			y[i] = truth(a[i] <= b[i])
 		}
@@ -106,7 +118,7 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		for i := range y {
 			y[i] = truth(a[i] > b[i])
 		}
-	case GreaterEq:
+	case GreaterEqual:
 		for i := range y {
 			y[i] = truth(a[i] >= b[i])
 		}
@@ -155,6 +167,9 @@ func (t *scalarTask) do(chunk, _ int) {
 	switch {
 	case t.op == Mul:
 		vecScale(t.isa, y, a, t.s)
+		return
+	case t.op == Add:
+		vecShift(t.isa, y, a, t.s)
 		return
 	case t.op == Pow && !t.left && t.s == 2: // the square that norms spell as a power
 		vecMul(t.isa, y, a, a)

@@ -1,15 +1,18 @@
 package cpu
 
 import (
-	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math"
+	"strings"
 	"testing"
 )
 
 var unaryRef = map[UnaryOp]func(float64) float64{
 	Neg: func(x float64) float64 { return -x }, Exp: math.Exp, Log: math.Log, Sqrt: math.Sqrt,
-	Rsqrt: func(x float64) float64 { return 1 / math.Sqrt(x) }, Recip: func(x float64) float64 { return 1 / x },
-	Sigmoid: sigmoid64, Silu: func(x float64) float64 { return x * sigmoid64(x) }, Tanh: math.Tanh, Erf: math.Erf,
+	Rsqrt: func(x float64) float64 { return 1 / math.Sqrt(x) }, Reciprocal: func(x float64) float64 { return 1 / x },
+	Sigmoid: sigmoid64, Silu: func(x float64) float64 { return x * sigmoid64(x) }, Softplus: softplus64, Tanh: math.Tanh, Erf: math.Erf,
 	Sin: math.Sin, Cos: math.Cos, Relu: func(x float64) float64 { return max(x, 0) }, Abs: math.Abs,
 	Square: func(x float64) float64 { return x * x },
 	Step: func(x float64) float64 {
@@ -29,8 +32,64 @@ var unaryRef = map[UnaryOp]func(float64) float64{
 	},
 }
 
+// softplus64 is the definition, and x where 1 + e^x is e^x in float64.
+func softplus64(x float64) float64 {
+	if x > 40 {
+		return x
+	}
+	return math.Log1p(math.Exp(x))
+}
+
+// TestOpNames holds the constants to the names of the compiler's ops, from which
+// generated code derives them: LessEqual is less_equal.
+func TestOpNames(t *testing.T) {
+	for file, names := range map[string]func(i int) string{
+		"elementwise.go":        func(i int) string { return UnaryOp(i).String() },
+		"elementwise_binary.go": func(i int) string { return BinaryOp(i).String() },
+	} {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := 0
+		ast.Inspect(f, func(n ast.Node) bool {
+			d, ok := n.(*ast.GenDecl)
+			if !ok || d.Tok != token.CONST {
+				return true
+			}
+			for i, spec := range d.Specs {
+				constant := spec.(*ast.ValueSpec).Names[0].Name
+				if name := names(i); strings.ToLower(constant) != strings.ReplaceAll(name, "_", "") {
+					t.Errorf("%s: constant %s is named %s", file, constant, name)
+				}
+				count++
+			}
+			return false
+		})
+		if count < 12 {
+			t.Errorf("%s has %d constants", file, count)
+		}
+	}
+	for i := range unaries {
+		if op, ok := UnaryNamed(unaries[i].name); !ok || op != UnaryOp(i) || unaryRef[op] == nil {
+			t.Errorf("%s: found %v, %v, or has no reference", unaries[i].name, op, ok)
+		}
+	}
+	for i, name := range binaryNames {
+		if op, ok := BinaryNamed(name); !ok || op != BinaryOp(i) {
+			t.Errorf("%s: found %v, %v", name, op, ok)
+		}
+	}
+	if _, ok := UnaryNamed("add"); ok {
+		t.Error("add has one operand")
+	}
+	if _, ok := BinaryNamed("neg"); ok {
+		t.Error("neg has two operands")
+	}
+}
+
 func TestUnary(t *testing.T) {
-	for op := Neg; op <= Sign; op++ {
+	for op := range UnaryOp(len(unaries)) {
 		for _, n := range []int{1, 7, 65, 9000} {
 			onDevices(t, uint64(n), func(t *testing.T, d *Device, m *mem, compare bool) [][]float32 {
 				x, y := m.vec(n, 3), m.vec(n, 0)
@@ -52,7 +111,7 @@ func TestUnary(t *testing.T) {
 					if op == Sigmoid || op == Silu { // 1+e^-x overflows where the result is below the normal numbers
 						tiny = 3e-37
 					}
-					near(t, fmt.Sprint("op ", op), y, want, relTol(want, 8*unit, tiny))
+					near(t, op.String(), y, want, relTol(want, 8*unit, tiny))
 				}
 				d.Unary(op, x, x)
 				equalBits(t, "in place", x, y)
@@ -67,12 +126,12 @@ func TestUnaryNaN(t *testing.T) {
 	for l := portable; l <= detect(); l++ {
 		d := New(1)
 		d.isa = l
-		for op := Neg; op <= Sign; op++ {
+		for op := range UnaryOp(len(unaries)) {
 			x := []float32{junk, 1, junk, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, junk}
 			d.Unary(op, x, x)
 			for _, i := range []int{0, 2, 17} {
 				if (x[i] == x[i]) != (op == Step) {
-					t.Errorf("%v: op %d of NaN is %v", l, op, x[i])
+					t.Errorf("%v: %s of NaN is %v", l, op, x[i])
 				}
 			}
 		}
@@ -104,11 +163,11 @@ func binaryRef(op BinaryOp, a, b float64) float64 {
 		return math.Min(a, b)
 	case Less:
 		return is(a < b)
-	case LessEq:
+	case LessEqual:
 		return is(a <= b)
 	case Greater:
 		return is(a > b)
-	case GreaterEq:
+	case GreaterEqual:
 		return is(a >= b)
 	}
 	return is(a == b)
@@ -157,7 +216,7 @@ func reach(dims, strides []int) int {
 }
 
 func TestBinary(t *testing.T) {
-	for op := Add; op <= Equal; op++ {
+	for op := range BinaryOp(len(binaryNames)) {
 		for i, c := range stridedCases {
 			onDevices(t, uint64(i), func(t *testing.T, d *Device, m *mem, compare bool) [][]float32 {
 				a, b, y := m.vec(reach(c.dims, c.sa), 1), m.vec(reach(c.dims, c.sb), 1), m.vec(count(c.dims), 0)
@@ -173,7 +232,7 @@ func TestBinary(t *testing.T) {
 					for i := range y {
 						want := float32(binaryRef(op, float64(at(a, c.dims, c.sa, i)), float64(at(b, c.dims, c.sb, i))))
 						if y[i] != want {
-							t.Fatalf("op %d, %v: element %d is %v, want %v", op, c, i, y[i], want)
+							t.Fatalf("%s, %v: element %d is %v, want %v", op, c, i, y[i], want)
 						}
 					}
 				}
@@ -184,7 +243,7 @@ func TestBinary(t *testing.T) {
 }
 
 func TestBinaryScalar(t *testing.T) {
-	for op := Add; op <= Equal; op++ {
+	for op := range BinaryOp(len(binaryNames)) {
 		for _, s := range []float32{2, 0.5, -1.5} {
 			onDevices(t, 1, func(t *testing.T, d *Device, m *mem, compare bool) [][]float32 {
 				const n = 8195
@@ -195,7 +254,7 @@ func TestBinaryScalar(t *testing.T) {
 				for i := range y {
 					w, v := float32(binaryRef(op, float64(a[i]), float64(s))), float32(binaryRef(op, float64(s), float64(a[i])))
 					if y[i] != w && w == w || z[i] != v && v == v {
-						t.Fatalf("op %d: %v and %v give %v, %v, want %v, %v", op, a[i], s, y[i], z[i], w, v)
+						t.Fatalf("%s: %v and %v give %v, %v, want %v, %v", op, a[i], s, y[i], z[i], w, v)
 					}
 				}
 				d.BinaryScalar(op, a, a, s)
@@ -213,7 +272,7 @@ func TestMaxMinNaN(t *testing.T) {
 	for _, op := range []BinaryOp{Max, Min} {
 		d.Binary(op, y, []int{2}, []float32{junk, 1}, []int{1}, []float32{1, junk}, []int{1})
 		if y[0] == y[0] || y[1] == y[1] {
-			t.Errorf("op %d loses NaN: %v", op, y)
+			t.Errorf("%s loses NaN: %v", op, y)
 		}
 	}
 }

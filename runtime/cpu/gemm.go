@@ -79,9 +79,9 @@ func (d *Device) gemm(transA, transB bool, m, n, k int, a []float32, lda int, b 
 	t.release()
 }
 
-// gemmSerialFLOPs is the size of a product, a few microseconds of work, below
-// which other workers would come too late to help.
-const gemmSerialFLOPs = 400_000
+// gemmSerialFLOPs is the size of a product, some 10 µs of work, up to which
+// other workers do not pay for the exchange of cache lines.
+const gemmSerialFLOPs = 1_000_000
 
 // matrix checks the extent of a stored matrix and cuts x to it.
 func matrix(name string, x []float32, rows, cols, ld int) []float32 {

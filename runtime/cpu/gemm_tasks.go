@@ -10,4 +10,5 @@ type gemmTasks struct {
 
 func (t *gemmTasks) init(workers int) {
 	t.product.init(patienceFor(workers))
+	t.dot.init()
 }

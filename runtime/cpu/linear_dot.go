@@ -12,23 +12,68 @@ const dotChunk = 1 << 15
 // the other rows.
 type dotTask struct {
 	isa                 isa
-	y, x, w             []float32
+	y, w                []float32
+	x                   []float32 // for more than one row, brought together
 	ldy, ldx, ldw       int
 	rows, outs, in, per int
-	mode                Mode
+	add, together       bool
+	scratch             []float32
 }
+
+// dotScratch has room for rows of 32768, which is more than LLaMA 65B has.
+const dotScratch = dotMaxRows << 15
+
+func (t *dotTask) init() { t.scratch = make([]float32, dotScratch) }
 
 func (d *Device) dot(y []float32, ldy int, x []float32, ldx int, w []float32, ldw int, rows, outs, in int, mode Mode) {
 	t := &d.tasks.gemm.dot
-	*t = dotTask{d.isa, y, x, w, ldy, ldx, ldw, rows, outs, in, max(8, dotChunk/in&^7), mode}
+	t.isa = d.isa
+	t.y, t.ldy, t.x, t.ldx, t.w, t.ldw = y, ldy, x, ldx, w, ldw
+	t.rows, t.outs, t.in, t.add = rows, outs, in, mode == Accumulate
+	t.together = t.isa != portable && rows > 1
+	if t.together {
+		t.interleave(x, ldx)
+	}
+	t.per = max(8, dotChunk/in&^7)
 	d.run(t, ceilDiv(outs, t.per))
-	*t = dotTask{}
+	t.y, t.x, t.w = nil, nil, nil
+}
+
+// interleave brings the rows of x together, a register of each in turn, with
+// zeros behind their ends: rows whose distance is a power of two would drive
+// each other out of L1. AVX2 takes at most four rows at a time.
+func (t *dotTask) interleave(x []float32, ldx int) {
+	lanes, group := 16, t.rows
+	if t.isa == avx2 {
+		lanes, group = 8, min(t.rows, 4)
+	}
+	width := ceilDiv(t.in, lanes) * lanes
+	if len(t.scratch) < t.rows*width {
+		t.scratch = make([]float32, t.rows*width)
+	}
+	t.x, t.ldx = t.scratch, width
+	for first := 0; first < t.rows; first += group {
+		rows := min(group, t.rows-first)
+		to := t.x[first*width:]
+		for r := range rows {
+			from := x[(first+r)*ldx:][:t.in]
+			for i := r * lanes; len(from) > 0; i += rows * lanes {
+				n := copy(to[i:i+lanes], from)
+				clear(to[i+n : i+lanes])
+				from = from[n:]
+			}
+		}
+	}
 }
 
 func (t *dotTask) do(chunk, _ int) {
 	from := chunk * t.per
 	outs := min(t.per, t.outs-from)
-	dotRows(t.isa, t.y[from:], t.ldy, t.x, t.ldx, t.w[from*t.ldw:], t.ldw, t.rows, outs, t.in, t.mode == Accumulate)
+	dot := dotRows
+	if t.together {
+		dot = dotTogether
+	}
+	dot(t.isa, t.y[from:], t.ldy, t.x, t.ldx, t.w[from*t.ldw:], t.ldw, t.rows, outs, t.in, t.add)
 }
 
 // dotPortable is the plain twin of dotRows: four columns at a time.

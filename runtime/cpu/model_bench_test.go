@@ -43,6 +43,32 @@ func BenchmarkAttention(b *testing.B) {
 	}
 }
 
+// BenchmarkAttentionStarts is BenchmarkAttention with two workers over packed
+// documents of an eighth of the sequence, beside the plain mask; no FLOPs are
+// counted, since what is to be seen is how much is left of the time.
+func BenchmarkAttentionStarts(b *testing.B) {
+	for _, c := range benchAttention {
+		d := New(2)
+		m := newMem(b, 1)
+		x, g := c.operands(m, 1), c.operands(m, 0)
+		n := c.batch * c.T * c.heads
+		o, lse, do := m.vec(n*c.hd, 0), m.vec(n, 0), m.vec(n*c.hd, 1)
+		packed := make([]int32, c.batch*c.T)
+		for i := range packed {
+			packed[i] = int32(i % c.T / (c.T / 8) * (c.T / 8))
+		}
+		for what, starts := range map[string][]int32{"plain": nil, "packed": packed} {
+			b.Run(fmt.Sprintf("%s/B%d_T%d_h%d_hd%d", what, c.batch, c.T, c.heads, c.hd), func(b *testing.B) {
+				for b.Loop() {
+					c.forwardFrom(d, x, o, lse, starts)
+					c.backwardFrom(d, g, x, do, o, lse, starts)
+				}
+			})
+		}
+		d.Close()
+	}
+}
+
 // BenchmarkRows reports the bytes that a kernel reads and writes, once each.
 func BenchmarkRows(b *testing.B) {
 	for l := portable; l <= detect(); l++ {

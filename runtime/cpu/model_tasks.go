@@ -35,7 +35,8 @@ type modelTasks struct {
 	shared  []float32   // partial sums, logits of a chunk
 	losses  []float64   // loss of each row
 
-	progress []atomic.Int64 // of the chunks of AttentionGrad that wait for each other
+	progress     []atomic.Int64 // of the chunks of AttentionGrad that wait for each other
+	startsRanges []startsRange  // of Attention and AttentionGrad
 }
 
 func (t *modelTasks) init(workers int) {

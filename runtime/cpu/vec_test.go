@@ -61,6 +61,53 @@ func TestExpAccuracy(t *testing.T) {
 	}
 }
 
+// erf and tanh are within 3 ulp everywhere, also where one form takes over from
+// the other, odd, and keep NaN, zeros and infinities.
+func TestErfTanhAccuracy(t *testing.T) {
+	x := floatsOver(-5, 5, 400000)
+	for _, split := range []float32{erfSplit, tanhSplit, erfMax} {
+		for v, i := split, 0; i < 200; i++ {
+			v = math.Nextafter32(v, float32(2*(i%2)))
+			x = append(x, v, -v, split+float32(i)*1e-6)
+		}
+	}
+	for l := portable; l <= detect(); l++ {
+		for _, f := range []struct {
+			name  string
+			vec   func(isa, []float32, []float32)
+			exact func(float64) float64
+		}{{"erf", vecErf, math.Erf}, {"tanh", vecTanh, math.Tanh}} {
+			y, mirrored := make([]float32, len(x)), make([]float32, len(x))
+			f.vec(l, y, x)
+			for i, v := range x {
+				mirrored[i] = -v
+			}
+			f.vec(l, mirrored, mirrored)
+			worst := 0.0
+			for i, v := range x {
+				worst = max(worst, ulps(y[i], f.exact(float64(v))))
+				if mirrored[i] != -y[i] || y[i] > 1 || y[i] < -1 {
+					t.Fatalf("%v: %s(%v) = %v, of its negative %v", l, f.name, v, y[i], mirrored[i])
+				}
+			}
+			t.Logf("%v: %s is within %.2f ulp", l, f.name, worst)
+			if !(worst <= 3) {
+				t.Errorf("%v: %s is off by %v ulp", l, f.name, worst)
+			}
+			inf, nan, zero := float32(math.Inf(1)), float32(math.NaN()), float32(math.Copysign(0, -1))
+			for _, c := range [][2]float32{{inf, 1}, {-inf, -1}, {1e30, 1}, {-1e30, -1}, {0, 0}, {zero, zero}, {nan, nan}, {1e-42, f32(f.exact(1e-42))}} {
+				x := append(make([]float32, 16), c[0])
+				f.vec(l, x, x)
+				if a, b := math.Float32bits(x[16]), math.Float32bits(c[1]); a != b && !(x[16] != x[16] && c[1] != c[1]) && math.Abs(float64(a)-float64(b)) > 1 {
+					t.Errorf("%v: %s(%v) = %v, want %v", l, f.name, c[0], x[16], c[1])
+				}
+			}
+		}
+	}
+}
+
+func f32(x float64) float32 { return float32(x) }
+
 func TestLogOf(t *testing.T) {
 	for _, v := range append(floatsOver(1, 1e5, 10000), 1, 0.5, 1.4142135, 1.4142137, 2, 3e38, 1.2e-38) {
 		if got, want := logOf(v), math.Log(float64(v)); math.Abs(got-want) > 1e-9*(1+math.Abs(want)) {
@@ -94,6 +141,14 @@ var twins = []twin{
 	{"expSum", func(l isa, y, _, a, _, _ []float32) float32 { return vecExpSum(l, y, a, 2) }, 80 * unit},
 	{"swiglu", func(l isa, y, _, a, b, _ []float32) float32 { vecSwiGLU(l, y, a, b); return 0 }, 8 * unit},
 	{"swigluGrad", func(l isa, y, z, a, b, c []float32) float32 { vecSwiGLUGrad(l, y, z, a, b, c); return 0 }, 64 * unit},
+	{"sub", func(l isa, y, _, a, b, _ []float32) float32 { vecSub(l, y, a, b); return 0 }, 0},
+	{"div", func(l isa, y, _, a, b, _ []float32) float32 { vecDiv(l, y, a, b); return 0 }, 0},
+	{"shift", func(l isa, y, _, a, _, _ []float32) float32 { vecShift(l, y, a, 1.3); return 0 }, 0},
+	{"sqrt", func(l isa, y, _, a, b, _ []float32) float32 { vecMul(l, y, a, a); vecSqrt(l, y, y); return 0 }, 0},
+	{"recip", func(l isa, y, _, a, _, _ []float32) float32 { vecRecip(l, y, a); return 0 }, 0},
+	{"relu", func(l isa, y, _, a, _, _ []float32) float32 { vecRelu(l, y, a); return 0 }, 0},
+	{"erf", func(l isa, y, _, a, _, _ []float32) float32 { vecErf(l, y, a); return 0 }, 8 * unit},
+	{"tanh", func(l isa, y, _, a, _, _ []float32) float32 { vecTanh(l, y, a); return 0 }, 8 * unit},
 	{"norm", func(l isa, y, _, a, b, _ []float32) float32 { vecNorm(l, y, a, b, 0.7); return 0 }, 0},
 	{"normGrad", func(l isa, y, z, a, b, c []float32) float32 {
 		copy(z, c)

@@ -20,6 +20,10 @@ type Info struct {
 	Recipe        Recipe
 	Memory        Memory
 
+	// Masked says that attention in training stops at the documents of a packed
+	// sequence: batches carry Starts.
+	Masked bool
+
 	// NewTrainer and NewDecoder allocate every arena of the plan, once. They
 	// are nil in a package compiled without the mode.
 	NewTrainer func(Options) (Trainer, error)
@@ -100,16 +104,28 @@ type Hyper struct {
 	GradScale             float64 // gradients are multiplied by it first: 1/Accum
 }
 
+// Batch is one micro-batch of training, MicroBatch sequences of Context tokens,
+// sequence after sequence.
+type Batch struct {
+	Tokens  []int32 // inputs
+	Targets []int32 // what follows each; below 0 it is not counted
+
+	// Starts is, for each token, the position in its sequence at which its
+	// document begins: attention sees nothing before it. It is 0 in the rest of
+	// a document that began in an earlier sequence. Only models with
+	// Info.Masked read it, and take nil for sequences of one document each.
+	Starts []int32
+}
+
 // Trainer runs the bound programs of training. It is not safe for concurrent
 // use. No method allocates.
 type Trainer interface {
 	// MicroStep runs forward and backward over one micro-batch and returns
-	// its mean loss in nats per token. tokens and targets hold
-	// MicroBatch·Context ids. The first micro-batch of a step overwrites the
-	// gradients, the others add to them. Targets < 0 are not counted.
-	MicroStep(tokens, targets []int32, first bool) float32
+	// its mean loss in nats per token. The first micro-batch of a step
+	// overwrites the gradients, the others add to them.
+	MicroStep(in Batch, first bool) float32
 	// Eval returns the mean loss of one micro-batch, in nats per token.
-	Eval(tokens, targets []int32) float32
+	Eval(in Batch) float32
 	// Update applies one AdamW step and returns the global gradient norm
 	// after GradScale and before clipping. When that norm is not finite it
 	// changes nothing, so that Diagnose still sees the weights of the failure.
@@ -122,7 +138,7 @@ type Trainer interface {
 	// Diagnose runs MicroStep once more, watching every launch, and names
 	// the first IR node with a non-finite result ("layer 3: %attn.q"), or
 	// returns "" when all are finite.
-	Diagnose(tokens, targets []int32) string
+	Diagnose(in Batch) string
 	// Counters reports what the kernels did since the last call.
 	Counters() map[string]int64
 	Close()

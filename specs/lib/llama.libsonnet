@@ -94,7 +94,7 @@ local node = import 'node.libsonnet';
   schedule: { warmup: 2000, min_ratio: 0.1, decay: 0 },
 
   // 'cross' packs documents into sequences and lets attention cross from one
-  // to the next. The paper does not say which; this is the usual way.
+  // to the next; 'mask' stops it there. The paper does not say which.
   data: { validation: 0.005, dedup: false, boundary: 'cross', tokens: 0 },
   tokenizer: { vocab: spec.model.vocab, bos: true, eos: false },
 

@@ -48,6 +48,7 @@ local node(kind, name, inputs, fields={}) =
   gelu(name, x):: node('gelu', name, [x]),
   gelu_tanh(name, x):: node('gelu_tanh', name, [x]),
   sigmoid(name, x):: node('sigmoid', name, [x]),
+  softplus(name, x):: node('softplus', name, [x]),
   relu(name, x):: node('relu', name, [x]),
   tanh(name, x):: node('tanh', name, [x]),
   exp(name, x):: node('exp', name, [x]),

@@ -18,7 +18,9 @@ Files, arrays as little-endian float32:
     logits.f32           [T, vocab] of the first sequence
     grads.f32            gradients of the first micro-batch, in the order of
                          reference.json's "tensors"
-    reference.json       loss, shapes, and ten optimiser steps
+    masked_grads.f32     the same of wq, wk and wv, each line a document and
+                         attention only within one
+    reference.json       losses, shapes, and ten optimiser steps
 
 Micro-batch m has the sequences text[(m*B+b)*T : ...+T], b < B; the target of a
 token is the byte behind it. Needs PyTorch 1.13 or later.
@@ -107,7 +109,7 @@ def rotate(x):
     return torch.view_as_real(pairs * turn).reshape(x.shape)
 
 
-def attention(w, p, x):
+def attention(w, p, x, document):
     b, t, _ = x.shape
     q = rotate((x @ w[p + "wq.weight"].T).reshape(b, t, HEADS, HEAD))
     k = rotate((x @ w[p + "wk.weight"].T).reshape(b, t, KV_HEADS, HEAD))
@@ -117,16 +119,17 @@ def attention(w, p, x):
         g = h // (HEADS // KV_HEADS)
         scores = q[:, :, h] @ k[:, :, g].transpose(1, 2) / math.sqrt(HEAD)
         later = torch.ones(t, t, dtype=torch.bool).triu(1)
-        out.append(torch.softmax(scores.masked_fill(later, -math.inf), -1) @ v[:, :, g])
+        hidden = later | (document[:, :, None] != document[:, None, :])
+        out.append(torch.softmax(scores.masked_fill(hidden, -math.inf), -1) @ v[:, :, g])
     return torch.cat(out, -1) @ w[p + "wo.weight"].T
 
 
-def forward(w, tokens):
-    """Logits [B, T, VOCAB] of tokens [B, T]."""
+def forward(w, tokens, document):
+    """Logits [B, T, VOCAB] of tokens [B, T], each a part of a numbered document."""
     x = w["tok_embeddings.weight"][tokens]
     for l in range(LAYERS):
         p = f"layers.{l}."
-        x = x + attention(w, p + "attention.", rms_norm(x, w[p + "attention_norm.weight"]))
+        x = x + attention(w, p + "attention.", rms_norm(x, w[p + "attention_norm.weight"]), document)
         n = rms_norm(x, w[p + "ffn_norm.weight"])
         gate = silu(n @ w[p + "feed_forward.w1.weight"].T)
         x = x + (gate * (n @ w[p + "feed_forward.w3.weight"].T)) @ w[p + "feed_forward.w2.weight"].T
@@ -140,9 +143,11 @@ def batch(text, m):
     return cut(at), cut(at + 1)
 
 
-def loss_of(w, text, m):
+def loss_of(w, text, m, masked=False):
     tokens, targets = batch(text, m)
-    logits = forward(w, tokens)
+    newline = (tokens == ord("\n")).long()
+    document = newline.cumsum(1) - newline if masked else torch.zeros_like(tokens)
+    logits = forward(w, tokens, document)
     return logits, cross_entropy(logits.reshape(-1, VOCAB), targets.reshape(-1))
 
 
@@ -201,9 +206,15 @@ def main():
     loss.backward()
     write_f32("logits.f32", [logits[0]])
     write_f32("grads.f32", [x.grad for x in w.values()])
+    for x in w.values():
+        x.grad = None
+    _, masked = loss_of(w, text, 0, masked=True)
+    masked.backward()
+    write_f32("masked_grads.f32", [x.grad for k, x in w.items() if k.split(".")[-2] in ("wq", "wk", "wv")])
     steps, moved = train(w, text)
     ref = {
         "loss": loss.item(),
+        "masked_loss": masked.item(),
         "tensors": [{"name": k, "shape": list(x.shape), "moved": moved[k]} for k, x in w.items()],
         "train": {
             "max_lr": MAX_LR, "min_lr": MIN_LR, "warmup": WARMUP, "accum": ACCUM, "beta1": BETAS[0], "beta2": BETAS[1],

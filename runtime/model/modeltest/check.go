@@ -79,8 +79,7 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := info.Recipe.MicroBatch * info.Context
-	tokens, targets := Tokens(n, info.Vocab, TokenSeed), Tokens(n, info.Vocab, TargetSeed)
+	in := Batch(info, TokenSeed, TargetSeed)
 	var first []float32
 	for _, workers := range []int{1, 2, 3, 5} {
 		tr, err := info.NewTrainer(model.Options{Workers: workers})
@@ -93,7 +92,7 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 				tr.Grads()[w.Offset+i] = float32(math.NaN())
 			}
 		}
-		for _, loss := range []float32{tr.MicroStep(tokens, targets, true), tr.Eval(tokens, targets)} {
+		for _, loss := range []float32{tr.MicroStep(in, true), tr.Eval(in)} {
 			if d := math.Abs(float64(loss - scalars[0])); d > 1e-5 {
 				t.Errorf("%d workers: loss %v, want %v", workers, loss, scalars[0])
 			}
@@ -105,9 +104,9 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 		} else if i := firstDifference(first, grads); i >= 0 {
 			t.Errorf("%d workers: gradient %d is %v, with 1 worker %v", workers, i, grads[i], first[i])
 		}
-		tr.MicroStep(tokens, targets, false)
+		tr.MicroStep(in, false)
 		compare(t, info, tr.Grads(), want, 2)
-		if a := testing.AllocsPerRun(3, func() { tr.MicroStep(tokens, targets, false) }); a != 0 {
+		if a := testing.AllocsPerRun(3, func() { tr.MicroStep(in, false) }); a != 0 {
 			t.Errorf("%d workers: a micro-batch allocates %v times", workers, a)
 		}
 		h := model.Hyper{Step: 1, LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, GradScale: 0.2}

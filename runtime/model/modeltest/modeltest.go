@@ -46,6 +46,38 @@ func Tokens(n, vocab int, seed uint64) []int32 {
 	return ids
 }
 
+// Batch is a micro-batch of the model's size, with documents if it reads where
+// they begin.
+func Batch(info *model.Info, tokenSeed, targetSeed uint64) model.Batch {
+	rows, context := info.Recipe.MicroBatch, info.Context
+	b := model.Batch{Tokens: Tokens(rows*context, info.Vocab, tokenSeed), Targets: Tokens(rows*context, info.Vocab, targetSeed)}
+	if info.Masked {
+		b.Starts = Starts(rows, context, tokenSeed)
+	}
+	return b
+}
+
+// Starts are the beginnings of the documents of rows packed sequences: of 1 to
+// 11 tokens each, the first of a sequence begun in the one before.
+func Starts(rows, context int, seed uint64) []int32 {
+	starts := make([]int32, rows*context)
+	at, left := int32(0), 0
+	for i := range starts {
+		switch {
+		case i%context == 0:
+			at = 0
+			left = int(mix(seed^uint64(i)) % 11)
+		case left == 0:
+			at = int32(i % context)
+			left = int(mix(seed^uint64(i)) % 11)
+		default:
+			left--
+		}
+		starts[i] = at
+	}
+	return starts
+}
+
 // mix is the finaliser of splitmix64 (Steele et al. 2014).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15

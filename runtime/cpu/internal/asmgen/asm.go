@@ -68,3 +68,13 @@ func (v vector) zero(a *asm, i int) {
 		a.op("VXORPS %[1]s, %[1]s, %[1]s", v.r(i))
 	}
 }
+
+// rowOf addresses row i of four rows at base0 and four at base4, whose
+// distance is in ld and three times it in ld3.
+func rowOf(i int, base0, base4, ld, ld3 string) string {
+	base := base0
+	if i >= 4 {
+		base = base4
+	}
+	return "(" + base + ")" + []string{"", "(" + ld + "*1)", "(" + ld + "*2)", "(" + ld3 + "*1)"}[i%4]
+}

@@ -25,14 +25,14 @@ func emitDots(a *asm) {
 // emitDot emits a function for 1..len(groups) rows; with r rows, groups[r-1]
 // columns are computed together, and the columns left over one by one.
 func emitDot(a *asm, v vector, groups []int) {
-	a.f("dotRows"+v.suffix, "(y, x, w unsafe.Pointer, in, ldx, ldw, ldy, rows, outs, add int)", 80)
-	a.op("MOVQ y+0(FP), DI; MOVQ w+16(FP), DX; MOVQ ldw+40(FP), R10; MOVQ ldx+32(FP), R8")
+	a.f("dotRows"+v.suffix, "(y, x, w unsafe.Pointer, in, ldx, step, ldw, ldy, rows, outs, add int)", 88)
+	a.op("MOVQ y+0(FP), DI; MOVQ w+16(FP), DX; MOVQ ldw+48(FP), R10; MOVQ ldx+32(FP), R8")
 	if v.lanes == 16 {
 		a.note("K1 selects the lanes of the last, partial step.")
 		a.op("MOVQ in+24(FP), CX; ANDQ $15, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
 	}
 	a.op("SHLQ $2, R10; SHLQ $2, R8; LEAQ (R10)(R10*2), R11; LEAQ (R8)(R8*2), R9")
-	a.op("MOVQ outs+64(FP), SI; MOVQ rows+56(FP), CX")
+	a.op("MOVQ outs+72(FP), SI; MOVQ rows+64(FP), CX")
 	for r := len(groups); r > 1; r-- {
 		a.op("CMPQ CX, $%d; JEQ r%d", r, r)
 	}
@@ -51,16 +51,6 @@ func emitDot(a *asm, v vector, groups []int) {
 	a.ret()
 }
 
-// rowOf addresses row i of four rows at base0 and four at base4, whose
-// distance is in ld and three times it in ld3.
-func rowOf(i int, base0, base4, ld, ld3 string) string {
-	base := base0
-	if i >= 4 {
-		base = base4
-	}
-	return "(" + base + ")" + []string{"", "(" + ld + "*1)", "(" + ld + "*2)", "(" + ld3 + "*1)"}[i%4]
-}
-
 // dotGroup computes rows × outs sums of the columns at DX and DI and steps on.
 func dotGroup(a *asm, v vector, rows, outs int, name string) {
 	const x = 0 // register of a row of x; w follows, then sums
@@ -71,7 +61,11 @@ func dotGroup(a *asm, v vector, rows, outs int, name string) {
 	}
 	sum := func(r, o int) int { return first + r*outs + o }
 	xRow := func(r int) string { return rowOf(r, "AX", "R13", "R8", "R9") }
-	wRow := func(o int) string { return rowOf(o, "BX", "R12", "R10", "R11") }
+	// Columns, and those of the next group to prefetch, in fours.
+	bases := []string{"BX", "R12", "R13", "R15"}[:(2*outs+3)/4]
+	wRow := func(o int) string {
+		return rowOf(o%4, bases[o/4], "", "R10", "R11")
+	}
 	load := func(from string, to int, partial bool) {
 		switch {
 		case !partial:
@@ -108,65 +102,99 @@ func dotGroup(a *asm, v vector, rows, outs int, name string) {
 
 	a.op("MOVQ x+8(FP), AX; MOVQ DX, BX; MOVQ in+24(FP), CX")
 	if rows > 4 {
-		a.op("LEAQ (AX)(R8*4), R13")
+		a.op("LEAQ (AX)(R8*4), R13") // no group of five or more rows has so many columns
 	}
-	if outs > 4 {
-		a.op("LEAQ (BX)(R10*4), R12")
+	for i, base := range bases[1:] {
+		a.op("LEAQ (%s)(R10*4), %s", bases[i], base)
 	}
 	for i := range rows * outs {
 		v.zero(a, first+i)
 	}
 	a.op("SUBQ $%d, CX; JLT %srest", v.lanes, name)
 	a.label("%sloop", name)
-	step(false)
-	for _, p := range []struct {
-		reg  string
-		used bool
-	}{{"AX", true}, {"BX", true}, {"R13", rows > 4}, {"R12", outs > 4}} {
-		if p.used {
-			a.op("ADDQ $%d, %s", v.bytes(), p.reg)
+	if outs > 1 {
+		for o := range outs {
+			a.op("PREFETCHT1 %s", wRow(outs+o))
 		}
+	}
+	step(false)
+	a.op("ADDQ step+40(FP), AX")
+	if rows > 4 {
+		a.op("ADDQ step+40(FP), R13")
+	}
+	for _, base := range bases {
+		a.op("ADDQ $%d, %s", v.bytes(), base)
 	}
 	a.op("SUBQ $%d, CX; JGE %sloop", v.lanes, name)
 	a.label("%srest", name)
 	a.op("ADDQ $%d, CX; JEQ %ssum", v.lanes, name)
 	if v.lanes == 8 {
-		a.op("SHLQ $2, CX; NEGQ CX; MOVQ $·laneMasks+32(SB), R12; VMOVUPS (R12)(CX*1), %s", v.r(mask))
-		if outs > 4 {
-			a.op("LEAQ (BX)(R10*4), R12")
-		}
+		a.op("SHLQ $2, CX; NEGQ CX; MOVQ $·laneMasks+32(SB), R15; VMOVUPS (R15)(CX*1), %s", v.r(mask))
 	}
 	step(true)
 
 	a.label("%ssum", name)
-	a.op("MOVQ DI, AX; MOVQ ldy+48(FP), BX")
+	a.op("MOVQ DI, AX; MOVQ ldy+56(FP), BX")
 	for r := range rows {
-		for o := range outs {
-			s := sum(r, o)
-			if v.lanes == 16 {
-				a.op("VEXTRACTF64X4 $1, Z%d, Y0; VADDPS Y0, Y%d, Y0", s, s)
-				a.op("VEXTRACTF128 $1, Y0, X1; VADDPS X1, X0, X0")
-			} else {
-				a.op("VEXTRACTF128 $1, Y%d, X1; VADDPS X1, X%d, X0", s, s)
-			}
-			a.op("VPERMILPS $0x0e, X0, X1; VADDPS X1, X0, X0; VPERMILPS $1, X0, X1; VADDSS X1, X0, X0")
-			a.op("CMPQ add+72(FP), $0; JEQ %sput%d_%d; VADDSS %d(AX), X0, X0", name, r, o, 4*o)
-			a.label("%sput%d_%d", name, r, o)
-			a.op("VMOVSS X0, %d(AX)", 4*o)
-		}
+		sumLanes(a, v, rows, outs, r, first, name)
 		if r < rows-1 {
 			a.op("LEAQ (AX)(BX*4), AX")
 		}
 	}
 	a.note("On to the next columns.")
 	a.op("ADDQ $%d, DI; SUBQ $%d, SI", 4*outs, outs)
-	if outs == 8 {
-		a.op("LEAQ (DX)(R10*8), DX")
-	} else if outs == 4 {
-		a.op("LEAQ (DX)(R10*4), DX")
-	} else if outs == 2 {
-		a.op("LEAQ (DX)(R10*2), DX")
-	} else {
-		a.op("ADDQ R10, DX")
+	for _, step := range []int{8, 4, 2, 1} {
+		for ; outs >= step; outs -= step {
+			a.op("LEAQ (DX)(R10*%d), DX", step)
+		}
+	}
+}
+
+// sumLanes adds up the lanes of a row's sums, halves first and then neighbours,
+// and stores or adds them at AX.
+func sumLanes(a *asm, v vector, rows, outs, r, first int, name string) {
+	low := func(o int) int { // the register of four lanes, one of the first 16
+		if rows == 1 {
+			return first + o
+		}
+		return 1 + o
+	}
+	for o := range outs {
+		s := first + r*outs + o
+		if v.lanes == 16 {
+			a.op("VEXTRACTF64X4 $1, Z%d, Y0; VADDPS Y0, Y%d, Y%d", s, s, low(o))
+			s = low(o)
+		}
+		a.op("VEXTRACTF128 $1, Y%d, X0; VADDPS X0, X%d, X%d", s, s, low(o))
+	}
+	hadd := func(x, y, to int) { a.op("VHADDPS X%d, X%d, X%d", y, x, to) }
+	for o := 0; o < outs; {
+		put := fmt.Sprintf("%sput%d_%d", name, r, o)
+		x, at := low(o), 4*o
+		a.op("CMPQ add+80(FP), $0")
+		switch {
+		case outs-o >= 4:
+			hadd(x, low(o+1), x)
+			hadd(low(o+2), low(o+3), low(o+2))
+			hadd(x, low(o+2), 0)
+			a.op("JEQ %s; VADDPS %d(AX), X0, X0", put, at)
+			a.label("%s", put)
+			a.op("VMOVUPS X0, %d(AX)", at)
+			o += 4
+		case outs-o >= 2:
+			hadd(x, low(o+1), x)
+			hadd(x, x, 0)
+			a.op("JEQ %s; VMOVSD %d(AX), X1; VADDPS X1, X0, X0", put, at)
+			a.label("%s", put)
+			a.op("VMOVSD X0, %d(AX)", at)
+			o += 2
+		default:
+			hadd(x, x, x)
+			hadd(x, x, 0)
+			a.op("JEQ %s; VADDSS %d(AX), X0, X0", put, at)
+			a.label("%s", put)
+			a.op("VMOVSS X0, %d(AX)", at)
+			o++
+		}
 	}
 }

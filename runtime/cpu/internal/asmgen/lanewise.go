@@ -10,7 +10,7 @@ import (
 // and one step with masked loads and stores for what is left over.
 
 // constant is a float32 that kernels use, replicated over 32 bytes of the
-// table ·vecConsts. The values are those of vec.go.
+// table ·vecConsts. The values are those of vec.go and vec_special.go.
 type constant struct {
 	name  string
 	value float32
@@ -39,6 +39,28 @@ var constants = []constant{
 	{"exp2Min", -127},
 	{"sign", float32(math.Copysign(0, -1))},
 	{"lowest", float32(math.Inf(-1))},
+	{"two", 2},
+	{"erfSplit", 0.875},
+	{"erfS0", 1.1283791065216064},
+	{"erfS1", -0.3761255443096161},
+	{"erfS2", 0.11282496899366379},
+	{"erfS3", -0.026792947202920914},
+	{"erfS4", 0.005034370813518763},
+	{"erfS5", -0.0006214585155248642},
+	{"erfMax", 3.95},
+	{"erfL0", -1.1286982297897339},
+	{"erfL1", -0.6349186301231384},
+	{"erfL2", -0.10666996985673904},
+	{"erfL3", 0.024172453209757805},
+	{"erfL4", -0.0038512577302753925},
+	{"erfL5", 0.00037696384242735803},
+	{"erfL6", -1.6840680473251268e-05},
+	{"tanhSplit", 0.625},
+	{"tanhS0", -0.333333283662796},
+	{"tanhS1", 0.1333276927471161},
+	{"tanhS2", -0.05385090783238411},
+	{"tanhS3", 0.020997179672122},
+	{"tanhS4", -0.006096714176237583},
 }
 
 func emitConstants(a *asm) {

@@ -1,10 +1,12 @@
 package main
 
+import "slices"
+
 // emitVec emits the inner loops of the model's kernels: vec.go has their
 // portable twins and says what each computes.
 func emitVec(a *asm) {
 	emitConstants(a)
-	for _, l := range lanewiseFuncs {
+	for _, l := range slices.Concat(lanewiseFuncs, specialFuncs) {
 		for _, v := range []vector{v512, v256} {
 			l.emit(a, v)
 		}
@@ -209,11 +211,21 @@ func exp(c *code, x, t, n, p int) {
 	}
 }
 
-// poly evaluates a polynomial in x, the highest coefficient first.
+// poly evaluates a polynomial in x, the highest coefficient first. Those that
+// are not held are read, and broadcast where the table is too narrow.
 func poly(c *code, x, p int, first string, rest ...string) {
-	c.op("VMOVUPS %s, %s", c.k(first), c.r(p))
+	held := func(name string) bool { _, ok := c.held[name]; return ok || c.v.lanes == 8 }
+	if held(first) {
+		c.op("VMOVUPS %s, %s", c.k(first), c.r(p))
+	} else {
+		c.op("VBROADCASTSS %s, %s", constantAt(first), c.r(p))
+	}
 	for _, name := range rest {
-		c.op("VFMADD213PS %s, %s, %s", c.k(name), c.r(x), c.r(p))
+		if held(name) {
+			c.op("VFMADD213PS %s, %s, %s", c.k(name), c.r(x), c.r(p))
+		} else {
+			c.op("VFMADD213PS.BCST %s, %s, %s", constantAt(name), c.r(x), c.r(p))
+		}
 	}
 }
 
