@@ -86,7 +86,7 @@ func newReference(c *Case) (*reference, error) {
 		}
 		r.floor = math.Max(r.floor, 1e-5*r.scale[name])
 	}
-	if r.floor > 3e-4 {
+	if r.floor > 6e-4 {
 		return nil, fmt.Errorf("%w: gradients of %v", errWild, 1e5*r.floor)
 	}
 	// The gradient of the loss has the noise of 1 - 1, where the model is sure.

@@ -37,7 +37,7 @@ func TestBugsFit(t *testing.T) {
 	names := map[string]bool{}
 	fuzzed := 0
 	for _, b := range Bugs {
-		b.plant(t)
+		t.Run(b.Name, func(t *testing.T) { b.plant(t) })
 		if names[b.Name] {
 			t.Errorf("two bugs are called %q", b.Name)
 		}

@@ -1,6 +1,9 @@
 // Package sample runs a model's programs over given numbers and collects every
 // result. Package fuzz runs it on a plan, and a program that it generates runs
 // it on the code for the same plan: the results must have the same bits.
+//
+// It knows the contract of package runtime/model and nothing of the compiler, so
+// that what a generated program links is what it links in earnest.
 package sample
 
 import (
@@ -14,28 +17,36 @@ import (
 
 // In is what a model is given.
 type In struct {
-	Params          []float32
-	Tokens, Targets []int32 // of one micro-batch
-	Hyper           model.Hyper
-	Steps           []Step // of the decoder
-	Logits          int    // numbers of a step's logits, at most
+	Params          []float32   // the whole arena, in the plan's layout
+	Tokens, Targets []int32     // of one micro-batch, [B, T]; both are valid ids
+	Hyper           model.Hyper // of the one update
+	Steps           []Step      // of the decoder; nil for a model without one
+	Logits          int         // numbers of a step's logits, at most
 }
 
-// Step is one step of a decoder.
+// Step is one step of a decoder: tokens, the sequence of each, and the tokens
+// whose logits are wanted, by their places in the list.
 type Step struct{ Tokens, Seqs, Want []int32 }
 
-// Out is what came of it.
+// Out is what came of it. Whole arenas are kept, so that a number written to a
+// place that belongs to no weight shows as well.
 type Out struct {
-	Losses, Grads, Params, Moment1, Moment2 []float32
-	Norm                                    float64
-	Logits                                  []float32
+	Losses           []float32 // of both micro-batches and of an evaluation between
+	Grads            []float32 // before the update
+	Params           []float32 // after it
+	Moment1, Moment2 []float32
+	Norm             float64   // of the gradients
+	Logits           []float32 // of all steps
 }
 
 // Run trains one step of two micro-batches, and decodes. decoder may be nil.
 func Run(t model.Trainer, decoder model.Decoder, in In) (Out, error) {
 	var out Out
 	copy(t.Params(), in.Params)
-	out.Losses = append(out.Losses, t.MicroStep(in.Tokens, in.Targets, true), t.Eval(in.Targets, in.Tokens), t.MicroStep(in.Tokens, in.Targets, false))
+	batch, turned := model.Batch{Tokens: in.Tokens, Targets: in.Targets}, model.Batch{Tokens: in.Targets, Targets: in.Tokens}
+	// Evaluation in between reads other tokens: it must leave the gradients
+	// alone, which the second micro-batch adds to.
+	out.Losses = append(out.Losses, t.MicroStep(batch, true), t.Eval(turned), t.MicroStep(batch, false))
 	out.Grads = append(out.Grads, t.Grads()...)
 	out.Norm = t.Update(in.Hyper)
 	out.Params = append(out.Params, t.Params()...)
@@ -44,10 +55,12 @@ func Run(t model.Trainer, decoder model.Decoder, in In) (Out, error) {
 	if decoder == nil {
 		return out, nil
 	}
+	// The update has changed the trainer's weights; the decoder starts from
+	// those that were given.
 	copy(decoder.Params(), in.Params)
 	logits := make([]float32, in.Logits)
 	for i, s := range in.Steps {
-		clear(logits)
+		clear(logits) // rows that are not wanted stay 0
 		if err := decoder.Step(s.Tokens, s.Seqs, s.Want, logits); err != nil {
 			return out, fmt.Errorf("step %d: %w", i, err)
 		}
@@ -57,7 +70,8 @@ func Run(t model.Trainer, decoder model.Decoder, in In) (Out, error) {
 }
 
 // Main runs models: NAME.in in the folder that the command line names becomes
-// NAME.out.
+// NAME.out. It ends the program with status 1 at the first that fails.
+// Its caller is a main function that the test writes.
 func Main(models map[string]*model.Info) {
 	for name, info := range models {
 		if err := file(filepath.Join(os.Args[1], name), info); err != nil {
@@ -67,6 +81,8 @@ func Main(models map[string]*model.Info) {
 	}
 }
 
+// file runs one model. Two workers must give the bits of the one that ran the
+// plan.
 func file(path string, info *model.Info) error {
 	var in In
 	if err := Read(path+".in", &in); err != nil {
@@ -77,6 +93,8 @@ func file(path string, info *model.Info) error {
 		return err
 	}
 	defer t.Close()
+	// A package compiled for training alone has no decoder, and then no steps
+	// were drawn.
 	var d model.Decoder
 	if info.NewDecoder != nil && in.Steps != nil {
 		if d, err = info.NewDecoder(model.Options{Workers: 2}); err != nil {
@@ -91,7 +109,7 @@ func file(path string, info *model.Info) error {
 	return Write(path+".out", out)
 }
 
-// Read and Write keep an In or an Out in a file.
+// Read reads an In or an Out from a file. Gob keeps every bit of a float.
 func Read(path string, to any) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -101,6 +119,7 @@ func Read(path string, to any) error {
 	return gob.NewDecoder(f).Decode(to)
 }
 
+// Write keeps an In or an Out in a file.
 func Write(path string, x any) error {
 	f, err := os.Create(path)
 	if err != nil {
