@@ -300,17 +300,17 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	wrong := func(what string, err error) (model.Trainer, error) {
 		return nil, Rounded{fmt.Errorf("exec%s: %w\n%s", what, err, p)}
 	}
-	if err := r.compareLoss(float64(t.MicroStep(model.Batch{Tokens: r.tokens, Targets: r.targets}, true)), allowed); err != nil {
+	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true)), allowed); err != nil {
 		return wrong("", err)
 	}
 	grads := slices.Clone(t.Grads())
 	if err := r.compareGrads(p, grads, 1); err != nil {
 		return wrong("", err)
 	}
-	if err := r.compareLoss(float64(t.Eval(model.Batch{Tokens: r.tokens, Targets: r.targets})), allowed); err != nil {
+	if err := r.compareLoss(float64(t.Eval(r.batch())), allowed); err != nil {
 		return wrong(": eval", err)
 	}
-	t.MicroStep(model.Batch{Tokens: r.tokens, Targets: r.targets}, false)
+	t.MicroStep(r.batch(), false)
 	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
 		return wrong(": second micro-batch", err)
 	}

@@ -174,7 +174,7 @@ func (k *Checker) generate(c *Case, name, path string) (out sample.Out, files []
 
 // sampleIn draws what a model is given.
 func (c *Case) sampleIn(p *plan.Plan, r *reference) sample.In {
-	in := sample.In{Params: make([]float32, p.Arena("weights")/4), Tokens: r.tokens, Targets: r.targets,
+	in := sample.In{Params: make([]float32, p.Arena("weights")/4), Tokens: r.tokens, Targets: r.targets, Starts: r.starts,
 		Hyper: model.Hyper{Step: 3, LR: 0.01, Beta1: 0.9, Beta2: 0.95, Eps: 1e-6, WeightDecay: 0.1, Clip: 0.5, GradScale: 0.5}}
 	for _, w := range p.Weights {
 		for l, x := range r.weights[w.Name] {

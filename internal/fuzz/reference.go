@@ -9,6 +9,7 @@ import (
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/ir/interp"
 	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/runtime/model"
 )
 
 // reference is what the interpreter gives for a case's untouched graph, with
@@ -16,18 +17,18 @@ import (
 type reference struct {
 	c               *Case
 	tokens, targets []int32
+	starts          []int32 // of documents, for a module that reads them; else nil
 	weights         map[string][]*interp.Tensor
 
-	loss, lossMoves   float64
-	grads             map[string][]*interp.Tensor
-	moves             map[string]float64 // of a weight's gradient, all layers
-	scale             map[string]float64 // largest element
-	floor             float64            // what noise may be anywhere in a gradient
-	logits            *interp.Tensor
-	logitMoves        float64
-	after             map[string][]*interp.Tensor // weights after an update
-	norm              float64
-	updated, inferred bool
+	loss, lossMoves float64
+	grads           map[string][]*interp.Tensor
+	moves           map[string]float64 // of a weight's gradient, all layers
+	scale           map[string]float64 // largest element
+	floor           float64            // what noise may be anywhere in a gradient
+	logits          *interp.Tensor
+	logitMoves      float64
+	after           map[string][]*interp.Tensor // weights after an update
+	norm            float64
 }
 
 // nudge is the relative size of the random changes that stand for rounding:
@@ -53,6 +54,17 @@ func newReference(c *Case) (*reference, error) {
 		r.tokens[i], r.targets[i] = int32(rng.IntN(c.Vocab)), int32(rng.IntN(c.Vocab))
 		if i > 0 && rng.IntN(8) == 0 {
 			r.targets[i] = -1
+		}
+	}
+	if c.masked() {
+		r.starts = make([]int32, n)
+		for i := range r.starts {
+			switch at := i % c.T; {
+			case rng.IntN(3) == 0:
+				r.starts[i] = int32(at)
+			case at > 0:
+				r.starts[i] = r.starts[i-1]
+			}
 		}
 	}
 	r.weights = randomWeights(c.Train, rng)
@@ -163,10 +175,26 @@ func (r *reference) machine(weights map[string][]*interp.Tensor) *interp.Machine
 	return mach
 }
 
+// args are what the programs of training take.
+func (r *reference) args() []*interp.Tensor {
+	var list []*interp.Tensor
+	for _, ids := range [][]int32{r.tokens, r.targets, r.starts} {
+		if ids != nil {
+			list = append(list, interp.FromI32(ids, r.c.B, r.c.T))
+		}
+	}
+	return list
+}
+
+// batch is the same as package exec takes it.
+func (r *reference) batch() model.Batch {
+	return model.Batch{Tokens: r.tokens, Targets: r.targets, Starts: r.starts}
+}
+
 // step runs micro_step.
 func (r *reference) step(mach *interp.Machine, m *ir.Module, first bool) (loss float64, err error) {
 	mach.First = first
-	out, err := mach.Run(m, "micro_step", interp.FromI32(r.tokens, r.c.B, r.c.T), interp.FromI32(r.targets, r.c.B, r.c.T))
+	out, err := mach.Run(m, "micro_step", r.args()...)
 	if err != nil {
 		return 0, err
 	}
@@ -231,7 +259,7 @@ func allowed64(moves, scale float64) float64 { return 1e-6*moves + 1e-11*scale +
 // compareStep holds one run of a module in the interpreter to the reference.
 func (r *reference) compareStep(m *ir.Module) error {
 	if m.Func("loss") != nil { // not differentiated yet
-		out, err := r.machine(r.weights).Run(m, "loss", interp.FromI32(r.tokens, r.c.B, r.c.T), interp.FromI32(r.targets, r.c.B, r.c.T))
+		out, err := r.machine(r.weights).Run(m, "loss", r.args()...)
 		if err != nil {
 			return err
 		}
@@ -264,7 +292,7 @@ func (r *reference) compareStep(m *ir.Module) error {
 			}
 		}
 	}
-	out, err := r.machine(r.weights).Run(m, "eval", interp.FromI32(r.tokens, r.c.B, r.c.T), interp.FromI32(r.targets, r.c.B, r.c.T))
+	out, err := r.machine(r.weights).Run(m, "eval", r.args()...)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 type In struct {
 	Params          []float32   // the whole arena, in the plan's layout
 	Tokens, Targets []int32     // of one micro-batch, [B, T]; both are valid ids
+	Starts          []int32     // of documents; nil for a model that does not read them
 	Hyper           model.Hyper // of the one update
 	Steps           []Step      // of the decoder; nil for a model without one
 	Logits          int         // numbers of a step's logits, at most
@@ -43,7 +44,7 @@ type Out struct {
 func Run(t model.Trainer, decoder model.Decoder, in In) (Out, error) {
 	var out Out
 	copy(t.Params(), in.Params)
-	batch, turned := model.Batch{Tokens: in.Tokens, Targets: in.Targets}, model.Batch{Tokens: in.Targets, Targets: in.Tokens}
+	batch, turned := model.Batch{Tokens: in.Tokens, Targets: in.Targets, Starts: in.Starts}, model.Batch{Tokens: in.Targets, Targets: in.Tokens, Starts: in.Starts}
 	// Evaluation in between reads other tokens: it must leave the gradients
 	// alone, which the second micro-batch adds to.
 	out.Losses = append(out.Losses, t.MicroStep(batch, true), t.Eval(turned), t.MicroStep(batch, false))
