@@ -117,45 +117,27 @@ func TestFileSizes(t *testing.T) {
 // file; a package has its size, so the bound is on that.
 const wanted = 0.2
 
+// slack is how far a package may fall below it once it got there: one function
+// more must not fail the test, a file without a comment should.
+const slack = 0.01
+
 // notYet lists the packages below it with a share that they must not fall
 // under: whoever raises one to the bound takes it off the list.
 var notYet = map[string]float64{
-	"cmd/llamac":                  0.03,
-	"codegen":                     0.16,
-	"codegen/golang":              0.03,
-	"data":                        0.14,
-	"data/prepare":                0.11,
-	"examples":                    0.11,
+	"codegen/golang":              0.04,
 	"exec":                        0.05,
 	"internal/compile":            0.05,
-	"internal/corpus":             0.12,
-	"internal/diag":               0.10,
 	"internal/fuzz":               0.06,
-	"internal/generate":           0.10,
-	"internal/generate/run":       0.03,
-	"internal/gobuild":            0.11,
-	"internal/inspect":            0.10,
-	"internal/lossfell":           0.02,
-	"internal/oracle":             0.07,
-	"internal/scan":               0.08,
-	"internal/scango":             0.07,
 	"internal/spelling":           0.03,
-	"internal/testreport":         0.04,
 	"ir":                          0.06,
-	"ir/build":                    0.08,
-	"ir/interp":                   0.11,
+	"ir/build":                    0.09,
 	"passes":                      0.10,
 	"plan":                        0.06,
-	"runtime/app":                 0.09,
+	"runtime/app":                 0.13,
 	"runtime/cpu":                 0.14,
 	"runtime/cpu/internal/asmgen": 0.06,
-	"runtime/kv":                  0.13,
 	"runtime/model/modeltest":     0.10,
-	"runtime/sample":              0.15,
-	"specs":                       0.09,
-	"specs/internal/eval":         0.11,
-	"tokenizer":                   0.13,
-	"weights":                     0.10,
+	"tokenizer":                   0.14,
 }
 
 // TestComments holds packages to their share of comments, and with -v shows the
@@ -175,7 +157,7 @@ func TestComments(t *testing.T) {
 			t.Errorf("%s has %.3f comments now: take it off the list of packages with too few", dir, ratio)
 		case listed && ratio < floor:
 			t.Errorf("%s has %.3f comments, had %.2f", dir, ratio, floor)
-		case !listed && ratio < wanted:
+		case !listed && ratio < wanted-slack:
 			t.Errorf("%s has %.3f comments, want %g", dir, ratio, wanted)
 		}
 	}

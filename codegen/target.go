@@ -22,6 +22,8 @@ type Target interface {
 }
 
 // Input is what a target prints.
+// The spec is there for names, the recipe and positions of errors; what is
+// computed is all in the plan.
 type Input struct {
 	Spec    *specs.Spec
 	Plan    *plan.Plan
@@ -67,10 +69,13 @@ type Place struct {
 
 // Emit walks a program. With unroll each loop's body is emitted once a layer,
 // in the order in which the layers run, as launches of a device graph are.
+// A target never decides an order: two targets that print the same plan do the
+// same work in the same order.
 func Emit(p *plan.Program, e Emitter, unroll bool) error {
 	return emit(p.Items, e, unroll, Place{Layer: -1})
 }
 
+// emit walks the items of a program or of a loop's body.
 func emit(items []plan.Item, e Emitter, unroll bool, at Place) error {
 	for _, it := range items {
 		var err error
@@ -93,6 +98,7 @@ func emit(items []plan.Item, e Emitter, unroll bool, at Place) error {
 	return nil
 }
 
+// emitLoop hands a loop over as one, or layer by layer.
 func emitLoop(l *plan.Loop, e Emitter, unroll bool) error {
 	if !unroll {
 		if err := e.Loop(l); err != nil {
@@ -103,6 +109,7 @@ func emitLoop(l *plan.Loop, e Emitter, unroll bool) error {
 		}
 		return e.End(l)
 	}
+	// The backward's loop runs downwards.
 	for i := range l.To - l.From {
 		layer := l.From + i
 		if l.Reverse {

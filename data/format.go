@@ -50,6 +50,7 @@ func (h *Header) docsAt() int64  { return headerSize + (h.Tokens*int64(h.Width)+
 func (h *Header) namesAt() int64 { return h.docsAt() + h.Docs*docSize }
 
 // encode returns the 256 bytes of the header.
+// Unused bytes are zero, so that equal headers are equal files.
 func (h *Header) encode() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, headerSize)
@@ -96,10 +97,13 @@ func decodeHeader(file string, b []byte, size int64) (Header, error) {
 	if v := le.Uint32(b[8:]); v != shardVersion {
 		return h, fileErr(file, 8, "shard version %d, this program reads %d", v, shardVersion)
 	}
+	// From here on the header is one that some program meant to write: the
+	// checksum is right. It may still be hostile.
 	h.Width = int(le.Uint32(b[12:]))
 	if h.Width != 2 && h.Width != 4 {
 		return h, fileErr(file, 12, "tokens of %d bytes, want 2 or 4", h.Width)
 	}
+	// Products of two counts with a size of at most 48 bytes stay below 2^63.
 	const most = 1 << 48
 	for i, p := range []*int64{&h.Tokens, &h.Docs, &h.Bytes, &h.NameBytes} {
 		at := 16 + 8*i
@@ -125,6 +129,8 @@ func decodeHeader(file string, b []byte, size int64) (Header, error) {
 	}
 	h.Tokenizer = strings.TrimRight(string(b[72:72+hashSize]), "\x00")
 	copy(h.Sum[:], b[136:])
+	// The size is stored although the counts give it, to tell a header that
+	// lies from a file that was cut.
 	if want := le.Uint64(b[48:]); int64(want) != h.Size() {
 		return h, fileErr(file, 48, "header gives a size of %d, its counts add up to %d", want, h.Size())
 	}
@@ -158,6 +164,8 @@ func (d *Doc) encode(b []byte) {
 	copy(b[32:docSize], d.Hash[:])
 }
 
+// decodeDoc reads the entry's 48 bytes. What they say is checked by who uses
+// it.
 func decodeDoc(b []byte) (d Doc) {
 	le := binary.LittleEndian
 	d.Start = int64(le.Uint64(b[0:]))

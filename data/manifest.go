@@ -73,6 +73,8 @@ func (c *Counts) Add(o Counts) {
 }
 
 // ShardInfo names a shard and repeats what its header must say.
+// Repeated so that a shard of another set, or of an earlier preparation, is not
+// taken for this one's.
 type ShardInfo struct {
 	File    string `json:"file"`
 	HeldOut bool   `json:"held_out,omitempty"`
@@ -98,6 +100,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 	}
 	m := new(Manifest)
 	d := json.NewDecoder(bytes.NewReader(b))
+	// A field that this program does not know may change what the shards mean.
 	d.DisallowUnknownFields()
 	if err := d.Decode(m); err != nil {
 		// An older or newer layout is better named by its format than by the
@@ -111,6 +114,8 @@ func ReadManifest(dir string) (*Manifest, error) {
 	if m.Format != manifestFormat {
 		return nil, formatErr(path, m.Format)
 	}
+	// The manifest may come from anywhere: names and shares are used below
+	// without a second look.
 	for i, s := range m.Sources {
 		if s.Name == "" || s.Share < 0 {
 			return nil, fileErr(path, -1, "source %d has name %q and share %g", i, s.Name, s.Share)

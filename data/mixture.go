@@ -26,6 +26,8 @@ func newMixture(shares []float64) (*mixture, error) {
 	if len(shares) > math.MaxUint16 {
 		return nil, fmt.Errorf("%d sources in a mixture", len(shares))
 	}
+	// Shares need not sum to 1: the spec's do, those of StreamConfig may be
+	// any.
 	sum := 0.0
 	for i, s := range shares {
 		if !(s >= 0) || math.IsInf(s, 0) {
@@ -50,6 +52,8 @@ func newMixture(shares []float64) (*mixture, error) {
 // sequences, or gives the longest one allowed.
 func period(exact []float64) int64 {
 next:
+	// Percentages with two digits behind the point have a period of 10,000 or a
+	// divisor of it.
 	for p := int64(1); p <= 20000; p++ {
 		for _, s := range exact {
 			c := s * float64(p)
@@ -81,12 +85,15 @@ func apportion(exact []float64, p int64) []int64 {
 		left -= counts[i]
 	}
 	sort.SliceStable(order, func(a, b int) bool { return rest[order[a]] > rest[order[b]] })
+	// Sources without a share get none of the rest either.
 	for i := 0; left > 0; i = (i + 1) % len(order) {
 		if exact[order[i]] > 0 {
 			counts[order[i]]++
 			left--
 		}
 	}
+	// Rounding up to a whole number, above, may have given out one too many:
+	// the smallest remainders pay.
 	for i := len(order) - 1; left < 0; i-- {
 		if counts[order[i]] > 0 {
 			counts[order[i]]--
@@ -108,6 +115,7 @@ func (m *mixture) lay() {
 	for i := range m.pick {
 		best, most := -1, int64(math.MinInt64)
 		for s, c := range m.counts {
+			// It has had all that is its own in this period.
 			if given[s] == c {
 				continue
 			}
@@ -126,6 +134,7 @@ func (m *mixture) lay() {
 // is.
 func (m *mixture) at(n int64) (source int, k int64) {
 	p := int64(len(m.pick))
+	// q whole periods, each with counts[s] of the source.
 	q, r := n/p, n%p
 	s := m.pick[r]
 	return int(s), q*m.counts[s] + int64(m.before[r])

@@ -29,6 +29,8 @@ type PrefetchConfig struct {
 // that a page of a shard that is not in memory does not hold up a training
 // step. The batches are those of Stream.Sequence whatever the depth.
 type Prefetcher struct {
+	// Batches go round between the two channels: nothing is allocated after the
+	// start.
 	full  chan *Batch
 	free  chan *Batch
 	quit  chan struct{}
@@ -36,6 +38,8 @@ type Prefetcher struct {
 	held  *Batch
 	fault any // what the reader panicked with, before full was closed
 
+	// Counted, because a run that waits for its data looks just like a slow
+	// model.
 	stalls atomic.Int64
 	waited atomic.Int64
 }

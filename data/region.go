@@ -16,6 +16,8 @@ type region struct {
 // pieces are the buffers for reading without a mapping, of pieceSize each.
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
+// pieceSize is a few pages: the buffer stays in the first-level cache, and a system call for
+// each is little.
 const pieceSize = 16 << 10
 
 // openRegion opens a file of known size. With mapped false it never maps,
@@ -37,6 +39,7 @@ func openRegion(path string, size int64, mapped bool) (*region, error) {
 	return &region{f: f, n: size}, nil
 }
 
+// close may be called again after a mapping was given back.
 func (r *region) close() error {
 	if r.mem != nil {
 		mem := r.mem

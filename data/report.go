@@ -10,6 +10,7 @@ import (
 )
 
 // SourceStats is one source in numbers, for tables and for programs to read.
+// It is what `llamac data stats` prints, as a table or as JSON.
 type SourceStats struct {
 	Name          string  `json:"name"`
 	Kind          string  `json:"kind"`
@@ -37,6 +38,8 @@ func (s *Set) Stats() []SourceStats {
 		x := SourceStats{Name: m.Name, Kind: m.Kind, Files: m.Files, Train: m.Train, HeldOut: m.HeldOut,
 			Duplicates: m.Duplicates, Beyond: m.Beyond, Empty: m.Empty, LeftOut: m.LeftOut, BadDocs: m.BadDocs, BadFiles: m.BadFiles,
 			Share: m.Share, EpochsAsked: m.Epochs}
+		// Of all text of the source: held-out documents are drawn by name,
+		// which says nothing about how they tokenise.
 		if t := m.Train.Tokens + m.HeldOut.Tokens; t > 0 {
 			x.BytesPerToken = float64(m.Train.Bytes+m.HeldOut.Bytes) / float64(t)
 		}
@@ -64,6 +67,7 @@ func (st *Stream) Stats(sequences int64) []SourceStats {
 func WriteStats(w io.Writer, stats []SourceStats, width int) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "source\tdocuments\ttext\ttokens\tbytes/token\theld out\tshare\trealised\tepochs\tasked\t\n")
+	// Only what can be added is: epochs of different sources have no sum.
 	var total SourceStats
 	for _, s := range stats {
 		row(t, s)
@@ -81,6 +85,7 @@ func WriteStats(w io.Writer, stats []SourceStats, width int) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	// What is missing is as much a property of a set as what is there.
 	if err := writeLosses(w, stats); err != nil {
 		return err
 	}
@@ -130,11 +135,15 @@ func writeLosses(w io.Writer, stats []SourceStats) error {
 // writeBars draws for each source the share asked, and below it the share
 // realised where a run was asked about.
 func writeBars(w io.Writer, stats []SourceStats, width int) error {
+	// Bars are drawn to the largest share, not to 1: with many sources all
+	// would be too short to compare.
 	longest, most := 0, 0.0
 	for _, s := range stats {
 		longest = max(longest, len(s.Name))
 		most = max(most, s.Share, s.ShareRealised)
 	}
+	// What a line has beside the bar: two words, a percentage and the spaces
+	// between.
 	room := width - longest - len("  realised  100.000% ")
 	if room < 8 || most == 0 {
 		return nil // no room, no drawing
@@ -153,6 +162,7 @@ func writeBars(w io.Writer, stats []SourceStats, width int) error {
 }
 
 // bar draws a part of width columns, to an eighth of a column.
+// part is at most 1.
 func bar(part float64, width int) string {
 	// Unicode has blocks of one to eight eighths of a column.
 	eighths := int(part*float64(width)*8 + 0.5)
@@ -160,6 +170,7 @@ func bar(part float64, width int) string {
 	if r := eighths % 8; r > 0 {
 		s += string(rune('█' + 8 - r)) // narrower blocks follow the full one
 	}
+	// A share too small for a bar is still a share.
 	if s == "" && part > 0 {
 		s = "▏"
 	}
@@ -167,6 +178,7 @@ func bar(part float64, width int) string {
 }
 
 // size prints a count with a decimal prefix.
+// Four digits say more than a reader keeps.
 func size(n int64, unit string) string {
 	x, prefix := float64(n), ""
 	for _, p := range []string{"k", "M", "G", "T", "P"} {
@@ -186,6 +198,7 @@ func size(n int64, unit string) string {
 func (st *Stream) WriteSample(w io.Writer, first int64, count int, decode func(dst []byte, ids []int32) []byte) error {
 	seq := make([]int32, st.context+1)
 	for n := first; n < first+int64(count); n++ {
+		// The very tokens that a step reads, from the same function.
 		st.Sequence(n, seq)
 		src, at := st.place(n)
 		docs := src.train.docsIn(at, int64(st.context))
@@ -195,6 +208,8 @@ func (st *Stream) WriteSample(w io.Writer, first int64, count int, decode func(d
 		}
 		fmt.Fprintf(w, "═══ sequence %d · %s · %d tokens · %d %s\n", n, src.name, st.context, len(docs), what)
 		for i, d := range docs {
+			// Inputs only: the last target is the first input of a window that
+			// belongs elsewhere.
 			end := st.context
 			if i+1 < len(docs) {
 				end = docs[i+1].at
@@ -221,6 +236,7 @@ type seqDoc struct {
 // docsIn names the documents that the n tokens from t on belong to.
 func (r *run) docsIn(t, n int64) (out []seqDoc) {
 	r.spans(t, n, func(s *Shard, at, k, off int64) {
+		// The last document that began at or before the piece.
 		first := int64(sort.Search(int(s.Docs), func(i int) bool { return s.start(int64(i)) > at })) - 1
 		for i := max(first, 0); i < s.Docs; i++ {
 			d, err := s.Doc(i)
@@ -234,6 +250,8 @@ func (r *run) docsIn(t, n int64) (out []seqDoc) {
 			if err != nil {
 				panic(err)
 			}
+			// A document that goes on in a next shard cannot be: documents end
+			// with their shard.
 			out = append(out, seqDoc{at: int(off + max(d.Start-at, 0)), name: name, inside: d.Start < at})
 		}
 	})
@@ -246,6 +264,8 @@ func visible(text []byte) string {
 	var b strings.Builder
 	for i, r := range string(text) {
 		switch {
+		// A replacement character that is in the text is shown; one that range
+		// made of a bad byte is not.
 		case r == unicode.ReplacementChar && !strings.HasPrefix(string(text[i:min(i+3, len(text))]), "\ufffd"):
 			fmt.Fprintf(&b, "\\x%02x", text[i])
 		case r == '\n' || r == '\t' || unicode.IsPrint(r) || unicode.IsSpace(r) && r != '\r':

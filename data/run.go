@@ -11,6 +11,7 @@ type run struct {
 	bytes  int64
 }
 
+// add puts a shard at the end; the manifest's order is the run's.
 func (r *run) add(s *Shard) {
 	r.shards = append(r.shards, s)
 	r.tokens += s.Tokens
@@ -21,6 +22,7 @@ func (r *run) add(s *Shard) {
 
 // find returns the shard that holds token t and t's place in it.
 func (r *run) find(t int64) (i int, at int64) {
+	// Empty shards have the end of the one before, and are never found.
 	i = sort.Search(len(r.ends), func(i int) bool { return r.ends[i] > t })
 	return i, t - (r.ends[i] - r.shards[i].Tokens)
 }
@@ -35,6 +37,8 @@ func (r *run) read(t int64, dst []int32) {
 // shards: f gets a shard, the place and number of tokens in it, and how many
 // came before.
 func (r *run) spans(t, n int64, f func(s *Shard, at, n, off int64)) {
+	// From the shard that holds t onwards; k may be 0 in an empty shard, which
+	// is stepped over.
 	i, at := r.find(t)
 	for off := int64(0); off < n; {
 		s := r.shards[i]
@@ -57,6 +61,7 @@ func (r *run) starts(t, n int64, dst []int32) []int32 {
 	r.spans(t, n, func(s *Shard, at, k, off int64) {
 		for d := s.docAt(at); d < s.Docs; d++ {
 			p := s.start(d)
+			// Starts rise, so no later document is in the piece.
 			if p >= at+k {
 				break
 			}
@@ -80,6 +85,8 @@ func (r *run) textBytes(t int64, buf []int32, perToken []uint16) (total int64) {
 		if s.BOS >= 0 {
 			lead = 1
 		}
+		// A document whose BOS lies before the piece has its first text token
+		// within.
 		for d := s.docAt(at - lead); d < s.Docs; d++ {
 			e, err := s.Doc(d)
 			if err != nil {

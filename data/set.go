@@ -42,6 +42,7 @@ func open(dir string, mapped bool) (*Set, error) {
 	return s, nil
 }
 
+// openAll opens the files that the manifest names, and no others.
 func (s *Set) openAll(mapped bool) error {
 	if err := s.readTokenBytes(); err != nil {
 		return err
@@ -79,6 +80,8 @@ func (s *Set) agree(sh *Shard, si ShardInfo) error {
 		return fileErr(sh.Path, 72, "made with tokenizer %s, the set with %s", short(sh.Tokenizer), short(t.Hash))
 	case sh.Vocab != t.Vocab || sh.BOS != t.BOS || sh.EOS != t.EOS:
 		return fileErr(sh.Path, 56, "vocabulary %d, BOS %d, EOS %d, but the set has %d, %d, %d", sh.Vocab, sh.BOS, sh.EOS, t.Vocab, t.BOS, t.EOS)
+	// The header repeats the checksum of the contents, so a shard of another
+	// set is found without reading it.
 	case sumText(sh.Sum) != si.SHA256:
 		return fileErr(sh.Path, 136, "checksum in the header is %x, the manifest says %s", sh.Sum[:8], short(si.SHA256))
 	case sh.Size() != si.Size || sh.Docs != si.Docs || sh.Tokens != si.Tokens || sh.Bytes != si.Bytes:
@@ -89,6 +92,7 @@ func (s *Set) agree(sh *Shard, si ShardInfo) error {
 }
 
 // short cuts a hash down to what a person compares.
+// 64 bits, which nobody mixes up by chance.
 func short(hash string) string {
 	if len(hash) > 16 {
 		return hash[:16]
@@ -130,8 +134,11 @@ func (s *Set) CheckTokenizer(hash string) error {
 
 // Verify reads every shard and compares all checksums. progress, if not nil,
 // is told the bytes done and the bytes in all.
+// It is the only check that costs as much as reading the set; opening one is
+// instant.
 func (s *Set) Verify(progress func(done, total int64)) error {
 	var done, total int64
+	// In the order of the manifest, which is that of the shards on the disk.
 	each := func(f func(*Shard) error) error {
 		for i := range s.sources {
 			for _, r := range []*run{&s.sources[i].train, &s.sources[i].val} {
@@ -169,6 +176,7 @@ func (s *Set) Close() error {
 		}
 	}
 	s.sources = nil
+	// Every shard is closed, whatever closing one before it gave.
 	return errors.Join(errs...)
 }
 
@@ -202,6 +210,8 @@ func (s *Set) Documents(f func(*Document) bool) error {
 				r = &src.val
 			}
 			for _, sh := range r.shards {
+				// One document at a time: names of a crawl do not fit into
+				// memory either.
 				for k := int64(0); k < sh.Docs; k++ {
 					e, err := sh.Doc(k)
 					if err != nil {

@@ -10,6 +10,8 @@ import (
 )
 
 // Shard is one open token file.
+// Its methods may be called by several goroutines: nothing in it changes after
+// opening.
 type Shard struct {
 	Header
 	Path string
@@ -20,7 +22,11 @@ type Shard struct {
 // contents: Verify does that.
 func OpenShard(path string) (*Shard, error) { return openShard(path, true) }
 
+// openShard is OpenShard with the choice of how to read; see openRegion.
 func openShard(path string, mapped bool) (*Shard, error) {
+	// The file is opened twice; between the two it may only be replaced as a
+	// whole, by the same name, since shards are written beside their place and
+	// renamed.
 	h, err := ReadHeader(path)
 	if err != nil {
 		return nil, err
@@ -44,6 +50,8 @@ func ReadHeader(path string) (Header, error) {
 		return Header{}, err
 	}
 	var b [headerSize]byte
+	// A short file is not an error here: decodeHeader names the place where it
+	// ends.
 	n, err := io.ReadFull(f, b[:])
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return Header{}, &Error{File: path, Offset: int64(n), Err: err}
@@ -60,6 +68,7 @@ func (s *Shard) Close() error { return s.r.close() }
 // and only a damaged file has one, so Read panics with an *Error: the callers
 // that want an error instead of a crash run Verify first.
 func (s *Shard) Read(start int64, dst []int32) {
+	// A bug of the caller, not of the file.
 	if start < 0 || start+int64(len(dst)) > s.Tokens {
 		panic(fmt.Sprintf("data: tokens %d to %d of %d", start, start+int64(len(dst)), s.Tokens))
 	}
@@ -80,12 +89,16 @@ func (s *Shard) Read(start int64, dst []int32) {
 	if err != nil {
 		panic(err)
 	}
+	// Compared unsigned, so that an id that would be negative as an int32
+	// counts as too large.
 	if top >= uint32(s.Vocab) && len(dst) > 0 {
 		panic(fileErr(s.Path, headerSize+start*int64(s.Width), "token %d of a vocabulary of %d: the shard is damaged", top, s.Vocab))
 	}
 }
 
 // widen16 turns little-endian uint16s into dst and returns the largest.
+// b has two bytes for each element of dst that is written; what dst has beyond
+// is left alone.
 func widen16(dst []int32, b []byte) (top uint32) {
 	dst = dst[:len(b)/2]
 	// Four at a time from one load: the plain loop is bound by its loads.
@@ -121,6 +134,8 @@ func (s *Shard) Doc(i int64) (Doc, error) {
 		panic(fmt.Sprintf("data: document %d of %d", i, s.Docs))
 	}
 	var b [docSize]byte
+	// Entries have a fixed size: the table is never read whole, which for a web
+	// crawl would be gigabytes.
 	if err := s.r.at(s.docsAt()+i*docSize, b[:]); err != nil {
 		return Doc{}, err
 	}
@@ -140,12 +155,14 @@ func (s *Shard) start(i int64) int64 {
 }
 
 // docAt returns the first document that starts at token t or later.
+// Starts never fall, as Verify checks, so a binary search finds it.
 func (s *Shard) docAt(t int64) int64 {
 	return int64(sort.Search(int(s.Docs), func(i int) bool { return s.start(int64(i)) >= t }))
 }
 
 // DocName returns the name of document i, as d was read for it.
 func (s *Shard) DocName(i int64, d Doc) (string, error) {
+	// A name ends where the next begins; only its start is stored.
 	end := s.NameBytes
 	if i+1 < s.Docs {
 		next, err := s.Doc(i + 1)
@@ -157,6 +174,7 @@ func (s *Shard) DocName(i int64, d Doc) (string, error) {
 	if d.Name < 0 || d.Name > end || end > s.NameBytes {
 		return "", fileErr(s.Path, s.docsAt()+i*docSize, "name of document %d lies at %d to %d of %d", i, d.Name, end, s.NameBytes)
 	}
+	// Both ends were checked above: a damaged entry must not ask for gigabytes.
 	b := make([]byte, end-d.Name)
 	err := s.r.at(s.namesAt()+d.Name, b)
 	return string(b), err
@@ -173,6 +191,7 @@ func (s *Shard) Verify() error {
 	if got := [32]byte(sum.Sum(nil)); got != s.Sum {
 		return fileErr(s.Path, headerSize, "checksum is %x, the header says %x", got[:8], s.Sum[:8])
 	}
+	// Zero, which is where the first document has to begin.
 	var prev Doc
 	var bytes int64
 	for i := int64(0); i < s.Docs; i++ {
@@ -184,6 +203,8 @@ func (s *Shard) Verify() error {
 			return fileErr(s.Path, s.docsAt()+i*docSize, "entry of document %d is out of order", i)
 		}
 		prev = d
+		// Counts are sums that anyone can check, so the header need not be
+		// believed.
 		bytes += int64(d.Bytes)
 	}
 	if bytes != s.Bytes {

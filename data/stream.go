@@ -31,7 +31,9 @@ type Stream struct {
 type streamSource struct {
 	*source
 	windows int64 // sequences in an epoch
-	key     uint64
+	// Of its order, from the seed and the source's name: a source that joins
+	// the mixture does not reorder the others.
+	key uint64
 }
 
 // Stream opens the set for a context length and a seed. A source with a share
@@ -40,6 +42,7 @@ func (s *Set) Stream(cfg StreamConfig) (*Stream, error) {
 	if cfg.Context < 1 || cfg.Context > math.MaxInt32-1 {
 		return nil, fmt.Errorf("%s: context of %d tokens", s.Dir, cfg.Context)
 	}
+	// Any positive numbers: the mixture divides by their sum.
 	shares := make([]float64, len(s.sources))
 	for i := range s.sources {
 		shares[i] = s.Manifest.Sources[i].Share
@@ -61,11 +64,14 @@ func (s *Set) Stream(cfg StreamConfig) (*Stream, error) {
 	}
 	for i := range s.sources {
 		src := &s.sources[i]
+		// Found at the start, not after the hours until its first turn.
 		if shares[i] > 0 && src.train.tokens == 0 {
 			return nil, fmt.Errorf("%s: source %q has a share of %g and no training tokens", s.Dir, src.name, shares[i])
 		}
 		st.src = append(st.src, streamSource{
-			source:  src,
+			source: src,
+			// A source shorter than a window gives one window that goes round
+			// more than once.
 			windows: max(1, src.train.tokens/int64(cfg.Context)),
 			key:     mixString(mix(cfg.Seed), src.name),
 		})
@@ -84,6 +90,8 @@ func (st *Stream) Set() *Set { return st.set }
 // of the set, the shares, the context and the seed. A run may be resumed where
 // it is the same as when the run began.
 func (st *Stream) Identity() string {
+	// What the words and numbers below say is part of the format: changing them
+	// would make every run under way refuse to go on.
 	h := sha256.New()
 	fmt.Fprintf(h, "%s context %d\n", st.set.Key, st.context)
 	for i, s := range st.src {
@@ -104,8 +112,11 @@ func (st *Stream) place(n int64) (*streamSource, int64) {
 	}
 	i, k := st.mix.at(n)
 	src := &st.src[i]
+	// k counts the source's own sequences, so a share that changes moves no
+	// window.
 	epoch, j := k/src.windows, k%src.windows
 	key := mix(src.key ^ mix(uint64(epoch)))
+	// mix of the key, not the key: the permutation uses that.
 	offset := int64(scale(mix(key), uint64(src.train.tokens)))
 	j = newPermutation(src.windows, key).at(j)
 	return src, (offset + j*int64(st.context)) % src.train.tokens

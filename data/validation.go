@@ -32,6 +32,7 @@ func layValidation(sources []source, mix *mixture, context int) []valRef {
 		left += windows[i]
 	}
 	refs := make([]valRef, 0, left)
+	// The same pattern of sources as in training, from its beginning.
 	for n := int64(0); left > 0; n++ {
 		i := int(mix.pick[n%int64(len(mix.pick))])
 		if given[i] == windows[i] {
@@ -53,6 +54,7 @@ func fullest(windows, given []int64) int {
 		if windows[i] == given[i] {
 			continue
 		}
+		// Fractions are compared by cross products, exactly.
 		if best < 0 || (windows[i]-given[i])*windows[best] > (windows[best]-given[best])*windows[i] {
 			best = i
 		}
@@ -86,6 +88,8 @@ func (st *Stream) valPlace(i int) (r *run, at int64, n int) {
 	}
 	ref := st.val[i]
 	r = &st.set.sources[ref.source].val
+	// Windows overlap by the one token that is the last target of one and the
+	// first input of the next.
 	at = int64(ref.window) * int64(st.context)
 	return r, at, int(min(int64(st.context)+1, r.tokens-at))
 }
@@ -106,6 +110,8 @@ func (st *Stream) ValidationBatch(first int, tokens, targets []int32) (bytes int
 		if first < len(st.val) {
 			r, at, all := st.valPlace(first)
 			n = all - 1
+			// out serves as the scratch of textBytes, which leaves in it just
+			// what belongs there.
 			r.read(at, in[:n])
 			bytes += int(r.textBytes(at+1, out[:n], st.set.tokenBytes)) // reads the targets
 		}

@@ -12,6 +12,7 @@ import (
 )
 
 // File is what a shard is written to.
+// WriterAt is for the header, which is written last.
 type File interface {
 	io.Writer
 	io.WriterAt
@@ -44,6 +45,7 @@ func NewWriter(f File, h Header) (*Writer, error) {
 	if h.Vocab > 1<<16 {
 		w.h.Width = 4
 	}
+	// A quarter of a megabyte, so that many small documents become few writes.
 	w.w = bufio.NewWriterSize(f, 1<<18)
 	_, err := w.w.Write(make([]byte, headerSize)) // all zero until Finish
 	return w, err
@@ -52,6 +54,8 @@ func NewWriter(f File, h Header) (*Writer, error) {
 // Add appends a document. Start and Name of d are filled in here; tokens must
 // lie within the vocabulary.
 func (w *Writer) Add(d Doc, name string, tokens []int32) error {
+	// After an error the writer is of no more use: the counts below already
+	// include the document.
 	d.Start, d.Name = w.h.Tokens, int64(len(w.names))
 	w.docs = append(w.docs, d)
 	w.names = append(w.names, name...)
@@ -83,16 +87,18 @@ func (w *Writer) put(b []byte) error {
 	return err
 }
 
-// Docs and Tokens count what was added so far.
-func (w *Writer) Docs() int64   { return w.h.Docs }
-func (w *Writer) Tokens() int64 { return w.h.Tokens }
+// Docs counts the documents added so far.
+func (w *Writer) Docs() int64 { return w.h.Docs }
 
 // Finish writes the table, the names and last of all the header, which it
 // returns. The caller still has to sync and close the file.
 func (w *Writer) Finish() (Header, error) {
+	// The product of counts has overflowed.
 	if w.h.Size() < 0 {
 		return w.h, errors.New("shard is too large")
 	}
+	// Entries of the table then lie at multiples of 8, as a mapping of them
+	// wants.
 	pad := (8 - w.h.Tokens*int64(w.h.Width)%8) % 8
 	if err := w.put(make([]byte, pad)); err != nil {
 		return w.h, err

@@ -23,6 +23,8 @@ import (
 var text []byte // tokens are bytes
 
 func main() {
+	// The package brings a whole command line along; with arguments it takes
+	// over.
 	if len(os.Args) > 1 {
 		mymodel.Main()
 	}
@@ -42,9 +44,12 @@ func train() ([]float32, error) {
 		return nil, err
 	}
 	defer t.Close()
+	// What the spec says of learning rates, steps and the like.
 	r := mymodel.Info.Recipe
 	mymodel.Init(t.Params(), r.Seed)
+	// Seeded by the spec: two runs give the same weights, bit for bit.
 	random := rand.New(rand.NewPCG(r.Seed, 0))
+	// One micro-batch: B sequences of T tokens each, row after row.
 	tokens := make([]int32, mymodel.B*mymodel.T)
 	targets := make([]int32, len(tokens))
 	for step := 1; step <= r.Steps; step++ {
@@ -56,6 +61,8 @@ func train() ([]float32, error) {
 			}
 		}
 		loss := t.MicroStep(mymodel.Batch{Tokens: tokens, Targets: targets}, true)
+		// One micro-batch makes a step here; with several, GradScale would be
+		// one over their number.
 		t.Update(mymodel.Hyper{
 			Step: step, LR: rate(r.LR, step, r.Warmup, r.Steps), Beta1: r.Beta1, Beta2: r.Beta2,
 			Eps: r.Eps, WeightDecay: r.WeightDecay, Clip: r.Clip, GradScale: 1,
@@ -79,9 +86,11 @@ func recite(weights []float32, prompt []byte) error {
 		return err
 	}
 	defer d.Close()
+	// One row: the decoder writes only those that are asked for.
 	logits := make([]float32, mymodel.Vocab)
 	var token int32
 	for i := range mymodel.Context {
+		// The prompt goes in byte by byte, then what comes out goes in again.
 		if i < len(prompt) {
 			token = int32(prompt[i])
 		}

@@ -16,7 +16,6 @@ var effects = map[ir.Effect]string{
 	ir.WritesState:    "updates its state operand",
 	ir.WritesWeights:  "updates all weights and moments",
 	ir.Communicates:   "talks to other devices",
-	ir.WritesSaved:    "stores what the layers' backward reads",
 	ir.ReadsGradients: "reads all gradients",
 }
 

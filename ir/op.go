@@ -61,7 +61,6 @@ const (
 	WritesState           // updates its state operand
 	WritesWeights         // updates all weights and moments
 	Communicates          // talks to other devices
-	WritesSaved           // runs layers and stores what their backward reads
 	ReadsGradients        // reads all gradients
 )
 

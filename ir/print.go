@@ -2,19 +2,12 @@ package ir
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
 
-// Print writes the text form of a module. Parse reads it back; printing the
+// String is the text form of the module. Parse reads it back; printing the
 // result gives the same bytes.
-func Print(w io.Writer, m *Module) error {
-	_, err := io.WriteString(w, m.String())
-	return err
-}
-
-// String is the text form of the module.
 func (m *Module) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "module %s\n", m.Name)

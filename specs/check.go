@@ -22,6 +22,8 @@ func (d *decoder) check(s *Spec) {
 
 // relation reports that the value at path does not go with the one at other,
 // and says where other is set when a reader of path would not see it there.
+// Of two fields that contradict each other either may be the mistake, so the
+// reader gets both places.
 func (d *decoder) relation(path, other, format string, args ...any) {
 	pos, note := d.at.value(path)
 	if at, atNote := d.at.value(other); note == "" && (at.File != pos.File || atNote != "") {
@@ -33,7 +35,10 @@ func (d *decoder) relation(path, other, format string, args ...any) {
 	d.errs = append(d.errs, &diag.Error{Pos: pos, Msg: fmt.Sprintf(format, args...), Note: note})
 }
 
+// checkHeads completes the width of a head, and holds the numbers of heads to
+// each other.
 func (d *decoder) checkHeads(m *Model) {
+	// The usual case: the heads share the width.
 	if d.ok("model.dim", "model.n_heads") && m.HeadDim == 0 && d.ok("model.head_dim") {
 		if m.Dim%m.Heads != 0 {
 			d.relation("model.dim", "model.n_heads", "dim %d is not a multiple of n_heads %d; give head_dim if that is meant", m.Dim, m.Heads)
@@ -42,15 +47,19 @@ func (d *decoder) checkHeads(m *Model) {
 			m.HeadDim = m.Dim / m.Heads
 		}
 	}
+	// Each group of query heads shares one head of keys and values (Ainslie et
+	// al. 2023).
 	if d.ok("model.n_heads", "model.n_kv_heads") && m.Heads%m.KVHeads != 0 {
 		d.relation("model.n_heads", "model.n_kv_heads", "n_heads %d is not a multiple of n_kv_heads %d", m.Heads, m.KVHeads)
 	}
 }
 
 // checkRope is about the block's rotations and their frequencies.
+// Rotations pair the channels of a head, whatever the layout.
 func (d *decoder) checkRope(m *Model) {
 	if d.ok("model.head_dim", "model.block") && m.HeadDim%2 != 0 {
 		path := "model.head_dim"
+		// Nobody wrote head_dim: blame what it was computed from.
 		if !d.at.known(path) {
 			path = "model.dim"
 		}
@@ -67,6 +76,7 @@ func (d *decoder) checkRope(m *Model) {
 	}
 }
 
+// checkRecipe is about lengths that have to fit into each other.
 func (d *decoder) checkRecipe(s *Spec) {
 	if d.ok("train.steps", "schedule.warmup") && s.Schedule.Warmup > s.Train.Steps {
 		d.relation("schedule.warmup", "train.steps", "warmup %d is more than train.steps %d", s.Schedule.Warmup, s.Train.Steps)
@@ -79,11 +89,13 @@ func (d *decoder) checkRecipe(s *Spec) {
 	}
 }
 
+// checkTokenizer holds the vocabulary of the text to that of the model.
 func (d *decoder) checkTokenizer(s *Spec) {
 	t := &s.Tokenizer
 	if !d.ok("tokenizer.kind", "tokenizer.vocab") {
 		return
 	}
+	// Its ids are the bytes; there is none left for marks.
 	if t.Kind == "byte" {
 		if t.Vocab != 256 {
 			d.errorf("tokenizer.vocab", "the byte tokenizer has 256 ids, not %d", t.Vocab)
@@ -95,6 +107,8 @@ func (d *decoder) checkTokenizer(s *Spec) {
 			}
 		}
 	}
+	// A larger model.vocab would train rows that no text reaches, a smaller one
+	// could not read its own text.
 	if d.ok("model.vocab") && t.Vocab != s.Model.Vocab {
 		d.relation("model.vocab", "tokenizer.vocab", "vocab is %d, and the tokenizer has %d ids", s.Model.Vocab, t.Vocab)
 	}
@@ -107,11 +121,14 @@ func (d *decoder) checkTokenizer(s *Spec) {
 // few dozen of them is off by a few ulps, 1e-16 each.
 const shareTolerance = 1e-9
 
+// checkData is about the mixture as a whole. That its files exist is found when
+// they are read.
 func (d *decoder) checkData(s *Spec) {
 	const path = "data.sources"
 	if !d.ok(path, "tokenizer.kind") {
 		return
 	}
+	// Specs of tests are fed ids, and may do without.
 	if len(s.Data.Sources) == 0 {
 		if s.Tokenizer.Kind != "none" {
 			d.errorf(path, "data.sources must have at least one source")
@@ -119,6 +136,7 @@ func (d *decoder) checkData(s *Spec) {
 		return
 	}
 	sum := 0.0
+	// Names are those of files in a data set, so they must differ.
 	first := map[string]int{}
 	for i, src := range s.Data.Sources {
 		sum += src.Share
@@ -133,11 +151,15 @@ func (d *decoder) checkData(s *Spec) {
 	}
 }
 
+// checkParallel is about what tensor parallelism divides: heads, the hidden
+// width and the vocabulary. 33B, for one, has 52 heads, which 8 ranks cannot
+// share.
 func (d *decoder) checkParallel(s *Spec) {
 	tp := s.Parallel.TP
 	if !d.ok("parallel.tp") {
 		return
 	}
+	// Every rank holds an equal part (Shoeybi et al. 2019).
 	divides := func(field string, size int) {
 		if path := "model." + field; d.ok(path) && size%tp != 0 {
 			d.relation("parallel.tp", path, "tp %d does not divide %s %d", tp, field, size)

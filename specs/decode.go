@@ -12,6 +12,8 @@ import (
 )
 
 // decoder turns the evaluated document into a Spec and collects what is wrong.
+// Its one aim: as many true errors as possible in one run, and none that only
+// follows from another.
 type decoder struct {
 	at   *locator
 	errs diag.List
@@ -32,6 +34,7 @@ func (d *decoder) errorf(path, format string, args ...any) {
 
 // inside reports a problem inside the object at path which leaves its other
 // fields as good as they are.
+// Such as a field that should not be there, or one that is missing.
 func (d *decoder) inside(path, format string, args ...any) {
 	wasBad := d.bad[path]
 	d.errorf(path, format, args...)
@@ -45,6 +48,7 @@ func (d *decoder) ok(paths ...string) bool {
 		if d.partial[p] {
 			return false
 		}
+		// A value is as good as everything that it lies in.
 		for ; ; p = eval.Parent(p) {
 			if d.bad[p] {
 				return false
@@ -59,6 +63,7 @@ func (d *decoder) ok(paths ...string) bool {
 
 // object is one object of the document while it is decoded. Each accessor
 // notes the field's name; close reports the fields that nobody asked for.
+// Its path leads to positions, its list of known fields to hints.
 type object struct {
 	d     *decoder
 	path  string
@@ -67,8 +72,11 @@ type object struct {
 }
 
 // get returns the value of a field, and false with an error if it is missing.
+// A field that is missing because it failed to evaluate has been reported by
+// the evaluator.
 func (o *object) get(name string) (v any, path string, ok bool) {
 	path = eval.Field(o.path, name)
+	// Nothing stands where it should: the object that lacks it is the place.
 	if !o.has(name) {
 		if o.d.ok(path) {
 			pos, _ := o.d.at.value(o.path)
@@ -92,8 +100,11 @@ func (o *object) has(name string) bool {
 // follows says whether a field has the library's default, computed from the
 // value at path, and that value is wrong. The field is then as wrong, and no
 // more need be said.
+// As n_kv_heads, which the library sets to n_heads: where that is "many", there
+// is one mistake and not two.
 func (o *object) follows(name, path string) bool {
 	field := eval.Field(o.path, name)
+	// A note says that the library set the field.
 	if _, note := o.d.at.value(field); note == "" || o.d.ok(path) {
 		return false
 	}
@@ -103,14 +114,18 @@ func (o *object) follows(name, path string) bool {
 }
 
 // close reports unknown fields.
+// A field that nobody reads is a setting that silently does nothing, which is
+// the most expensive kind of mistake in training.
 func (o *object) close() {
 	for _, name := range sortedKeys(o.m) {
+		// Asked for by some accessor: the decoder is the schema.
 		if slices.Contains(o.known, name) {
 			continue
 		}
 		path := eval.Field(o.path, name)
 		pos, note := o.d.at.name(path)
 		msg := "unknown field " + path
+		// Only names of this very object: a hint must be a mend.
 		if s := suggest(name, o.known); s != "" {
 			msg += "; did you mean " + s + "?"
 		}
@@ -128,6 +143,7 @@ func (o *object) object(name string) *object {
 	return o.d.object(v, path)
 }
 
+// object opens a value as an object; nil, and an error, if it is none.
 func (d *decoder) object(v any, path string) *object {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -157,6 +173,8 @@ type bound struct {
 }
 
 var (
+	// NaN cannot come from Jsonnet: arithmetic that gives one is an error
+	// there.
 	positive    = bound{func(x float64) bool { return x > 0 }, "greater than 0"}
 	nonNegative = atLeast(0)
 	anyNumber   = bound{func(float64) bool { return true }, "a number"}
@@ -167,10 +185,13 @@ var (
 	share    = bound{func(x float64) bool { return x > 0 && x <= 1 }, "greater than 0 and at most 1"}
 )
 
+// atLeast bounds from below; sizes have their own limit above, see maxSize.
 func atLeast(lo int) bound {
 	return bound{func(x float64) bool { return x >= float64(lo) }, "at least " + strconv.Itoa(lo)}
 }
 
+// number decodes a real number within a bound. On an error dst keeps its value,
+// as with the other accessors.
 func (o *object) number(name string, dst *float64, b bound) {
 	v, path, ok := o.get(name)
 	if !ok {
@@ -195,6 +216,7 @@ const (
 	maxSize = 1<<31 - 1
 )
 
+// int64 decodes an integer: JSON has none, so 4.0 is one and 4.5 is not.
 func (o *object) int64(name string, dst *int64, b bound, limit float64) {
 	v, path, ok := o.get(name)
 	if !ok {
@@ -215,12 +237,14 @@ func (o *object) int64(name string, dst *int64, b bound, limit float64) {
 	}
 }
 
+// int decodes a size.
 func (o *object) int(name string, dst *int, b bound) {
 	x := int64(*dst)
 	o.int64(name, &x, b, maxSize)
 	*dst = int(x)
 }
 
+// bool decodes true or false; 0, 1 and strings are neither.
 func (o *object) bool(name string, dst *bool) {
 	v, path, ok := o.get(name)
 	if !ok {
@@ -231,6 +255,7 @@ func (o *object) bool(name string, dst *bool) {
 	}
 }
 
+// string decodes text, which may be empty.
 func (o *object) string(name string, dst *string) {
 	v, path, ok := o.get(name)
 	if !ok {
@@ -256,6 +281,7 @@ func (o *object) enum(name string, dst *string, values ...string) {
 }
 
 // strings decodes an array of non-empty strings.
+// Every wrong element is reported, by its index.
 func (o *object) strings(name string, dst *[]string) {
 	elems, path, ok := o.array(name)
 	if !ok {
@@ -267,11 +293,14 @@ func (o *object) strings(name string, dst *[]string) {
 		if !ok || s == "" {
 			o.d.errorf(p, "%s must be a string with characters in it, not %s", p, show(v))
 		}
+		// Also a wrong one: positions in the list stay those of the document.
 		*dst = append(*dst, s)
 	}
 }
 
 // show prints a value of the document for a message.
+// Long strings are cut, and what is inside objects and arrays is left out: the
+// position leads to it.
 func show(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -279,6 +308,7 @@ func show(v any) string {
 	case bool:
 		return strconv.FormatBool(v)
 	case float64:
+		// As people write integers; beyond, all digits would be a lie.
 		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
 			return strconv.FormatFloat(v, 'f', -1, 64)
 		}
@@ -295,6 +325,7 @@ func show(v any) string {
 	return "an object"
 }
 
+// article puts a or an in front of a type's name.
 func article(noun string) string {
 	if strings.ContainsAny(noun[:min(1, len(noun))], "aeiou") {
 		return "an " + noun
@@ -303,6 +334,7 @@ func article(noun string) string {
 }
 
 // orList prints "a", "b" or "c".
+// It is the end of "must be ...".
 func orList(values []string) string {
 	q := make([]string, len(values))
 	for i, v := range values {
@@ -314,6 +346,7 @@ func orList(values []string) string {
 	return strings.Join(q[:len(q)-1], ", ") + " or " + q[len(q)-1]
 }
 
+// sortedKeys makes the order of messages that of the alphabet, not of a map.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

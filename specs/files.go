@@ -23,6 +23,7 @@ func ShippedFS() fs.FS { return shipped }
 
 // Shipped lists the specs of ShippedFS in alphabetical order.
 func Shipped() []string {
+	// Glob sorts.
 	names, err := fs.Glob(shipped, "*.jsonnet")
 	if err != nil {
 		panic(err) // only a malformed pattern
@@ -36,6 +37,7 @@ func Shipped() []string {
 const LibraryPath = "llamac/"
 
 // maxFile is the largest file that a spec may import.
+// The shipped ones have a few kilobytes; a megabyte of Jsonnet is a mistake.
 const maxFile = 1 << 20
 
 // files reads specs and imports: from a file system, or from the disk if fsys
@@ -43,7 +45,12 @@ const maxFile = 1 << 20
 type files struct{ fsys fs.FS }
 
 // read implements eval.Reader.
+// It runs in the parent. from is the file that holds the import, or empty for
+// the spec itself; the name that it returns appears in every position of the
+// file.
 func (f files) read(from, name string) (string, []byte, error) {
+	// Answered from inside the program even where a folder of that name exists:
+	// a spec means the same on every machine.
 	if lib, ok := strings.CutPrefix(name, LibraryPath); ok && from != "" {
 		return library(path.Clean(lib))
 	}
@@ -60,6 +67,7 @@ func (f files) read(from, name string) (string, []byte, error) {
 			name = filepath.Join(filepath.Dir(from), filepath.FromSlash(name))
 		}
 	}
+	// Positions with this prefix are trusted to be the library's.
 	if strings.HasPrefix(name, eval.LibraryPrefix) {
 		return "", nil, errors.New("the name is reserved for llamac's own library")
 	}
@@ -68,6 +76,8 @@ func (f files) read(from, name string) (string, []byte, error) {
 }
 
 // library reads a file of the embedded library.
+// There is no way out of it: names are looked up in an embedded file system,
+// which knows no "..".
 func library(name string) (string, []byte, error) {
 	file := "lib/" + name
 	if strings.HasPrefix(name, "mixtures/") {
@@ -90,11 +100,13 @@ func (f files) load(name string) ([]byte, error) {
 	} else {
 		info, err = os.Stat(name)
 	}
+	// In words that fit behind a name: "mine.jsonnet: no such file".
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New("no such file")
 	case err != nil:
 		return nil, cause(err)
+	// The commonest slip: a folder instead of the spec in it.
 	case info.IsDir():
 		return nil, errors.New("is a folder")
 	case !info.Mode().IsRegular():

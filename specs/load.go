@@ -42,7 +42,10 @@ type Limits = eval.Limits
 // seconds and never the caller.
 func Load(path string, opts Options) (*Spec, error) {
 	var errs diag.List
+	// Bad ones are reported with the spec's own errors, and left out.
 	overrides := parseSets(opts.Set, &errs)
+	// Of the three stages, evaluation, decoding and rules, a later one only
+	// sees what the earlier ones let through.
 	res, err := eval.Run(path, overrides, files{opts.FS}.read, opts.Limits)
 	if err != nil {
 		var d *diag.Error
@@ -55,6 +58,8 @@ func Load(path string, opts Options) (*Spec, error) {
 	if opts.Trace != nil && res.Trace != "" {
 		io.WriteString(opts.Trace, res.Trace)
 	}
+	// Traced from the syntax tree, since values do not know where they were
+	// written.
 	at := newLocator(path, res.Positions)
 	errs = append(errs, userFailures(res.Failures, at)...)
 	s := &Spec{File: path, at: at}
@@ -103,6 +108,8 @@ func (s *Spec) decode(doc json.RawMessage, failures []eval.Failure) diag.List {
 	d.spec(m, s)
 	d.check(s)
 	if len(d.errs) == 0 && len(failures) == 0 {
+		// Only of a good spec: the hash is the identity of its checkpoints and
+		// must never stand for half a document.
 		s.JSON = canonical(m)
 		sum := sha256.Sum256(s.JSON)
 		s.Hash = hex.EncodeToString(sum[:])
@@ -123,6 +130,7 @@ func canonical(m map[string]any) []byte {
 	return b.Bytes()
 }
 
+// userFailures are those raised in a file that the user can mend.
 func userFailures(failures []eval.Failure, at *locator) (errs diag.List) {
 	for _, f := range failures {
 		if !f.Library {
@@ -132,6 +140,7 @@ func userFailures(failures []eval.Failure, at *locator) (errs diag.List) {
 	return errs
 }
 
+// libraryFailures are the rest.
 func libraryFailures(failures []eval.Failure, at *locator) (errs diag.List) {
 	for _, f := range failures {
 		if f.Library {
@@ -174,11 +183,14 @@ func parseSets(sets []string, errs *diag.List) []eval.Override {
 			errs.Add(diag.Pos{File: label}, "%q is not a path of fields, as in parallel.tp", path)
 			continue
 		}
+		// The same twice is once.
 		if seen[label] {
 			continue
 		}
 		seen[label] = true
 		raw := json.RawMessage(value)
+		// policy=full is meant as a string, dim=64 as a number; a string of
+		// digits needs quotes.
 		if !json.Valid(raw) {
 			raw, _ = json.Marshal(value)
 		}

@@ -8,11 +8,17 @@ import (
 )
 
 // locator finds positions for field paths.
+//
+// A value may be written in the spec, in a file that it imports, on the command
+// line, or in llamac's library. Users are shown their own files; a position in
+// the library is only ever a note.
 type locator struct {
 	file   string
 	byPath map[string]eval.Position
 }
 
+// newLocator indexes what the evaluator traced. The file is for what has no
+// position at all.
 func newLocator(file string, positions []eval.Position) *locator {
 	l := &locator{file, make(map[string]eval.Position, len(positions))}
 	for _, p := range positions {
@@ -32,6 +38,7 @@ func (l *locator) name(path string) (pos diag.Pos, note string) {
 	return l.find(path, func(p eval.Position) diag.Pos { return p.Name })
 }
 
+// find goes outwards from the path to the first place that the user wrote.
 func (l *locator) find(path string, of func(eval.Position) diag.Pos) (pos diag.Pos, note string) {
 	for {
 		if p, ok := l.byPath[path]; ok {
@@ -42,6 +49,8 @@ func (l *locator) find(path string, of func(eval.Position) diag.Pos) (pos diag.P
 			if note == "" && pos != (diag.Pos{}) {
 				note = "set at " + pos.String()
 			}
+			// Of what holds it only the value helps: its name says nothing
+			// about the field.
 			of = func(p eval.Position) diag.Pos { return p.Value }
 		}
 		if path == "" {

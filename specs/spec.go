@@ -76,6 +76,7 @@ type RopeScaling struct {
 // Node is one node of Model.Block or Model.Network, as a constructor of
 // specs/lib/node.libsonnet made it. Kind selects a row of Kinds, which lists
 // the fields that the kind takes.
+// Fields that a kind does not take are zero.
 type Node struct {
 	Kind   string
 	Name   string // unique in its list; a value of the IR carries it: %attn.q
@@ -174,6 +175,8 @@ type Checkpoint struct {
 }
 
 // Precision names the dtypes of a run: "f32", "bf16" or "f16".
+// The master copy is what AdamW updates; matrix products read a copy in the
+// compute type.
 type Precision struct {
 	Compute string // activations and the weights that GEMMs read
 	Master  string // optimiser's copy

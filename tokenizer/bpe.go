@@ -64,6 +64,8 @@ func (f Family) String() string {
 
 // Config holds the rules beside the vocabulary. The names follow
 // SentencePiece's normalizer_spec and trainer_spec.
+// It is the whole of what ids depend on beside pieces and merges, and is part
+// of the hash.
 type Config struct {
 	Family            Family
 	ByteFallback      bool // unknown characters become byte pieces
@@ -155,6 +157,7 @@ func newBPE(pieces []Piece, cfg Config, options ...option) (*BPE, error) {
 	if t.unk < 0 {
 		return nil, fmt.Errorf("no unknown piece")
 	}
+	// Without all of them some text would have no ids.
 	if cfg.ByteFallback {
 		for b, id := range t.bytes {
 			if id < 0 {
@@ -189,11 +192,13 @@ func (t *BPE) checkPieces() error {
 		if len(p.Text) > maxPiece || total > maxVocabBytes {
 			return fmt.Errorf("piece %d: pieces are longer than %d bytes or %d together", i, maxPiece, maxVocabBytes)
 		}
+		// NaN cannot be ordered.
 		if p.Score != p.Score {
 			return fmt.Errorf("piece %d: the score of %q is not a number", i, p.Text)
 		}
 		switch p.Kind {
 		case KindUnknown:
+			// Which of the two should stand for unknown text nobody could say.
 			if t.unk >= 0 {
 				return fmt.Errorf("piece %d: %q is a second unknown piece, after %d", i, p.Text, t.unk)
 			}
@@ -272,7 +277,9 @@ func (t *BPE) scoredRules() error {
 	}
 	// Ranks count distinct scores, best first.
 	slices.SortFunc(scores, func(a, b float32) int { return cmp.Compare(b, a) })
+	// Equal scores have equal ranks: then the leftmost pair merges first.
 	scores = slices.Compact(scores)
+	// A piece has as many pairs as ways to cut it in two.
 	r.pairs = newPairTable(2 * len(t.pieces))
 	for i, p := range t.pieces {
 		text := r.text[i]
@@ -299,6 +306,7 @@ func (t *BPE) scoredRules() error {
 // like a reserved piece, without being pieces themselves.
 func (t *BPE) loneChars(reserved map[string]int32) {
 	r := &t.rules
+	// Those that are symbols already.
 	chars := map[rune]bool{}
 	for _, text := range r.text {
 		if c, n := utf8.DecodeRuneInString(text); n == len(text) {
@@ -384,6 +392,7 @@ func (t *BPE) finish() {
 			}
 		}
 	}
+	// Only on demand: it goes through all merges.
 	t.hash = sync.OnceValue(t.computeHash)
 }
 
@@ -438,6 +447,8 @@ func (t *BPE) computeHash() string {
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Text)))
 		b = append(b, p.Text...)
 	}
+	// By rank, so that the order in which a file lists equal things does not
+	// matter.
 	for _, s := range t.rules.pairs.sorted() {
 		b = binary.LittleEndian.AppendUint32(b, uint32(s.left))
 		b = binary.LittleEndian.AppendUint32(b, uint32(s.right))
@@ -459,6 +470,7 @@ func byteOfPiece(s string) (byte, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(s[3:5], 16, 8)
+	// Upper case and two digits: other spellings are ordinary text.
 	return byte(n), err == nil && bytePiece(byte(n)) == s
 }
 

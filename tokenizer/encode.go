@@ -13,6 +13,7 @@ type state struct {
 	norm  []byte
 	dead  []uint64 // bit i: no encoding goes through place i of the word at hand
 	spare []int32  // symbols while emit turns them into ids
+	// Words repeat, in prose above all.
 	cache []cached
 	// Only vocabularies with unused pieces need these.
 	g    greedy
@@ -49,6 +50,7 @@ func (t *BPE) put(st *state) {
 // Encode appends the ids of text to dst. It takes time linear in the text and
 // allocates nothing once dst is large enough.
 func (t *BPE) Encode(dst []int32, text []byte) []int32 {
+	// Not even the dummy space.
 	if len(text) == 0 {
 		return dst
 	}
@@ -126,6 +128,7 @@ func (t *BPE) encodeWords(st *state, dst []int32, from int, text []byte, prefix 
 
 // encodeWord appends the ids of a stretch of text that nothing merges with.
 func (t *BPE) encodeWord(st *state, dst []int32, from int, word []byte) []int32 {
+	// Rare, and not worth the memory.
 	if len(word) > maxCached {
 		return t.merge(st, dst, from, word)
 	}

@@ -86,6 +86,7 @@ func (g *ggufReader) str(limit uint64) (string, error) {
 	if n > limit {
 		return "", fmt.Errorf("a string of %d bytes, more than %d", n, limit)
 	}
+	// Small enough to allocate on a file's word.
 	if n <= 1<<16 {
 		b := make([]byte, n)
 		_, err = io.ReadFull(g.r, b)
@@ -131,6 +132,7 @@ func (g *ggufReader) pairs() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Version 1 had lengths of 32 bits.
 	if version != 2 && version != 3 {
 		return nil, fmt.Errorf("GGUF version %d, not 2 or 3", version)
 	}
@@ -153,6 +155,7 @@ func (g *ggufReader) pairs() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Other keys describe the model and may be as large as they like.
 		v, err := g.value(kind, strings.HasPrefix(key, ggufPrefix))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)

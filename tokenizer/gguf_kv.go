@@ -64,6 +64,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 		return nil, fmt.Errorf("no %sscores", ggufPrefix)
 	}
 	ggufSpecials(pieces, bos, eos, unk)
+	// llama.cpp has LLaMA's rules built in, and keys for the few that vary.
 	cfg := llamaConfig()
 	cfg.ByteFallback = allBytes(pieces)
 	cfg.DummyPrefix = g.flag("add_space_prefix", true)
@@ -150,6 +151,7 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 	if err != nil {
 		return nil, err
 	}
+	// As the keys say, whatever their spelling suggests.
 	t.bos, t.eos = bos, eos
 	t.finish()
 	return t, nil
@@ -265,6 +267,7 @@ func (g ggufKeys) flag(key string, otherwise bool) bool {
 // put it, out of range.
 func (g ggufKeys) id(key string, vocab int) int32 {
 	var n int64 = -1
+	// Writers differ in the width.
 	switch v := g[ggufPrefix+key].(type) {
 	case uint32:
 		n = int64(v)

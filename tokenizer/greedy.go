@@ -36,6 +36,7 @@ func (g *greedy) run(pairs *pairTable, merged func(at, rank int32)) {
 // runSeen is run with a second function, which sees every pair that can merge
 // at the moment it comes to stand side by side.
 func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen func(left, right, result int32)) {
+	// look notes what the pair that starts at a place merges to.
 	look := func(at int32) {
 		if at < 0 || g.next[at] < 0 {
 			return
@@ -52,6 +53,8 @@ func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen fun
 	for i := range g.sym {
 		look(int32(i))
 	}
+	// Each merge takes one symbol away and looks at two pairs, so the heap sees
+	// at most three entries a character.
 	for len(g.heap) > 0 {
 		top := g.pop()
 		at, rank := int32(uint32(top)), int32(top>>32)
@@ -80,6 +83,7 @@ func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen fun
 // of lowest rank and, among those, the leftmost.
 func (g *greedy) push(x uint64) {
 	g.heap = append(g.heap, x)
+	// By hand: container/heap would call through an interface for every step.
 	h, i := g.heap, len(g.heap)-1
 	for i > 0 {
 		up := (i - 1) / 2

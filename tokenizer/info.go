@@ -12,6 +12,8 @@ import (
 
 // Report holds the facts of a tokenizer that `llamac tokenizer info` prints.
 // Fields that a format does not know are left out of its text.
+// It marshals to JSON as it is; names of fields there stay, since scripts read
+// them.
 type Report struct {
 	File   string `json:"file,omitempty"`
 	Bytes  int64  `json:"bytes,omitempty"`
@@ -46,6 +48,7 @@ type Report struct {
 }
 
 // IDText is a piece with its id.
+// Text is its spelling in the vocabulary.
 type IDText struct {
 	ID   int32  `json:"id"`
 	Text string `json:"text"`
@@ -79,6 +82,7 @@ func InfoFile(path string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	// First what the vocabulary itself says, then the file.
 	r := Info(t)
 	r.File = path
 	st, err := os.Stat(path)
@@ -108,6 +112,7 @@ func Info(t Tokenizer) Report {
 		return r
 	}
 	r.Family, r.Unknown, r.Merges = b.kindName(), b.unk, b.rules.pairs.used
+	// One pass in the order of ids, which lists keep.
 	for i, p := range b.pieces {
 		id := int32(i)
 		r.Longest = max(r.Longest, len(p.Text))
@@ -131,6 +136,7 @@ func Info(t Tokenizer) Report {
 			r.Kinds.Byte, r.ByteTo = r.Kinds.Byte+1, id
 		}
 	}
+	// Listed merges have no scores.
 	if b.hf == nil {
 		r.scores(b)
 	}
@@ -144,6 +150,7 @@ func Info(t Tokenizer) Report {
 // scores looks whether scores are ranks, counted from the first normal piece.
 func (r *Report) scores(t *BPE) {
 	const few = 64 // more than this, and scores are no ranks
+	// Id of the first normal piece, which ranks are counted from.
 	first := -1
 	for i, p := range t.pieces {
 		if p.Kind != KindNormal {
@@ -179,6 +186,7 @@ func (r *Report) rules(t *BPE) {
 	} else if t.hf == nil {
 		add("normalizer", "identity")
 	}
+	// Names are those of SentencePiece's flags.
 	if t.cfg.Family == SentencePiece {
 		add("add_dummy_prefix", onOff(t.cfg.DummyPrefix))
 		add("remove_extra_whitespaces", onOff(t.cfg.RemoveExtraSpaces))
@@ -188,6 +196,7 @@ func (r *Report) rules(t *BPE) {
 	if t.hf == nil {
 		return
 	}
+	// In the order in which they are applied.
 	for _, s := range t.hf.steps {
 		add("pre_tokenizer", [...]string{"bytes", "GPT-2's pattern", "LLaMA 3's pattern", "Qwen 2's pattern", "single digits"}[s.cut])
 	}
@@ -199,6 +208,7 @@ func (r *Report) rules(t *BPE) {
 
 // training lists what a .model says of how it was made; encoding does not
 // depend on it.
+// Two models with different values here may well be the same vocabulary.
 func (r *Report) training(s *trainerSpec) {
 	add := func(name string, value any) { r.Training = append(r.Training, Setting{name, fmt.Sprint(value)}) }
 	add("split_digits", onOff(s.splitDigits))
@@ -235,6 +245,7 @@ func (r Report) String() string {
 	if r.Unknown >= 0 {
 		line("  unknown", "%d (id %d)", k.Unknown, r.Unknown)
 	}
+	// list shows a kind with its first few pieces.
 	list := func(name string, n int, of []IDText) {
 		if n == 0 {
 			return

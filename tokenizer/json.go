@@ -268,6 +268,8 @@ func (f *jsonFile) listedRules(t *BPE) error {
 // readAdded builds the matchers. plain leaves special tokens out.
 func (p *pipeline) readAdded(t *BPE, plain bool) {
 	raw, norm := make([]string, len(p.added)), make([]string, len(p.added))
+	// Both lists keep the places of the tokens; an empty string matches
+	// nothing.
 	for i, a := range p.added {
 		switch {
 		case plain && a.Special || a.Content == "":
@@ -290,6 +292,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 		return t
 	}
 	// The tables are shared: they never change.
+	// A copy, of which only the matchers are made anew.
 	p := *t.hf
 	u := &BPE{
 		cfg: t.cfg, pieces: t.pieces, bytes: t.bytes, unk: t.unk, bos: t.bos, eos: t.eos,
@@ -310,6 +313,7 @@ func (f *jsonFile) findEnds(t *BPE) {
 			ids[p.Text] = int32(id)
 		}
 	}
+	// find takes the first name that there is.
 	find := func(names ...string) int32 {
 		for _, n := range names {
 			if id, ok := ids[n]; ok {
@@ -329,6 +333,7 @@ func (f *jsonFile) findEnds(t *BPE) {
 		if part == nil || part.Type != "TemplateProcessing" {
 			continue
 		}
+		// Whether the text itself has been passed.
 		after := false
 		for _, item := range part.Single {
 			if item.SpecialToken == nil {

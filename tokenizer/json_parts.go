@@ -3,6 +3,8 @@ package tokenizer
 import "fmt"
 
 // readNormalizer recognises the normalizers that amount to SentencePiece's.
+// What is not recognised is an error that names it: a normalizer left out would
+// change ids in silence.
 func (p *pipeline) readNormalizer(t *BPE, n *jsonPart) error {
 	if n == nil {
 		return nil
@@ -35,6 +37,7 @@ func (p *pipeline) readNormalizer(t *BPE, n *jsonPart) error {
 }
 
 // readPreTokenizer recognises the pre-tokenizers of both families.
+// Sequences nest; what counts is the order of the steps.
 func (p *pipeline) readPreTokenizer(t *BPE, n *jsonPart) error {
 	if n == nil {
 		return nil

@@ -70,6 +70,7 @@ func (t *BPE) inModel(id int32) bool {
 	if t.hf == nil {
 		return true
 	}
+	// As the file had it that it was read from.
 	have, ok := t.hf.json.Model.Vocab[t.pieces[id].Text]
 	return ok && have == id
 }

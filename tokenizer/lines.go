@@ -90,6 +90,7 @@ func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error
 	var running sync.WaitGroup
 	for range workers {
 		running.Go(func() {
+			// Each with buffers of its own.
 			e := lineEncoder{t: t, opt: opt}
 			for b := range work {
 				for rest := b.text; len(rest) > 0; {
@@ -117,6 +118,7 @@ func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error
 			}
 		}
 	}()
+	// This goroutine reads.
 	err := readBatches(r, func(b *lineBatch) bool {
 		select {
 		case <-stop:
@@ -269,12 +271,15 @@ func yieldFile(path string, buf []byte, yield func([]byte, error) bool) bool {
 		switch {
 		case skipping:
 			continue
+		// A whole block without a line end: its start is given out, and the
+		// rest of the line passed over.
 		case end == 0 && n == len(buf):
 			skipping, end = true, n
 		}
 		if begin < end && !yield(buf[begin:end], nil) {
 			return false
 		}
+		// The beginning of the next line, or nothing.
 		held = copy(buf, buf[max(begin, end):n])
 	}
 }

@@ -115,6 +115,7 @@ func parseModel(data []byte) (*BPE, error) {
 		return nil, err
 	}
 	tr, no := &spec.trainer, &spec.normalizer
+	// The other types need another search altogether.
 	if tr.modelType != 2 {
 		return nil, fmt.Errorf("a %s model, not a byte-pair encoding", [...]string{"?", "unigram", "BPE", "word", "character"}[min(max(tr.modelType, 0), 4)])
 	}
@@ -238,11 +239,14 @@ func WriteModel(w io.Writer, t *BPE) error {
 	// Numbers of fields and wire types are in the comment at the top: 2<<3|5 is
 	// field 2, four bytes.
 	var out []byte
+	// In the order of ids, which the file does not store.
 	for _, p := range t.pieces {
 		var m []byte
 		m = appendBytes(m, 1, []byte(p.Text))
 		m = binary.AppendUvarint(m, 2<<3|5)
 		m = binary.LittleEndian.AppendUint32(m, math.Float32bits(p.Score))
+		// Normal is the protobuf's default, which spm_train leaves out as well:
+		// files come out byte for byte.
 		if p.Kind != KindNormal {
 			m = appendVarint(m, 3, uint64(p.Kind))
 		}

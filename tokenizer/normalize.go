@@ -43,6 +43,7 @@ func (t *BPE) normalize(dst, text []byte) []byte {
 	if !cfg.RemoveExtraSpaces && t.chars == nil && t.rawUser.cells == nil && utf8.Valid(text) {
 		dst, text = append(dst, text...), nil
 	}
+	// At the start as after a space: none may follow.
 	afterSpace := cfg.RemoveExtraSpaces
 	for len(text) > 0 {
 		unit, n := t.normalUnit(text)

@@ -183,6 +183,7 @@ func (p *pipeline) normalize(t *BPE, dst, text []byte, first bool) []byte {
 		}
 	}
 	bare := len(dst)
+	// Nearly always; then one copy does.
 	if utf8.Valid(text) {
 		dst = append(dst, text...)
 	} else {
@@ -224,6 +225,7 @@ func (p *pipeline) encodeStep(t *BPE, st *state, dst []int32, text []byte, n int
 		return t.encodeWord(st, dst, len(dst), text)
 	}
 	s := &p.steps[n]
+	// At most one step does this, so one buffer is enough.
 	if s.prefixSpace && text[0] != ' ' {
 		st.norm = append(append(st.norm[:0], ' '), text...)
 		text = st.norm

@@ -54,6 +54,7 @@ const (
 	newline        // \r, \n
 )
 
+// asciiClass answers for nearly all of code and English.
 var asciiClass = func() (c [utf8.RuneSelf]uint8) {
 	for r := range c {
 		c[r] = classOf(rune(r))
@@ -86,6 +87,8 @@ func ranges32(bounds ...uint32) (r []unicode.Range32) {
 }
 
 // classOf returns the class of any character; the tables below make it fast.
+// As the regular expressions' \p{L} and \p{N} have it, with the additions
+// above.
 func classOf(r rune) uint8 {
 	switch {
 	case unicode.IsLetter(r) || unicode.Is(newLetters, r):
@@ -238,6 +241,7 @@ func nextLlama3(s []byte, singleDigits bool) int {
 // blanks is \s+(?!\S)|\s+ : white space, all but its last character when
 // something else follows and more than that one is there.
 func blanks(s []byte) int {
+	// last is where the last character of white space begins.
 	i, last := 0, 0
 	for {
 		class, n := classAt(s, i)
@@ -290,6 +294,7 @@ func contraction(s []byte, fold bool) int {
 		}
 		return c
 	}
+	// One letter, or two of which both must match.
 	switch a, b := lower(1), lower(2); {
 	case a == 's' || a == 't' || a == 'm' || a == 'd':
 		return 2

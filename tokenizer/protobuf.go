@@ -6,6 +6,7 @@ import (
 )
 
 // field is one field of a protobuf message.
+// What stays unread costs nothing: bytes are a window into the file.
 type field struct {
 	number int
 	value  uint64 // of varint and fixed fields
@@ -25,12 +26,15 @@ func (f field) fields(each func(field) error) error { return fields(f.bytes, f.a
 // offset base of the file. Lengths are checked against what is there.
 func fields(data []byte, base int, each func(field) error) error {
 	for at := 0; at < len(data); {
+		// Number of the field and wire type in one.
 		key, n := binary.Uvarint(data[at:])
 		f := field{number: int(key >> 3), at: base + at}
 		if n <= 0 || key>>3 == 0 || key>>3 > 1<<29-1 {
 			return f.errorf("not a protobuf field")
 		}
 		at += n
+		// 3 and 4, groups, have been out of use for as long as SentencePiece
+		// exists.
 		switch key & 7 {
 		case 0:
 			f.value, n = binary.Uvarint(data[at:])
@@ -50,6 +54,7 @@ func fields(data []byte, base int, each func(field) error) error {
 			}
 			f.value = uint64(binary.LittleEndian.Uint32(data[at:]))
 			at += 4
+		// Lengths are compared with what is left, before anything is cut.
 		case 2:
 			size, n := binary.Uvarint(data[at:])
 			if n <= 0 || size > uint64(len(data)-at-n) {

@@ -22,6 +22,8 @@ const (
 )
 
 // scriptSet holds the scripts of all characters that are not Common.
+// The plane is an array of 128 kB: training looks up every character of its
+// text.
 type scriptSet struct {
 	plane     [1 << 16]script // of the Basic Multilingual Plane
 	high      []scriptRange   // of the rest, in no order
@@ -40,6 +42,8 @@ var scripts = sync.OnceValue(func() *scriptSet {
 	s := new(scriptSet)
 	var number script
 	at := rune(0)
+	// Names end in a colon; numbers are distances, which are shorter than the
+	// characters themselves.
 	for _, word := range strings.Fields(scriptTable) {
 		if name, ok := strings.CutSuffix(word, ":"); ok {
 			number, at = number+1, 0
@@ -82,11 +86,13 @@ func (s *scriptSet) of(r rune) script {
 	if r < 1<<16 {
 		return s.plane[r]
 	}
+	// A few dozen ranges, and rare characters.
 	for i := range s.high {
 		if r >= s.high[i].lo && r <= s.high[i].hi {
 			return s.high[i].script
 		}
 	}
+	// Also what is newer than the table.
 	return scriptCommon
 }
 

@@ -93,6 +93,7 @@ func TrainReported(ctx context.Context, docs iter.Seq2[[]byte, error], opt Train
 		return nil, nil, err
 	}
 	report := new(TrainReport)
+	// The one pass over the text; everything else works on distinct words.
 	words, err := countWords(ctx, docs, &opt, report)
 	if err != nil {
 		return nil, report, err
@@ -102,6 +103,7 @@ func TrainReported(ctx context.Context, docs iter.Seq2[[]byte, error], opt Train
 	if err != nil {
 		return nil, report, err
 	}
+	// Every piece that is not given is one merge.
 	merges := opt.VocabSize - len(meta) - len(chars)
 	if merges < 0 {
 		return nil, report, fmt.Errorf("%d characters and %d special pieces do not fit a vocabulary of %d: ask for a larger one or for less character coverage",
@@ -143,6 +145,7 @@ func (o *TrainOptions) check() error {
 		return fmt.Errorf("character coverage of %g, not between 0 and 1", o.CharacterCoverage)
 	case o.MaxPieceLength < 1 || o.MaxPieceLength > 512:
 		return fmt.Errorf("pieces of up to %d characters, not of 1 to 512", o.MaxPieceLength)
+	// Places in a line are stored in 16 bits.
 	case o.MaxLineLength < 1 || o.MaxLineLength > 1<<16-2:
 		return fmt.Errorf("lines of up to %d bytes, not of 1 to %d", o.MaxLineLength, 1<<16-2)
 	}
@@ -241,6 +244,7 @@ func (o *TrainOptions) alphabet(words []wordCount, report *TrainReport) ([]charC
 	slices.SortFunc(chars, func(a, b charCount) int {
 		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.r, b.r))
 	})
+	// Occurrences of the characters taken so far.
 	var covered int64
 	out := chars[:0]
 	for _, c := range chars {

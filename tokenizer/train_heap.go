@@ -137,6 +137,7 @@ func newPairIndex(size int) pairIndex {
 // find returns the slot of a pair, or the empty one where it belongs.
 func (x *pairIndex) find(left, right int32) *indexSlot {
 	mask := uint64(len(x.slots) - 1)
+	// Fibonacci hashing: the upper bits depend on all of both.
 	h := (uint64(uint32(left))<<32 | uint64(uint32(right))) * 0x9E3779B97F4A7C15
 	for i := h >> 20 & mask; ; i = (i + 1) & mask {
 		s := &x.slots[i]
@@ -150,6 +151,7 @@ func (x *pairIndex) find(left, right int32) *indexSlot {
 func (x *pairIndex) put(s *indexSlot, left, right, pair int32) {
 	*s = indexSlot{left, right, pair}
 	x.used++
+	// At most half full, so that searches stay short.
 	if 2*x.used > len(x.slots) {
 		bigger := newPairIndex(2 * len(x.slots))
 		for _, s := range x.slots {

@@ -95,6 +95,7 @@ type trieKey struct {
 
 // newTrie builds a trie; it sorts keys. Of equal strings the largest symbol stays.
 func newTrie(keys []trieKey) trie {
+	// In order, so that the keys of a subtree are neighbours.
 	slices.SortFunc(keys, func(a, b trieKey) int {
 		if c := strings.Compare(a.text, b.text); c != 0 {
 			return c
@@ -173,6 +174,7 @@ func (b *trieBuilder) place(at int32, lo, hi, depth int) {
 	base := b.findBase(b.labels[mark:])
 	b.cells[at].base = base
 	for _, c := range b.labels[mark:] {
+		// All children first: their own subtrees must not take these cells.
 		b.take(base+int32(c), at)
 	}
 	b.labels = b.labels[:mark]

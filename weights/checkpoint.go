@@ -46,11 +46,14 @@ const (
 )
 
 // SpecError is a good checkpoint of another model or run.
+// It is apart from FormatError, because going on with an older checkpoint helps
+// against damage and not against this.
 type SpecError struct {
 	Path string
 	Msg  string
 }
 
+// Error names the file first, as all errors of files do.
 func (e *SpecError) Error() string { return e.Path + ": " + e.Msg }
 
 // Output is where a checkpoint is written: an *os.File, or a test's.
@@ -64,11 +67,14 @@ type Output interface {
 func WriteCheckpoint(w Output, info model.Info, c Checkpoint, params, m, v []float32) error {
 	head := checkpointHeader(info, c)
 	sum := sha256.New()
+	// The digest is computed on the way: the file is not read again.
 	out := io.MultiWriter(w, sum)
 	if _, err := out.Write(head); err != nil {
 		return err
 	}
 	buf := make([]byte, chunk)
+	// In the order of the header, each arena whole: weights first, so that a
+	// reader that wants no moments reads a prefix.
 	for _, arena := range [][]float32{params, m, v} {
 		for i := range info.Weights {
 			wt := &info.Weights[i]
@@ -82,6 +88,7 @@ func WriteCheckpoint(w Output, info model.Info, c Checkpoint, params, m, v []flo
 			}
 		}
 	}
+	// Last: a file that was cut short has zeros here, and verifies as damaged.
 	_, err := w.WriteAt([]byte(hex.EncodeToString(sum.Sum(nil))), digestAt)
 	return err
 }
@@ -90,6 +97,7 @@ func WriteCheckpoint(w Output, info model.Info, c Checkpoint, params, m, v []flo
 func CheckpointSize(info model.Info) int64 {
 	n := int64(0)
 	for i := range info.Weights {
+		// A weight and two moments of 4 bytes.
 		n += 12 * int64(info.Weights[i].Len())
 	}
 	return n
@@ -100,6 +108,8 @@ func CheckpointSize(info model.Info) int64 {
 func checkpointHeader(info model.Info, c Checkpoint) []byte {
 	var b bytes.Buffer
 	b.Write(make([]byte, 8))
+	// JSON has no order, but this writer has: the digest is found at its place
+	// without parsing.
 	b.WriteString(digestPrefix)
 	b.Write(bytes.Repeat([]byte{'0'}, digestLen))
 	b.WriteByte('"')
@@ -110,9 +120,12 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 		{"sequences", strconv.FormatInt(c.Sequences, 10)}, {"seed", strconv.FormatUint(c.Seed, 10)},
 		{"data", c.Data}, {"tokenizer", c.Tokenizer},
 	} {
+		// All values are strings, which is all that safetensors' metadata may
+		// hold.
 		fmt.Fprintf(&b, ",%s:%s", quote(kv[0]), quote(kv[1]))
 	}
 	b.WriteByte('}')
+	// Counted from the data's start, as the format has it.
 	offset := int64(0)
 	for _, prefix := range []string{"", firstMoment, secondMoment} {
 		for i := range info.Weights {
@@ -124,6 +137,7 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 		}
 	}
 	b.WriteByte('}')
+	// The tensors can then be mapped and read as float32 in place.
 	for b.Len()%8 != 0 {
 		b.WriteByte(' ')
 	}
@@ -133,6 +147,7 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 }
 
 // quote prints a JSON string.
+// Go's %q is not JSON for every string.
 func quote(s string) string {
 	b, _ := json.Marshal(s) // a string: never fails
 	return string(b)
@@ -152,6 +167,8 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 	if err != nil {
 		return c, err
 	}
+	// What is still wanted; empty for another model, whose file is read and
+	// judged all the same.
 	into := map[string][]float32{}
 	if c.SpecHash == info.SpecHash {
 		for i := range info.Weights {
@@ -164,14 +181,19 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 		}
 	}
 	buf := make([]byte, chunk)
+	// Reported only once the checksum is known to hold: damage is the better
+	// explanation of a shape that does not fit.
 	var shape error
 	for _, t := range s.tensors {
 		dst, ok := into[t.Name]
+		// Whether or not it fits: it is there.
 		delete(into, t.Name)
 		if ok && (t.DType != F32 || t.Len() != len(dst)) {
 			shape = &SpecError{path, fmt.Sprintf("tensor %q has shape %v, the model wants %d elements", t.Name, t.Shape, len(dst))}
 			ok = false
 		}
+		// Every byte goes through the digest, also of tensors that nobody
+		// wants.
 		for at := t.begin; at < t.end; {
 			b := buf[:min(chunk, t.end-at)]
 			if _, err := s.f.ReadAt(b, s.data+at); err != nil {
@@ -187,6 +209,7 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 		}
 	}
 	switch {
+	// First, since nothing else of a damaged file can be believed.
 	case hex.EncodeToString(sum.Sum(nil)) != s.metadata["sha256"]:
 		return c, bad(path, digestAt, "the checksum does not match the content")
 	case c.SpecHash != info.SpecHash:
@@ -195,6 +218,7 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 	case shape != nil:
 		return c, shape
 	}
+	// One is enough to name.
 	for name := range into {
 		return c, &SpecError{path, fmt.Sprintf("no tensor %q", name)}
 	}
@@ -203,6 +227,8 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 
 // ReadCheckpointState reads the state without the arenas and without
 // verifying the checksum.
+// It is for looking, as in a list of checkpoints; who goes on from one uses
+// ReadCheckpoint.
 func ReadCheckpointState(path string) (Checkpoint, error) {
 	s, c, err := openCheckpoint(path)
 	if err != nil {
@@ -212,6 +238,7 @@ func ReadCheckpointState(path string) (Checkpoint, error) {
 }
 
 // openCheckpoint opens a file and reads its header; the checksum is not verified.
+// The file is closed again after an error.
 func openCheckpoint(path string) (*safetensors, Checkpoint, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -236,6 +263,8 @@ func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) 
 	if err != nil {
 		return nil, c, err
 	}
+	// Unknown keys are let pass: a later version may add some that change
+	// nothing for this one.
 	md := s.metadata
 	switch md[checkpointKey] {
 	case checkpointVersion:
@@ -245,6 +274,7 @@ func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) 
 		return nil, c, bad(path, 8, "a checkpoint of version %s; this llamac reads version %s", md[checkpointKey], checkpointVersion)
 	}
 	c = Checkpoint{Name: md["name"], SpecHash: md["spec"], Version: md["version"], Data: md["data"], Tokenizer: md["tokenizer"]}
+	// A number that is missing is an error of strconv too.
 	var errs [4]error
 	c.Step, errs[0] = strconv.Atoi(md["step"])
 	c.Steps, errs[1] = strconv.Atoi(md["steps"])
@@ -258,10 +288,13 @@ func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) 
 
 // startDigest begins the checksum with all bytes before the data.
 func (s *safetensors) startDigest() (hash.Hash, error) {
+	// The header's length was bounded when it was parsed.
 	head := make([]byte, s.data)
 	if _, err := s.f.ReadAt(head, 0); err != nil {
 		return nil, bad(s.path, 0, "reading the header: %v", err)
 	}
+	// A safetensors file that another tool has written anew has its keys in
+	// another order: it holds the same numbers, but no proof of it.
 	if !bytes.HasPrefix(head[8:], []byte(digestPrefix)) || int64(len(head)) < digestAt+digestLen {
 		return nil, bad(s.path, 8, "a checkpoint's header must begin with its checksum")
 	}

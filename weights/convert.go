@@ -6,6 +6,7 @@ import (
 )
 
 // size is the number of bytes of an element, 0 for a type that is not read.
+// Quantised and 8-bit types are listed by name and left unread.
 func (d DType) size() int {
 	switch d {
 	case F32:
@@ -18,6 +19,7 @@ func (d DType) size() int {
 
 // decode converts little-endian elements to float32. Every value of the three
 // types is a float32, so nothing is rounded.
+// src has d.size() bytes for each element of dst.
 func decode(dst []float32, src []byte, d DType) {
 	switch d {
 	case F32:
@@ -38,6 +40,7 @@ func decode(dst []float32, src []byte, d DType) {
 // half converts IEEE 754 binary16.
 func half(h uint16) float32 {
 	sign := uint32(h>>15) << 31
+	// 5 bits of exponent with a bias of 15, 10 bits of fraction.
 	exp, frac := uint32(h>>10)&31, uint32(h)&1023
 	switch exp {
 	case 0: // zero or subnormal: frac units of 2^-24, exact in a float32
@@ -49,6 +52,7 @@ func half(h uint16) float32 {
 }
 
 // encode writes src as little-endian float32.
+// dst has 4 bytes for each element.
 func encode(dst []byte, src []float32) {
 	for i, x := range src {
 		binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(x))
@@ -56,10 +60,13 @@ func encode(dst []byte, src []float32) {
 }
 
 // chunk is how many bytes are converted at a time.
+// Large enough that a disk reads in sequence, small enough for the second-level
+// cache.
 const chunk = 256 << 10
 
 // readTensor converts len(dst) elements that start at an offset of f.
 func readTensor(path string, f source, offset int64, d DType, dst []float32) error {
+	// A whole number of elements: chunk is a multiple of each size.
 	buf := make([]byte, min(chunk, len(dst)*d.size()))
 	for len(dst) > 0 {
 		n := min(len(dst), len(buf)/d.size())

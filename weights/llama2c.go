@@ -26,8 +26,11 @@ type llama2cDims struct {
 	tied                                             bool
 }
 
+// llama2cHeader is the header's size in bytes.
 const llama2cHeader = 7 * 4
 
+// String spells the header for messages: whoever opened the wrong file sees it
+// by the numbers.
 func (d llama2cDims) String() string {
 	return fmt.Sprintf("dim %d, hidden %d, layers %d, heads %d, kv heads %d, vocabulary %d, context %d",
 		d.dim, d.ffn, d.layers, d.heads, d.kvHeads, d.vocab, d.context)
@@ -36,11 +39,13 @@ func (d llama2cDims) String() string {
 // openLlama2c reads the header and checks it against the size of the file.
 func openLlama2c(path string, f source, size int64) (File, error) {
 	var b [llama2cHeader]byte
+	// A file of exactly the header's size may come with io.EOF.
 	if _, err := f.ReadAt(b[:], 0); err != nil && err != io.EOF || size < llama2cHeader {
 		return nil, bad(path, -1, "%d bytes are no weight file", size)
 	}
 	var h [7]int
 	for i := range h {
+		// Signed: the sign of the vocabulary means something.
 		h[i] = int(int32(binary.LittleEndian.Uint32(b[4*i:])))
 	}
 	d := llama2cDims{h[0], h[1], h[2], h[3], h[4], h[5], h[6], true}
@@ -51,6 +56,8 @@ func openLlama2c(path string, f source, size int64) (File, error) {
 		return nil, bad(path, 0, "not recognised: neither safetensors nor a llama2.c header")
 	}
 	w := &llama2c{path: path, f: f, dims: d, at: map[string]int{}}
+	// With no magic number, an exact match of the size is what makes this
+	// format recognisable at all.
 	need := w.layout()
 	switch {
 	case need < 0 || need > size:
@@ -79,6 +86,7 @@ func (d llama2cDims) plausible() bool {
 			return false
 		}
 	}
+	// RoPE turns pairs, so a head has an even width.
 	return d.layers <= maxLayers && d.dim%d.heads == 0 && d.heads%d.kvHeads == 0 && d.dim/d.heads%2 == 0
 }
 
@@ -86,10 +94,13 @@ func (d llama2cDims) plausible() bool {
 // beyond any file.
 func (w *llama2c) layout() int64 {
 	d := w.dims
+	// Byte behind the last tensor so far.
 	end := int64(llama2cHeader)
+	// skip reserves float32s of a shape; false if that is beyond any file.
 	skip := func(dims ...int) bool {
 		n := int64(4)
 		for _, x := range dims {
+			// Seven numbers of up to 2^31 multiply to more than 64 bits.
 			if n > 1<<62/int64(x) {
 				return false
 			}
@@ -98,12 +109,16 @@ func (w *llama2c) layout() int64 {
 		end += n
 		return end < 1<<62
 	}
+	// add lists a tensor under the name that Meta's checkpoints have, which are
+	// the model's own.
 	add := func(name string, shape ...int) bool {
 		w.at[name] = len(w.tensors)
 		w.tensors = append(w.tensors, Tensor{name, F32, shape})
 		w.offset = append(w.offset, end)
 		return skip(shape...)
 	}
+	// each lists a kind of weight for every layer: they lie kind by kind, not
+	// layer by layer.
 	each := func(name string, shape ...int) bool {
 		for l := range d.layers {
 			if !add(fmt.Sprintf("layers.%d.%s.weight", l, name), shape...) {
@@ -112,6 +127,7 @@ func (w *llama2c) layout() int64 {
 		}
 		return true
 	}
+	// Width of a head; keys and values have kvHeads of them.
 	head := d.dim / d.heads
 	kv := d.kvHeads * head
 	ok := add("tok_embeddings.weight", d.vocab, d.dim) &&
@@ -137,12 +153,14 @@ func (w *llama2c) Format() string    { return "llama2.c" }
 func (w *llama2c) Tensors() []Tensor { return w.tensors }
 func (w *llama2c) Close() error      { return w.f.Close() }
 
+// Config is the header under the names that specs use.
 func (w *llama2c) Config() map[string]any {
 	d := w.dims
 	return map[string]any{"dim": d.dim, "ffn_dim": d.ffn, "n_layers": d.layers, "n_heads": d.heads,
 		"n_kv_heads": d.kvHeads, "vocab": d.vocab, "context": d.context, "tie": d.tied}
 }
 
+// Read copies: the format's only type is float32.
 func (w *llama2c) Read(name string, dst []float32) error {
 	i, ok := w.at[name]
 	if !ok {

@@ -14,7 +14,7 @@ import (
 // The file's tensors are found by the names that the model gives for Meta's
 // and Hugging Face's form, or by its own names in a checkpoint of llamac.
 // Where file and model rotate queries and keys in different layouts, the rows
-// of those weights are permuted (FACTS: HF row c·hd/2+i is Meta row 2i+c of
+// of those weights are permuted (HF row c·hd/2+i is Meta row 2i+c of
 // each head). A tied file fills an untied model, its output projection with
 // the embedding. Anything that is missing, of another shape, or left over is
 // an error that names it, and then nothing is written.
@@ -23,6 +23,8 @@ func Load(info model.Info, path string, params []float32) error {
 	if err != nil {
 		return err
 	}
+	// A checkpoint's weights are as good as its checksum; other formats have
+	// none.
 	defer f.Close()
 	if s, ok := f.(*safetensors); ok && s.metadata[checkpointKey] != "" {
 		if err := s.verify(); err != nil {
@@ -33,8 +35,12 @@ func Load(info model.Info, path string, params []float32) error {
 }
 
 // naming is one way to find a model's weights in a file.
+// Files do not say which they follow: Meta's own checkpoints and llama2.c have
+// the first, everything from the hub the second.
 type naming struct {
-	label  string
+	label string
+	// Hugging Face permuted the rows of wq and wk when it took LLaMA over, and
+	// keeps to that.
 	layout string // of rotated pairs in such files; empty for the model's own
 	of     func(*model.Weight) string
 }
@@ -47,14 +53,18 @@ var (
 
 // load fills params from an open file.
 func load(info model.Info, path string, f File, params []float32) error {
+	// In this order, which decides where both find equally many.
 	names := []naming{meta, hf}
 	if f.Format() == "llamac checkpoint" {
 		names = []naming{own}
 	}
+	// By the file's own names.
 	have := map[string]Tensor{}
 	for _, t := range f.Tensors() {
 		have[t.Name] = t
 	}
+	// Everything is checked before the first weight is written: an arena half
+	// filled with a wrong file looks like a bad model.
 	n := choose(info, names, have)
 	from, err := match(info, path, f, n, have)
 	if err != nil {
@@ -76,6 +86,8 @@ func load(info model.Info, path string, f File, params []float32) error {
 func choose(info model.Info, names []naming, have map[string]Tensor) naming {
 	best, most := names[0], -1
 	for _, n := range names {
+		// Counted, not required: a file that lacks one tensor is then told
+		// which, and not that it has none.
 		found := 0
 		for i := range info.Weights {
 			if _, ok := have[n.of(&info.Weights[i])]; ok {
@@ -105,6 +117,8 @@ func match(info model.Info, path string, f File, n naming, have map[string]Tenso
 			}
 		}
 		from[i] = t.Name
+		// Both are collected, so that one run names all that is wrong with a
+		// file.
 		switch {
 		case !slices.Equal(t.Shape, w.Shape):
 			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, weight %s of %s wants %v", t.Name, t.Shape, w.Name, info.Name, w.Shape))
@@ -123,6 +137,7 @@ func match(info model.Info, path string, f File, n naming, have map[string]Tenso
 
 // several joins a few problems, a line each.
 func several(problems []string) string {
+	// A file of another model misses hundreds.
 	const most = 5
 	if len(problems) > most {
 		problems = append(problems[:most:most], fmt.Sprintf("and %d more", len(problems)-most))
@@ -156,6 +171,7 @@ func readWeight(f File, n naming, w *model.Weight, name string, dst []float32) e
 	if w.Rope == "" || n.layout == "" || n.layout == w.Rope {
 		return f.Read(name, dst)
 	}
+	// Rows move over each other, so not in place.
 	src := make([]float32, len(dst))
 	if err := f.Read(name, src); err != nil {
 		return err

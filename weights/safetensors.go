@@ -20,12 +20,16 @@ type safetensors struct {
 	f        source
 	data     int64 // offset of the first tensor's bytes
 	metadata map[string]string
-	config   map[string]any // config.json beside it
-	tensors  []stored       // in the order of their bytes
-	at       map[string]int // index in tensors
+	// Both are what the file says of itself, and neither is believed: shapes
+	// come from tensors.
+	config  map[string]any // config.json beside it
+	tensors []stored       // in the order of their bytes
+	at      map[string]int // index in tensors
 }
 
 // stored is a tensor and where its bytes lie, counted from the data's start.
+// begin and end are bytes; their distance was compared with type and shape when
+// the header was read.
 type stored struct {
 	Tensor
 	begin, end int64
@@ -41,6 +45,7 @@ func openSafetensors(path string, f source, size int64) (*safetensors, error) {
 	if _, err := f.ReadAt(b[:], 0); err != nil {
 		return nil, bad(path, 0, "reading the header's length: %v", err)
 	}
+	// Unsigned: a length that would be negative is one that is too large.
 	length := binary.LittleEndian.Uint64(b[:])
 	switch {
 	case length > maxHeader:
@@ -48,6 +53,8 @@ func openSafetensors(path string, f source, size int64) (*safetensors, error) {
 	case int64(length) > size-8:
 		return nil, bad(path, size, "cut off: the header needs %d bytes, %d follow its length", length, size-8)
 	}
+	// At most what the file has, so a file of a kilobyte cannot ask for more
+	// than that.
 	head := make([]byte, length)
 	if _, err := f.ReadAt(head, 8); err != nil {
 		return nil, bad(path, 8, "reading the header: %v", err)
@@ -60,6 +67,8 @@ func openSafetensors(path string, f source, size int64) (*safetensors, error) {
 }
 
 // entry is the header's record of a tensor.
+// A pointer and slices, since a field that is missing is an error and a zero is
+// not.
 type entry struct {
 	DType   *string `json:"dtype"`
 	Shape   []int64 `json:"shape"`
@@ -70,7 +79,10 @@ type entry struct {
 // keys: hence token by token.
 func (s *safetensors) parse(head []byte, dataLen int64) error {
 	dec := json.NewDecoder(bytes.NewReader(head))
+	// The format has no other fields. What looks like one was written by
+	// something that means more than this reader would do.
 	dec.DisallowUnknownFields()
+	// Of the byte in the file, not in the header.
 	here := func() int64 { return 8 + dec.InputOffset() }
 	fail := func(format string, args ...any) error { return bad(s.path, here(), format, args...) }
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
@@ -94,6 +106,8 @@ func (s *safetensors) parse(head []byte, dataLen int64) error {
 			}
 			continue
 		}
+		// JSON lets the last of two win, silently: two tools would then read
+		// different weights from one file.
 		if _, twice := s.at[name]; twice {
 			return fail("header: tensor %q appears twice", name)
 		}
@@ -112,6 +126,7 @@ func (s *safetensors) parse(head []byte, dataLen int64) error {
 	if _, err := dec.Token(); err != nil {
 		return fail("header: %v", err)
 	}
+	// Writers pad with spaces so that the data begin at a multiple of 8.
 	if rest := bytes.TrimRight(head[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
 		return fail("header: %d bytes after the JSON object", len(rest))
 	}
@@ -131,6 +146,9 @@ func (e *entry) check(dataLen int64) (Tensor, error) {
 	t := Tensor{DType: DType(*e.DType), Shape: make([]int, len(e.Shape))}
 	n := int64(1)
 	for i, d := range e.Shape {
+		// An element takes at least one byte, so no dimension and no product is
+		// beyond the data's size. A dimension of 0 makes an empty tensor, which
+		// is allowed.
 		if d < 0 || d > dataLen || n > 0 && d > 0 && n > dataLen/d {
 			return Tensor{}, fmt.Errorf("shape %v does not fit in %d bytes", e.Shape, dataLen)
 		}
@@ -150,12 +168,16 @@ func (s *safetensors) order(dataLen int64) error {
 	slices.SortStableFunc(s.tensors, func(a, b stored) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
 	})
+	// Where the next tensor has to begin.
 	next := int64(0)
 	for i, t := range s.tensors {
+		// Tensors that overlap, or bytes that belong to none, are how a damaged
+		// or a crafted file shows.
 		if t.begin != next {
 			return bad(s.path, s.data+t.begin, "tensor %q begins at byte %d of the data, the one before ends at %d", t.Name, t.begin, next)
 		}
 		next = t.end
+		// Places have changed with the order.
 		s.at[t.Name] = i
 	}
 	if next != dataLen {
@@ -165,6 +187,8 @@ func (s *safetensors) order(dataLen int64) error {
 }
 
 // addConfig reads the config.json of a Hugging Face folder, if there is one.
+// It is there for people and for messages: the model's shapes come from the
+// spec.
 func (s *safetensors) addConfig(path string) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -179,6 +203,7 @@ func (s *safetensors) addConfig(path string) error {
 	return nil
 }
 
+// Format tells checkpoints of llamac by a key that no other writer has.
 func (s *safetensors) Format() string {
 	if s.metadata[checkpointKey] != "" {
 		return "llamac checkpoint"
@@ -186,6 +211,7 @@ func (s *safetensors) Format() string {
 	return "safetensors"
 }
 
+// Tensors are in the order of their bytes, in which reading them is sequential.
 func (s *safetensors) Tensors() []Tensor {
 	list := make([]Tensor, len(s.tensors))
 	for i, t := range s.tensors {
@@ -196,6 +222,7 @@ func (s *safetensors) Tensors() []Tensor {
 
 func (s *safetensors) Close() error { return s.f.Close() }
 
+// Config prefers config.json where both have a key.
 func (s *safetensors) Config() map[string]any {
 	m := map[string]any{}
 	for k, v := range s.metadata {
@@ -205,13 +232,17 @@ func (s *safetensors) Config() map[string]any {
 	return m
 }
 
+// Read may be called by several goroutines: it uses positions, not a cursor.
 func (s *safetensors) Read(name string, dst []float32) error {
 	i, ok := s.at[name]
 	if !ok {
 		return bad(s.path, -1, "no tensor %q", name)
 	}
+	// Its bytes lie within the file, as order and check have seen to.
 	t := s.tensors[i]
 	offset := s.data + t.begin
+	// Named rather than guessed: a type with a scale beside it (FP8, INT8)
+	// would give numbers that mean nothing.
 	if t.DType.size() == 0 {
 		return bad(s.path, offset, "tensor %q is of type %s; F32, F16 and BF16 are read", name, t.DType)
 	}

@@ -31,6 +31,7 @@ const (
 )
 
 // Tensor describes one tensor of a file.
+// Names are those of the file; Load finds out which weight they stand for.
 type Tensor struct {
 	Name  string
 	DType DType
@@ -78,6 +79,8 @@ func (e *FormatError) Error() string {
 }
 
 // bad makes a FormatError.
+// Every reader reports by it, so that a FormatError always has its file and
+// place.
 func bad(path string, offset int64, format string, args ...any) error {
 	return &FormatError{path, offset, fmt.Sprintf(format, args...)}
 }
@@ -89,6 +92,7 @@ func Open(path string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A path from a hub is a folder with weights, configuration and tokenizer.
 	if st.IsDir() {
 		return openFolder(path)
 	}
@@ -118,8 +122,11 @@ func open(path string, f source, size int64) (File, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	switch magic := string(head[:4]); {
+	// The least that any format begins with.
 	case n < 9:
 		return nil, bad(path, -1, "%d bytes are no weight file", size)
+	// Formats that people have and this package does not read get a sentence of
+	// their own instead of "not recognised".
 	case magic == "GGUF":
 		return nil, bad(path, 0, "this is a GGUF file, which is not read yet; llama2.c's .bin and safetensors are")
 	case magic == "PK\x03\x04":

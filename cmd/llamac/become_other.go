@@ -10,6 +10,7 @@ import (
 
 // become runs a program in the place of this process. An interrupt reaches it
 // through the console; here it must not end llamac first.
+// The exit status is passed on by errChild.
 func become(bin string, args, env []string) error {
 	c := exec.Command(bin, args...)
 	c.Stdin, c.Stdout, c.Stderr, c.Env = os.Stdin, os.Stdout, os.Stderr, env

@@ -16,6 +16,7 @@ import (
 )
 
 // passFlags choose and show passes.
+// They are for people who look into the compiler; training needs none of them.
 type passFlags struct {
 	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
 	StopAfter   string   `help:"Stop after a pass and write its module to standard output." placeholder:"PASS"`
@@ -25,8 +26,11 @@ type passFlags struct {
 
 // check looks whether the passes that the flags name are there: modes are the
 // pipelines that will run.
+// Everything is judged before the spec is read: a flag that is wrong needs no
+// compilation to be told.
 func (f *passFlags) check(modes []string) error {
 	for _, name := range f.DisablePass {
+		// A misspelt name would leave nothing out, and nobody would notice.
 		if !slices.Contains(passes.Names(), name) {
 			return noPass("disable-pass", name)
 		}
@@ -46,6 +50,7 @@ func (f *passFlags) check(modes []string) error {
 		return noPass("stop-after", f.StopAfter)
 	}
 	for _, m := range modes {
+		// One pipeline that gets there is enough: the other runs to its end.
 		if slices.Contains(names(pipelines[m]), f.StopAfter) && !slices.Contains(f.DisablePass, f.StopAfter) {
 			return nil
 		}
@@ -53,6 +58,7 @@ func (f *passFlags) check(modes []string) error {
 	return usagef("--stop-after=%s: this pass does not run (mode %s)", f.StopAfter, strings.Join(modes, ", "))
 }
 
+// noPass lists what there is: there are some fifteen passes.
 func noPass(flag, name string) error {
 	return usagef("--%s=%s: no such pass; there are %s", flag, name, strings.Join(passes.Names(), ", "))
 }
@@ -60,6 +66,7 @@ func noPass(flag, name string) error {
 // pipelines are the passes of each mode.
 var pipelines = map[string][]passes.Pass{"train": passes.Train, "infer": passes.Infer}
 
+// names lists a pipeline.
 func names(pipeline []passes.Pass) []string {
 	var list []string
 	for _, p := range pipeline {
@@ -69,15 +76,23 @@ func names(pipeline []passes.Pass) []string {
 }
 
 // required tells whether a mode's pipeline cannot do without a pass.
+// It depends on the mode: attention must be recognised where it gets a cache.
 func required(mode, name string) bool {
 	return slices.ContainsFunc(pipelines[mode], func(p passes.Pass) bool { return p.Name == name && p.Required })
 }
 
 // observer writes dumps.
+// It is called after each pass, with the module as the pass left it. Names of
+// dumps begin with mode and number, so that a folder lists them in the order of
+// the pipeline: train-04-fuse_attention.ir.
 func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
+	// By mode: two pipelines run one after the other.
 	last := map[string]string{}
 	return func(mode string, r passes.Report) {
+		// Printed once for all uses: a dump, the comparison and standard
+		// output.
 		text := r.Unit.Module.String()
+		// From there on the plan is what the compilation is about.
 		if r.Unit.Plan != nil && r.Pass.Name == "plan_memory" {
 			text = r.Unit.Plan.String()
 		}
@@ -85,6 +100,7 @@ func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
 		last[mode] = text
 		if f.DumpAfter == "all" || f.DumpAfter == r.Pass.Name || f.DumpAfter == "change" && changed {
 			name := filepath.Join(f.DumpDir, fmt.Sprintf("%s-%02d-%s.ir", mode, r.Number, r.Pass.Name))
+			// Comments, so that a dump can be parsed as it is.
 			header := fmt.Sprintf("// after %s: %s\n// %s\n", r.Pass.Name, r.Pass.Doc, r.Stats)
 			report(gobuild.WriteFile(name, []byte(header+text)))
 		}
@@ -94,6 +110,7 @@ func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
 	}
 }
 
+// compileCmd writes a package, or stops on the way and shows the module.
 type compileCmd struct {
 	specFlags
 	passFlags
@@ -106,20 +123,26 @@ type compileCmd struct {
 
 func (c *compileCmd) Run() error {
 	for _, m := range c.Mode {
+		// The flag takes a list, so kong cannot check it.
 		if pipelines[m] == nil {
 			return usagef("--mode=%s: no such mode; there are train, infer", m)
 		}
 	}
+	// Errors of the call come in the order of the flags' importance, one at a
+	// time.
 	if err := c.check(c.Mode); err != nil {
 		return err
 	}
 	if err := checkTargets(c.Target); err != nil {
 		return err
 	}
+	// The spec's errors are all told at once.
 	s, err := c.load()
 	if err != nil {
 		return err
 	}
+	// Dumps are written in the middle of the pipeline, which has nowhere to
+	// return an error to; the first one counts.
 	var dumpErr error
 	o := compile.Options{Modes: c.Mode, Targets: c.Target, Disable: c.DisablePass, StopAfter: c.StopAfter,
 		Observe: c.observer(func(err error) {
@@ -127,6 +150,7 @@ func (c *compileCmd) Run() error {
 				dumpErr = err
 			}
 		})}
+	// Before compiling: the import paths in the code depend on it.
 	where, err := c.place(s.Name)
 	if err != nil {
 		return err
@@ -134,6 +158,8 @@ func (c *compileCmd) Run() error {
 	if where != "" {
 		o.Runtime = gobuild.Runtime(where)
 	}
+	// From here on nothing is wrong with the call: errors are the spec's or the
+	// compiler's.
 	r, err := compile.Spec(s, o)
 	if err != nil {
 		return err
@@ -141,6 +167,7 @@ func (c *compileCmd) Run() error {
 	if dumpErr != nil {
 		return dumpErr
 	}
+	// The module has been printed; there is no package.
 	if c.StopAfter != "" {
 		return nil
 	}
@@ -150,9 +177,11 @@ func (c *compileCmd) Run() error {
 		}
 	}
 	fig := compile.Figures(s, r)
+	// Every figure at once, for scripts that compare compilations.
 	if c.JSON {
 		return printJSON(fig)
 	}
+	// One line that shows at a glance whether the right spec was compiled.
 	fmt.Printf("%s: %s parameters, %d layers; %d lines of Go in %d files", s.Name, compile.Count(fig.Params), s.Model.Layers, fig.Lines, fig.Files)
 	if c.Out != "" {
 		fmt.Printf(" in %s", c.Out)
@@ -164,6 +193,8 @@ func (c *compileCmd) Run() error {
 // place is the import path of what will be written, in front of the runtime
 // that comes with it: a module of its own, or a folder of the module that it
 // lies in. It is empty where that is llamac, whose runtime is there already.
+// Generated code imports the runtime by its full path, so it has to be known
+// where it will lie.
 func (c *compileCmd) place(name string) (string, error) {
 	switch {
 	case c.Standalone:
@@ -171,6 +202,8 @@ func (c *compileCmd) place(name string) (string, error) {
 	case c.Out == "" || c.StopAfter != "":
 		return "", nil
 	}
+	// The folder need not exist yet: what counts is the module that it will be
+	// in.
 	host, err := gobuild.Enclosing(c.Out)
 	if errors.Is(err, gobuild.ErrNoModule) {
 		// To be read, or to go into llamac's own tree: it builds nowhere else.
@@ -183,6 +216,7 @@ func (c *compileCmd) place(name string) (string, error) {
 	return host.ImportPath(c.Out)
 }
 
+// write puts the package where place has decided.
 func (c *compileCmd) write(where, name string, r *compile.Result) error {
 	var m *gobuild.Module
 	var err error
@@ -200,6 +234,7 @@ func (c *compileCmd) write(where, name string, r *compile.Result) error {
 	return m.Write(c.Out)
 }
 
+// checkTargets looks whether the targets are there.
 func checkTargets(names []string) error {
 	for _, n := range names {
 		ok := false
@@ -215,10 +250,14 @@ func checkTargets(names []string) error {
 	return nil
 }
 
+// printJSON writes for programs: indented all the same, for those who read over
+// their shoulders.
 func printJSON(v any) error {
+	// Whole before anything is printed: half an object is worse than none.
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
+	// <s> is a token and no markup.
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 )
 
 // dataCmd works on the data of a spec.
+// Preparing is resumable and safe to do from several processes at once; see
+// package prepare.
 type dataCmd struct {
 	Prepare dataPrepareCmd `cmd:"" help:"Tokenise a spec's sources to a data set, in parallel; an interrupted run goes on."`
 	Stats   dataStatsCmd   `cmd:"" help:"Show what a spec's data set holds, source by source."`
@@ -24,6 +26,7 @@ type dataCmd struct {
 }
 
 // corpusOptions are those of every command, with progress on standard error.
+// Data sets and vocabularies share the cache with built programs.
 func corpusOptions(show bool) (corpus.Options, error) {
 	cache, err := gobuild.CacheDir()
 	if err != nil {
@@ -31,6 +34,8 @@ func corpusOptions(show bool) (corpus.Options, error) {
 	}
 	o := corpus.Options{Cache: cache}
 	if show {
+		// One line for both: a spec's vocabulary is learned before its text is
+		// tokenised.
 		l := &progressLine{}
 		o.Learning = func(p tokenizer.Progress) { l.learning(p) }
 		o.Reading = func(p prepare.Progress) { l.reading(p) }
@@ -39,19 +44,25 @@ func corpusOptions(show bool) (corpus.Options, error) {
 }
 
 // prepareData makes the data set of a spec or finds it in the cache.
+// It may take minutes the first time, and is a look into a folder after that.
 func prepareData(s *specs.Spec, o corpus.Options) (dir, tokenizerFile string, err error) {
+	// Finished units stay, so an interrupt loses little.
 	ctx, stop := interruptible()
 	defer stop()
 	dir, tokenizerFile, err = corpus.Prepare(ctx, s, o)
+	// The line has served; what follows is the result.
 	if o.Reading != nil && isTerminal(os.Stderr) {
 		fmt.Fprint(os.Stderr, "\r\x1b[K")
 	}
+	// Whatever failed then failed because it was told to stop.
 	if err != nil && ctx.Err() != nil {
 		err = errInterrupted
 	}
 	return dir, tokenizerFile, err
 }
 
+// dataPrepareCmd prepares a data set by itself, where train would do it on the
+// way: on another machine, or in many jobs.
 type dataPrepareCmd struct {
 	specFlags
 	Out     string `short:"o" help:"Folder of the data set; one in the cache by default." type:"path" placeholder:"DIR"`
@@ -70,11 +81,14 @@ func (c *dataPrepareCmd) Run() error {
 		return err
 	}
 	o.OutDir, o.SkipBad = c.Out, c.SkipBad
+	// For --json, which prints no lines on the way.
 	skipped := 0
+	// Said one by one: a thousand broken lines are a broken file.
 	o.OnSkip = func(err error) {
 		skipped++
 		fmt.Fprintln(os.Stderr, "skipped:", err)
 	}
+	// I of N as arrays of jobs number them, from 0.
 	if c.Shard != "" {
 		i, n, ok := strings.Cut(c.Shard, "/")
 		a, err1 := strconv.Atoi(i)
@@ -91,11 +105,13 @@ func (c *dataPrepareCmd) Run() error {
 	if c.JSON {
 		return printJSON(map[string]any{"dir": dir, "tokenizer": tok, "skipped": skipped})
 	}
+	// The folder alone, for scripts.
 	fmt.Println(dir)
 	return nil
 }
 
 // openStream prepares a spec's data and opens its stream.
+// The set may be large: only its headers are read.
 func openStream(s *specs.Spec) (*data.Set, *data.Stream, tokenizer.Tokenizer, error) {
 	o, err := corpusOptions(true)
 	if err != nil {
@@ -105,14 +121,18 @@ func openStream(s *specs.Spec) (*data.Set, *data.Stream, tokenizer.Tokenizer, er
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// Known by now: preparing has learned or opened it.
 	tok, _, err := corpus.Tokenizer(context.Background(), s, o)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// Sizes, headers and the tokenizer are checked here, the contents are not.
 	set, err := data.Open(dir)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// As the run will open it: the same context and seed give the same
+	// sequences.
 	st, err := set.Stream(data.StreamConfig{Context: s.Model.Context, Seed: s.Train.Seed})
 	if err != nil {
 		set.Close()
@@ -121,6 +141,8 @@ func openStream(s *specs.Spec) (*data.Set, *data.Stream, tokenizer.Tokenizer, er
 	return set, st, tok, nil
 }
 
+// dataStatsCmd holds what a set has against what the spec's run will read of
+// it.
 type dataStatsCmd struct {
 	specFlags
 	JSON bool `help:"Print the figures as JSON." name:"json"`
@@ -136,14 +158,18 @@ func (c *dataStatsCmd) Run() error {
 		return err
 	}
 	defer set.Close()
+	// In sequences.
 	steps := int64(s.Train.Steps) * int64(s.Train.Accum) * int64(s.Train.MicroBatch)
 	stats := st.Stats(steps)
 	if c.JSON {
 		return printJSON(stats)
 	}
+	// Columns: wide enough for the table, narrow enough for most windows.
 	return data.WriteStats(os.Stdout, stats, 100)
 }
 
+// dataSampleCmd shows what the model will see, packed as it will see it:
+// mistakes in data are found by reading.
 type dataSampleCmd struct {
 	specFlags
 	First int64 `help:"Number of the first sequence." default:"0"`
@@ -155,6 +181,7 @@ func (c *dataSampleCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// The tokenizer that made the ids, to turn them back.
 	set, st, tok, err := openStream(s)
 	if err != nil {
 		return err
@@ -165,15 +192,20 @@ func (c *dataSampleCmd) Run() error {
 
 // progressLine shows preparation: on a terminal as one line that is drawn over
 // and over, elsewhere as a line every ten seconds.
+// Nothing of it goes to standard output.
 type progressLine struct{ last time.Time }
 
+// show writes the line, if it is time to.
 func (l *progressLine) show(format string, args ...any) {
 	now := time.Now()
+	// Asked each time, which costs nothing beside the work.
 	terminal := isTerminal(os.Stderr)
 	switch since := now.Sub(l.last); {
+	// As often as an eye follows.
 	case terminal && since > 100*time.Millisecond:
 		fmt.Fprintf(os.Stderr, "\r\x1b[K"+format, args...)
 	case !terminal && l.last.IsZero(): // quick work leaves no line in a log
+	// Often enough to see in a log that it lives.
 	case !terminal && since > 10*time.Second:
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	default:
@@ -183,21 +215,27 @@ func (l *progressLine) show(format string, args ...any) {
 }
 
 // isTerminal reports whether a person may be watching the file.
+// A character device is near enough: /dev/null is one too, and nobody sees what
+// goes there.
 func isTerminal(f *os.File) bool {
 	fi, err := f.Stat()
 	return err == nil && fi.Mode()&os.ModeCharDevice != 0
 }
 
+// bar draws a share; the total may not be known yet.
 func bar(done, total int64) string {
 	const width = 24
 	if total <= 0 {
 		return strings.Repeat(" ", width)
 	}
+	// done may pass total where a file grew meanwhile.
 	n := int(min(width, done*width/total))
 	return strings.Repeat("=", n) + strings.Repeat(" ", width-n)
 }
 
+// learning tells how far the vocabulary is, with the piece that was found last.
 func (l *progressLine) learning(p tokenizer.Progress) {
+	// The last and longest phase, and the only one whose end is known.
 	if p.Phase == "merge" {
 		l.show("learning the vocabulary [%s] piece %d of %d: %q", bar(p.Done, p.Total), p.Done, p.Total, p.Piece)
 		return
@@ -205,6 +243,7 @@ func (l *progressLine) learning(p tokenizer.Progress) {
 	l.show("reading text for the vocabulary: %.0f MB", float64(p.Done)/1e6)
 }
 
+// reading tells how far the text is.
 func (l *progressLine) reading(p prepare.Progress) {
 	l.show("preparing data [%s] %d documents, %.1f M tokens", bar(p.Bytes, p.BytesTotal), p.Docs, float64(p.Tokens)/1e6)
 }

@@ -1,5 +1,10 @@
 // Command llamac compiles Jsonnet specifications of LLaMA models into Go
 // programs that train them and write text with them.
+//
+// A command is a struct whose fields are its flags and whose Run does the work;
+// the work itself is in internal/ and in the compiler's packages. Results go to
+// standard output and everything else to standard error, so that output can be
+// piped; train and generate hand over to the program that they have built.
 package main
 
 import (
@@ -15,6 +20,7 @@ import (
 )
 
 // cli is the command line; the fields' tags are its help.
+// The order is that of the help.
 type cli struct {
 	Compile   compileCmd   `cmd:"" help:"Compile a spec to Go source."`
 	Build     buildCmd     `cmd:"" help:"Compile a spec and build one self-contained binary."`
@@ -45,6 +51,8 @@ type specFlags struct {
 	Set  []string `help:"Override a field of the spec: path=value, the value in JSON." placeholder:"PATH=VALUE" sep:"none"`
 }
 
+// load reads the spec with its overrides. Its errors carry places, and end with
+// status 2.
 func (f *specFlags) load() (*specs.Spec, error) {
 	return specs.Load(f.Spec, specs.Options{Set: f.Set})
 }
@@ -52,6 +60,7 @@ func (f *specFlags) load() (*specs.Spec, error) {
 // errUsage marks an error in the call itself.
 type errUsage struct{ error }
 
+// usagef makes an error that begins with the flag that is wrong.
 func usagef(format string, args ...any) error { return errUsage{fmt.Errorf(format, args...)} }
 
 // errChild is the failure of a program that was run in the place of llamac and
@@ -64,6 +73,7 @@ type errChild struct {
 // status is the exit status that an error means: 1 the work failed, 2 the call
 // or the spec is wrong. A program run in the place of llamac passes its own on.
 func status(err error) int {
+	// Errors are told by their type, however often they were wrapped.
 	var usage errUsage
 	var list diag.List
 	var one *diag.Error
@@ -81,18 +91,22 @@ func status(err error) int {
 
 func main() {
 	var c cli
+	// The struct is the whole grammar: a panic here is a mistake in its tags.
 	parser, err := kong.New(&c, kong.Name("llamac"), kong.UsageOnError(),
 		kong.Description(about),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		panic(err)
 	}
+	// kong prints its own usage; the status is the same 2 as for errors that
+	// Run finds in a call.
 	ctx, err := parser.Parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "llamac: %v\n", err)
 		os.Exit(2)
 	}
 	if err := ctx.Run(); err != nil {
+		// The child has said it.
 		if !errors.As(err, new(errChild)) {
 			fmt.Fprintln(os.Stderr, err)
 		}
@@ -100,6 +114,7 @@ func main() {
 	}
 }
 
+// versionCmd prints one line that scripts can cut.
 type versionCmd struct{}
 
 func (versionCmd) Run() error {

@@ -16,6 +16,8 @@ import (
 	"github.com/llamac/llamac/specs"
 )
 
+// buildCmd makes a program to take along: it needs neither llamac nor Go, and
+// holds all three commands.
 type buildCmd struct {
 	specFlags
 	Out string `short:"o" help:"Binary to write." required:"" type:"path" placeholder:"BIN"`
@@ -30,6 +32,7 @@ func (c *buildCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// Copied, not moved: the cache keeps its own for the next run.
 	data, err := os.ReadFile(bin)
 	if err != nil {
 		return err
@@ -37,6 +40,7 @@ func (c *buildCmd) Run() error {
 	if err := gobuild.WriteFile(c.Out, data); err != nil {
 		return err
 	}
+	// WriteFile makes files of data.
 	if err := os.Chmod(c.Out, 0o755); err != nil {
 		return err
 	}
@@ -45,7 +49,9 @@ func (c *buildCmd) Run() error {
 }
 
 // binary compiles and builds a spec in the cache.
+// The second time it is found there, so that train and generate start at once.
 func binary(s *specs.Spec) (string, error) {
+	// In a module of its own, named after the spec.
 	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
 	if err != nil {
 		return "", err
@@ -57,6 +63,8 @@ func binary(s *specs.Spec) (string, error) {
 	return m.Binary(s.Name)
 }
 
+// trainCmd compiles, builds, prepares the data, and then becomes the generated
+// program. Flags that the program has are passed on.
 type trainCmd struct {
 	specFlags
 	RunDir  string  `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
@@ -70,6 +78,7 @@ type trainCmd struct {
 }
 
 func (c *trainCmd) Run() error {
+	// The flag is there for what will come, and honest until then.
 	if c.Device != "cpu" {
 		return usagef("--device=%s: only cpu is there", c.Device)
 	}
@@ -87,6 +96,7 @@ func (c *trainCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// With --json standard error stays silent too, for those who read both.
 	o, err := corpusOptions(!c.JSON)
 	if err != nil {
 		return err
@@ -95,10 +105,14 @@ func (c *trainCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// The generated program does not know specs: it is told where its data lie.
 	args := []string{"train", "--data", dir}
+	// Bytes need no file.
 	if tok != "" {
 		args = append(args, "--tokenizer", tok)
 	}
+	// Only what was given: the program has its own defaults, from the spec that
+	// it was compiled from.
 	add := func(name, value string, given bool) {
 		if given {
 			args = append(args, "--"+name, value)
@@ -109,6 +123,7 @@ func (c *trainCmd) Run() error {
 	add("init", c.Init, c.Init != "")
 	args = append(args, given("workers", c.Workers)...)
 	args = append(args, given("seed", c.Seed)...)
+	// The run's folder remembers the rest.
 	if c.Resume {
 		args = append(args, "--resume")
 	}
@@ -118,6 +133,7 @@ func (c *trainCmd) Run() error {
 	return execute(bin, c.Spec, c.Set, args)
 }
 
+// generateCmd becomes the generated program's command of that name.
 type generateCmd struct {
 	Spec        string   `arg:"" optional:"" help:"Specification of the model; its run folder has the weights."`
 	Set         []string `help:"Override a field of the spec." placeholder:"PATH=VALUE" sep:"none"`
@@ -133,9 +149,12 @@ type generateCmd struct {
 }
 
 func (c *generateCmd) Run() error {
+	// Optional for kong, so that this message can say what a spec is for.
 	if c.Spec == "" {
 		return usagef("generate needs a SPEC: the spec that describes the weights")
 	}
+	// The same overrides as at training time: they are part of the model's
+	// identity.
 	s, err := specs.Load(c.Spec, specs.Options{Set: c.Set})
 	if err != nil {
 		return err
@@ -144,10 +163,13 @@ func (c *generateCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// Always with a prompt, an empty one included: the program would ask for
+	// it.
 	args := []string{"generate", "--prompt", c.Prompt, "-n", strconv.Itoa(c.N), "--top-k", strconv.Itoa(c.TopK)}
 	args = append(args, given("temperature", c.Temperature)...)
 	args = append(args, given("top-p", c.TopP)...)
 	args = append(args, given("seed", c.Seed)...)
+	// Flags of text: empty is the same as not given.
 	for _, f := range [][2]string{{"run", c.RunDir}, {"weights", c.Weights}, {"tokenizer", c.Tokenizer}} {
 		if f[1] != "" {
 			args = append(args, "--"+f[0], f[1])
@@ -157,6 +179,7 @@ func (c *generateCmd) Run() error {
 }
 
 // given passes a flag on if it was given: otherwise the binary decides.
+// A pointer, since 0 is a temperature.
 func given[T any](name string, value *T) []string {
 	if value == nil {
 		return nil
@@ -168,7 +191,10 @@ func given[T any](name string, value *T) []string {
 // user's.
 //
 // LLAMAC_SPEC tells it how it was called, for the hints that it prints.
+// Nothing of llamac is left behind: memory, signals and the terminal belong to
+// the run.
 func execute(bin, spec string, set, args []string) error {
+	// With slashes, which every system's llamac takes.
 	call := shellWord(filepath.ToSlash(spec))
 	for _, s := range set {
 		call += " --set " + shellWord(s)
@@ -177,16 +203,23 @@ func execute(bin, spec string, set, args []string) error {
 }
 
 // shellWord quotes what a shell would take apart.
+// So the hint at the end of a run can be copied and typed.
 func shellWord(s string) string {
+	// Letters that no shell gives a meaning to: all others are quoted, though
+	// some need not be.
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./=,:@%") == "" {
 		return s
 	}
+	// Quotes of a POSIX shell, in which only the quote itself is special.
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// errInterrupted replaces whatever failed because of an interrupt. It is status
+// 1: the work is not done.
 var errInterrupted = errors.New("interrupted; the next run goes on from here")
 
 // interruptible is a context that ends at the first interrupt.
+// A second interrupt ends the process as usual, since nothing listens any more.
 func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }

@@ -11,6 +11,8 @@ import (
 )
 
 // tokenizerCmd works on tokenizer files of any format.
+// They are the library's functions with files and flags around them;
+// docs/tokenizer.md says what ids are exact to.
 type tokenizerCmd struct {
 	Encode tokEncodeCmd `cmd:"" help:"Turn lines of standard input into ids, one line a line."`
 	Decode tokDecodeCmd `cmd:"" help:"Turn lines of ids into text."`
@@ -18,10 +20,14 @@ type tokenizerCmd struct {
 	Train  tokTrainCmd  `cmd:"" help:"Learn a SentencePiece BPE vocabulary with LLaMA's options."`
 }
 
+// modelFlag names the vocabulary. Formats are told by content, so there is no
+// flag for them.
 type modelFlag struct {
 	Model string `help:"Tokenizer: .model, tokenizer.bin, tokenizer.json or GGUF, recognised by content." required:"" type:"path" placeholder:"FILE"`
 }
 
+// tokEncodeCmd is a filter: a line of text in, a line of ids out, in parallel
+// and in order.
 type tokEncodeCmd struct {
 	modelFlag
 	BOS   bool `help:"Put BOS before each text." name:"bos"`
@@ -37,6 +43,7 @@ func (c *tokEncodeCmd) Run() error {
 	return tokenizer.EncodeLines(t, os.Stdin, os.Stdout, tokenizer.LineOptions{BOS: c.BOS, EOS: c.EOS, Whole: c.Whole})
 }
 
+// tokDecodeCmd is its inverse.
 type tokDecodeCmd struct{ modelFlag }
 
 func (c *tokDecodeCmd) Run() error {
@@ -47,6 +54,8 @@ func (c *tokDecodeCmd) Run() error {
 	return tokenizer.DecodeLines(t, os.Stdin, os.Stdout)
 }
 
+// tokInfoCmd describes a vocabulary: kinds of pieces, how text is cut, and the
+// hash by which data sets know it.
 type tokInfoCmd struct {
 	modelFlag
 	JSON bool `help:"Print every figure as JSON." name:"json"`
@@ -64,6 +73,8 @@ func (c *tokInfoCmd) Run() error {
 	return nil
 }
 
+// tokTrainCmd learns a vocabulary from files. What a run learns from its own
+// mixture, train does by itself.
 type tokTrainCmd struct {
 	Input     []string `help:"Text files; globs are expanded." required:"" placeholder:"GLOB"`
 	VocabSize int      `help:"Pieces to learn." required:"" placeholder:"N"`
@@ -74,19 +85,26 @@ type tokTrainCmd struct {
 func (c *tokTrainCmd) Run() error {
 	var files []string
 	for _, g := range c.Input {
+		// Quoted on the command line, a pattern reaches here on every system;
+		// what is not one matches itself.
 		m, err := filepath.Glob(g)
 		if err != nil {
 			return usagef("--input=%s: %v", g, err)
 		}
+		// A pattern that matches nothing is a slip, and never meant.
 		if len(m) == 0 {
 			return usagef("--input=%s: no such file", g)
 		}
 		files = append(files, m...)
 	}
+	// Byte fallback, single digits, no normalisation: what LLaMA's own
+	// vocabulary was learned with.
 	opt := tokenizer.LlamaOptions(c.VocabSize)
 	opt.CharacterCoverage = c.Coverage
+	// Learning is silent to a file and shown to a person.
 	l := &progressLine{}
 	opt.Progress = l.learning
+	// Learning from gigabytes takes a while.
 	ctx, stop := interruptible()
 	defer stop()
 	t, report, err := tokenizer.TrainReported(ctx, tokenizer.Files(files...), opt)
@@ -97,12 +115,16 @@ func (c *tokTrainCmd) Run() error {
 	if err := tokenizer.WriteModel(&b, t); err != nil {
 		return err
 	}
+	// Whole or not at all: a vocabulary that is cut short still looks like one.
 	if err := gobuild.WriteFile(c.Model, b.Bytes()); err != nil {
 		return err
 	}
+	// The vocabulary is good all the same, but not the one that more memory
+	// would give.
 	if report.DroppedWords > 0 {
 		fmt.Fprintf(os.Stderr, "%d rare words were left out for lack of memory\n", report.DroppedWords)
 	}
+	// Which may be fewer than asked for, where the text has no more to give.
 	fmt.Printf("%s: %d pieces\n", c.Model, t.Vocab())
 	return nil
 }

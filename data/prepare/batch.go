@@ -51,6 +51,7 @@ const (
 var batches = sync.Pool{New: func() any { return &batch{done: make(chan struct{}, 1)} }}
 
 // reader gathers documents into batches and sends them on, in order.
+// There is one for each unit that is open.
 type reader struct {
 	r       *runner
 	ctx     context.Context
@@ -76,6 +77,7 @@ func (rd *reader) add(d rawDoc) error {
 	b.body = append(b.body, d.body...)
 	d.body = nil
 	b.docs = append(b.docs, batchDoc{rawDoc: d, from: at, to: len(b.body)})
+	// Either is work enough for a worker to be worth the hand-over.
 	if len(b.body) >= batchBytes || len(b.docs) == batchDocs {
 		return rd.flush(nil)
 	}
@@ -84,6 +86,8 @@ func (rd *reader) add(d rawDoc) error {
 
 // flush sends the batch to the workers. err is what the unit's reading ended
 // with, so that it is reported after the documents before it.
+// To the unit first: the order of pending is the order of the file, whichever
+// worker is faster.
 func (rd *reader) flush(err error) error {
 	b := rd.b
 	if b == nil {
@@ -112,7 +116,9 @@ func (rd *reader) flush(err error) error {
 }
 
 // readUnit reads a unit's files one after the other.
+// The end of one file is no end of a batch: small files share them.
 func (rd *reader) readUnit(u *unit) error {
+	// Checked to be there when the preparation began.
 	k := kinds[rd.source.Kind]
 	for i := range u.files {
 		if err := rd.readFile(k, &u.files[i]); err != nil {
@@ -154,12 +160,15 @@ func (rd *reader) readFile(k *kind, f *inputFile) error {
 }
 
 // work tokenizes a batch.
+// It runs in any of the workers and touches nothing but the batch.
 func (r *runner) work(b *batch) {
 	k := kinds[b.source.Kind]
 	t := r.cfg.Tokenizer
 	for i := range b.docs {
 		d := &b.docs[i]
+		// Only now: body may have moved while it grew.
 		d.body = b.body[d.from:d.to:d.to]
+		// For most kinds the document is its text.
 		text := d.body
 		if k.text != nil {
 			text, d.use, d.err = k.text(b.source, &d.rawDoc)
@@ -183,6 +192,8 @@ func (r *runner) work(b *batch) {
 		}
 		first := len(b.ids)
 		b.ids = t.Encode(b.ids, text)
+		// Bytes by the table, in which every token stands for the same text
+		// wherever it is.
 		known := int64(0)
 		for _, id := range b.ids[first:] {
 			if uint(id) < uint(len(r.tokenBytes)) { // Writer reports the others

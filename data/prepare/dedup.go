@@ -30,7 +30,10 @@ func (s *hashSet) add(h [16]byte) (had, ok bool) {
 		had, s.zero = s.zero, true
 		return had, true
 	}
+	// The size is a power of two.
 	mask := uint64(len(s.table) - 1)
+	// From the half that the passes do not look at: within a pass the first
+	// bits are all the same.
 	i := binary.LittleEndian.Uint64(h[8:]) & mask
 	for s.table[i] != ([16]byte{}) {
 		if s.table[i] == h {
@@ -38,6 +41,7 @@ func (s *hashSet) add(h [16]byte) (had, ok bool) {
 		}
 		i = (i + 1) & mask
 	}
+	// Fuller tables are slow to search.
 	if s.n >= len(s.table)*3/4 {
 		return false, false
 	}
@@ -56,10 +60,12 @@ func (s *hashSet) add(h [16]byte) (had, ok bool) {
 // twice is dropping it once. The table takes at most memory bytes.
 func dedup[D any](docs, memory int64, walk func(f func(D, [16]byte) error) error, drop func(D)) error {
 	most := int64(16)
+	// The largest power of two that the memory allows.
 	for most*2*16 <= memory {
 		most *= 2
 	}
 	bits := 0
+	// 2^bits passes, if hashes spread as they should.
 	for placesFor(docs>>bits) > most && bits < 40 {
 		bits++
 	}

@@ -7,6 +7,8 @@ import (
 )
 
 // part is one shard of a unit and which of its documents go.
+// Which documents go is decided on the tables alone; the tokens are read only
+// where some do.
 type part struct {
 	shard *data.Shard
 	info  *data.ShardInfo
@@ -18,10 +20,13 @@ type part struct {
 // bitset has a bit for each document.
 type bitset []uint64
 
+// has and set take the number of a document.
 func (b bitset) has(i int64) bool { return b[i/64]>>(i%64)&1 != 0 }
 func (b bitset) set(i int64)      { b[i/64] |= 1 << (i % 64) }
 
 // dropDoc drops document i and reports whether it was there.
+// Dropping twice counts once: a document may be a duplicate in two passes over
+// the hashes.
 func (p *part) dropDoc(i int64) bool {
 	if p.drop.has(i) {
 		return false
@@ -32,6 +37,7 @@ func (p *part) dropDoc(i int64) bool {
 }
 
 // docRef is a document of a unit.
+// It names a document without holding anything of it.
 type docRef struct {
 	u    *doneUnit
 	part int
@@ -39,8 +45,10 @@ type docRef struct {
 }
 
 // each goes through a unit's documents in the order they were read in.
+// The order is that of Ord, which the two shards share.
 func (u *doneUnit) each(f func(docRef, data.Doc) error) error {
 	// Each shard has its documents in order, so this merges two sorted lists.
+	// Next document of each shard.
 	var at [2]int64
 	for {
 		best := -1
@@ -68,12 +76,14 @@ func (u *doneUnit) each(f func(docRef, data.Doc) error) error {
 }
 
 // counts are the sizes of one document.
+// Tokens include BOS and EOS.
 func (d docRef) counts() (data.Counts, error) {
 	s := d.u.parts[d.part].shard
 	e, err := s.Doc(d.i)
 	if err != nil {
 		return data.Counts{}, err
 	}
+	// A document ends where the next begins.
 	end := s.Tokens
 	if d.i+1 < s.Docs {
 		next, err := s.Doc(d.i + 1)
@@ -86,7 +96,10 @@ func (d docRef) counts() (data.Counts, error) {
 }
 
 // cutOff drops the documents that begin after limit bytes of text.
+// The document in which the limit falls is kept whole.
 func (u *doneUnit) cutOff(limit int64) error {
+	// Of the text of all documents, those to be dropped as duplicates later
+	// included: the limit is on what is read.
 	var sum int64
 	return u.each(func(d docRef, e data.Doc) error {
 		if p := u.parts[d.part]; sum >= limit && p.dropDoc(d.i) {
@@ -105,7 +118,11 @@ func (u *doneUnit) cutOff(limit int64) error {
 // dropDuplicates drops documents that equal an earlier one: of the same
 // source, or of any when the whole mixture is to have each once. What was cut
 // off does not count as earlier.
+// Held-out documents are among them: one that equals a training document would
+// be no test.
 func (f *finishing) dropDuplicates(m *data.Manifest) error {
+	// Across sources the earlier source keeps its document, whatever the shares
+	// are.
 	if m.Dedup {
 		return f.dedupUnits(f.units) // in the order of the sources
 	}
@@ -113,6 +130,7 @@ func (f *finishing) dropDuplicates(m *data.Manifest) error {
 		if !m.Sources[i].Dedup {
 			continue
 		}
+		// Only of this source: equal documents of two sources both stay.
 		var units []*doneUnit
 		for _, u := range f.units {
 			if u.unit.source == i {
@@ -129,6 +147,7 @@ func (f *finishing) dropDuplicates(m *data.Manifest) error {
 // dedupUnits drops, within these units taken as one list of documents, all but
 // the first of those that are equal.
 func (f *finishing) dedupUnits(units []*doneUnit) error {
+	// Bounds the passes that the table of hashes will take.
 	var docs int64
 	for _, u := range units {
 		for _, p := range u.parts {
@@ -153,6 +172,7 @@ func (f *finishing) dedupUnits(units []*doneUnit) error {
 		}
 		return nil
 	}
+	// drop cannot return one.
 	var fault error
 	err := dedup(docs, f.r.cfg.DedupMemory, walk, func(d docRef) {
 		if d.u.parts[d.part].dropDoc(d.i) {

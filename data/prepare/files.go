@@ -13,9 +13,12 @@ import (
 )
 
 // workDir holds the units until the set is complete.
+// Its files have the names that they will have in the set, so finishing is
+// mostly linking.
 const workDir = "work"
 
 // tempFile is a file that is being written.
+// Tests put a disk that fails in its place.
 type tempFile interface {
 	io.Writer
 	io.WriterAt
@@ -27,13 +30,16 @@ type tempFile interface {
 // createTemp makes a file in the folder of path, so that it can be renamed,
 // under a name that no other run has.
 func createTemp(path string) (tempFile, error) {
+	// The rest of the name is random, so that two jobs at one unit do not meet.
 	return os.CreateTemp(filepath.Dir(path), tempPrefix+filepath.Base(path)+"-*")
 }
 
+// tempPrefix marks files that belong to nobody once they are old.
 const tempPrefix = ".tmp-"
 
 // atomically writes a file that appears at path whole, with its contents on
 // the disk, or not at all.
+// A reader, or a run after a crash, finds the old file, the new one or none.
 func (r *runner) atomically(path string, write func(f tempFile) error) (err error) {
 	f, err := r.cfg.create(path)
 	if err != nil {
@@ -59,6 +65,7 @@ func (r *runner) atomically(path string, write func(f tempFile) error) (err erro
 	if err := f.Close(); err != nil {
 		return err
 	}
+	// In one folder, so that the rename is a change of the name alone.
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
@@ -88,6 +95,7 @@ func syncDir(dir string) error {
 
 // clean removes temporary files of runs that were killed. Those of a run that
 // is alive grow all the time, so ten quiet minutes mean that nobody owns one.
+// Errors mean that another run was faster.
 func clean(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -105,6 +113,7 @@ func clean(dir string) {
 
 // shardFile writes one shard to a temporary file and, when it holds documents,
 // puts it in place.
+// A unit without held-out documents has no file for them.
 type shardFile struct {
 	f    tempFile
 	w    *data.Writer
@@ -129,6 +138,7 @@ func (r *runner) newShard(path string) (*shardFile, error) {
 // header is what all shards of the set have in common.
 func (r *runner) header() data.Header {
 	t := r.cfg.Tokenizer
+	// -1: documents of this set carry none, whatever the tokenizer has.
 	h := data.Header{Vocab: t.Vocab(), BOS: -1, EOS: -1, Tokenizer: t.Hash()}
 	if r.cfg.AddBOS {
 		h.BOS = t.BOS()
@@ -152,6 +162,8 @@ func (s *shardFile) abandon() {
 // header has no documents.
 func (s *shardFile) finish() (h data.Header, err error) {
 	defer s.abandon() // does nothing once the file has its name
+	// A set has no empty shards: a source without held-out documents has no
+	// such file.
 	if s.w.Docs() == 0 {
 		os.Remove(s.path) // of an earlier run with other input
 		return data.Header{}, nil
@@ -161,6 +173,8 @@ func (s *shardFile) finish() (h data.Header, err error) {
 			err = fmt.Errorf("writing %s: %w", s.path, err)
 		}
 	}()
+	// From here on the steps are those of atomically: contents, sync, name,
+	// folder.
 	if h, err = s.w.Finish(); err != nil {
 		return h, err
 	}

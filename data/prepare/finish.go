@@ -24,6 +24,10 @@ type doneUnit struct {
 // finish makes the set out of the units. It returns nil without a set when
 // units of other jobs are still missing. Several jobs may do it at the same
 // time: they write the same bytes.
+//
+// It reads the units' tables of documents and, where documents are dropped,
+// copies what is left. Interrupted, it is done again from the beginning: the
+// units are still there.
 func (r *runner) finish(ctx context.Context) error {
 	f := &finishing{r: r}
 	defer f.close()
@@ -32,23 +36,29 @@ func (r *runner) finish(ctx context.Context) error {
 		Validation: r.cfg.Validation,
 		Dedup:      r.cfg.Dedup,
 	}
+	// Missing units are no error: a job that is not the last one ends here.
 	complete, err := f.open(m)
 	if err != nil || !complete {
 		return err
 	}
 	r.progress.set(func(p *Progress) { p.Phase = "finish" })
+	// Before anything is written: a shard that loses nothing is linked as it is.
 	if err := f.dropDuplicates(m); err != nil {
 		return err
 	}
+	// Files of the set, which tidying leaves.
 	keep := map[string]bool{}
 	for _, u := range f.units {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		for held, p := range u.parts {
+			// Nothing of it is left.
 			if p == nil || p.drops == p.shard.Docs {
 				continue
 			}
+			// Each shard appears whole; the set is one only once the manifest
+			// names them.
 			info, err := f.place(p)
 			if err != nil {
 				return err
@@ -63,6 +73,7 @@ func (r *runner) finish(ctx context.Context) error {
 			}
 		}
 	}
+	// From here on the set is there for everybody.
 	if err := f.manifest(m); err != nil {
 		return err
 	}
@@ -74,12 +85,14 @@ func (r *runner) finish(ctx context.Context) error {
 
 // open opens the shards of all units that the set needs and drops the
 // documents beyond a source's limit.
+// Units are looked at in the plan's order, in which sources follow each other.
 func (f *finishing) open(m *data.Manifest) (complete bool, err error) {
 	r := f.r
 	for i, s := range r.cfg.Sources {
 		m.Sources = append(m.Sources, data.SourceInfo{Name: s.Name, Kind: s.Kind, Files: len(r.plan.files[i]), Dedup: s.Dedup,
 			Shards: []data.ShardInfo{}})
 	}
+	// Shares and the like are not the units' business.
 	r.describe(m)
 	var before int64 // text of the source before this unit
 	for _, u := range r.plan.units {
@@ -99,6 +112,7 @@ func (f *finishing) open(m *data.Manifest) (complete bool, err error) {
 				return false, nil
 			}
 		}
+		// Sums over units, in the same order by every job.
 		info := &m.Sources[u.source]
 		info.Empty += meta.Empty
 		info.LeftOut += meta.LeftOut
@@ -114,9 +128,12 @@ func (f *finishing) open(m *data.Manifest) (complete bool, err error) {
 			if err != nil {
 				return false, err
 			}
+			// Two bits a document: what the whole of a crawl is held in memory
+			// with.
 			words := (shard.Docs + 63) / 64
 			d.parts[i] = &part{shard: shard, info: si, cut: make(bitset, words), drop: make(bitset, words)}
 		}
+		// The one unit in which the limit falls.
 		if text := meta.text(); src.MaxBytes > 0 && before+text > src.MaxBytes {
 			if err := d.cutOff(src.MaxBytes - before); err != nil {
 				return false, err
@@ -128,6 +145,7 @@ func (f *finishing) open(m *data.Manifest) (complete bool, err error) {
 }
 
 // close unmaps the units' shards. It may be called again.
+// Files that are mapped cannot be removed on every system.
 func (f *finishing) close() {
 	for _, u := range f.units {
 		for _, p := range u.parts {

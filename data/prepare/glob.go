@@ -10,6 +10,8 @@ import (
 )
 
 // inputFile is one file of a source.
+// Held-out documents are chosen by the hash of their name, so the name must not
+// depend on where the files lie.
 type inputFile struct {
 	path  string // to open it
 	name  string // with slashes, relative to the fixed part of its pattern: the same on every machine
@@ -21,9 +23,13 @@ type inputFile struct {
 func hasMeta(s string) bool { return strings.ContainsAny(s, `*?[`) }
 
 // splitPattern cuts a pattern before its first component with a wildcard.
+// "/a/b/*.go" gives "/a/b" and ["*.go"]; without a wildcard there are no parts.
 func splitPattern(pattern string) (fixed string, parts []string) {
+	// Windows' drive letter; empty elsewhere.
 	vol := filepath.VolumeName(pattern)
 	all := strings.Split(filepath.ToSlash(pattern[len(vol):]), "/")
+	// The part in front is a folder to start from, with no need to list what is
+	// above it.
 	for i, c := range all {
 		if hasMeta(c) {
 			fixed = vol + strings.Join(all[:i], "/")
@@ -41,9 +47,13 @@ func splitPattern(pattern string) (fixed string, parts []string) {
 
 // matchParts matches a name's components against a pattern's, where ** stands
 // for any number of components.
+// Each component is matched as path.Match does; an empty pattern matches an
+// empty name.
 func matchParts(pattern, name []string) (bool, error) {
 	for len(pattern) > 0 {
 		if pattern[0] == "**" {
+			// Every split is tried. With several ** that grows fast, but paths
+			// have a dozen components.
 			for i := 0; i <= len(name); i++ {
 				if ok, err := matchParts(pattern[1:], name[i:]); ok || err != nil {
 					return ok, err
@@ -66,7 +76,10 @@ func matchParts(pattern, name []string) (bool, error) {
 }
 
 // excluded reports whether a name matches one of a source's Exclude patterns.
+// Names are those of inputFile, so that an exclusion means the same on every
+// machine.
 func excluded(patterns []string, name string) (bool, error) {
+	// Any one is enough.
 	for _, p := range patterns {
 		var ok bool
 		var err error
@@ -86,15 +99,20 @@ func excluded(patterns []string, name string) (bool, error) {
 // pattern. Names that begin with a dot match only patterns that do, and **
 // does not follow links to folders, which may be circles.
 func glob(dir string, parts []string, found func(path string)) error {
+	// Sorted by name.
+	// Sorted by name, though the order of what is found does not matter:
+	// sortFiles comes after.
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	// Deep trees are walked once for each ** in the pattern.
 	if parts[0] == "**" {
 		// At the end of a pattern, ** is every file below.
 		if len(parts) == 1 {
 			parts = []string{"**", "*"}
 		}
+		// No folder at all is one of the ways.
 		if err := glob(dir, parts[1:], found); err != nil {
 			return err
 		}
@@ -120,6 +138,7 @@ func glob(dir string, parts []string, found func(path string)) error {
 		switch {
 		case err != nil:
 			return err
+		// Neither folders nor devices nor pipes are text.
 		case len(parts) == 1 && st.Mode().IsRegular():
 			found(p)
 		case len(parts) > 1 && st.IsDir():
@@ -134,6 +153,7 @@ func glob(dir string, parts []string, found func(path string)) error {
 // walk calls found for every regular file below dir, leaving out files and
 // folders that begin with a dot. dir itself may be a link, as GOROOT/src is on
 // Debian; links below it are not followed.
+// Unlike glob it has nothing to match, so the standard library's walk does.
 func walk(dir string, found func(path string)) error {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -154,6 +174,7 @@ func walk(dir string, found func(path string)) error {
 			if err != nil {
 				return err
 			}
+			// Under the path that was asked for, not the one behind the link.
 			found(filepath.Join(dir, rel))
 		}
 		return nil
@@ -161,6 +182,7 @@ func walk(dir string, found func(path string)) error {
 }
 
 // sortFiles orders files by name and drops repetitions of a path.
+// Byte order of names, which no locale changes.
 func sortFiles(files []inputFile) []inputFile {
 	sort.Slice(files, func(i, j int) bool {
 		if files[i].name != files[j].name {
@@ -168,7 +190,10 @@ func sortFiles(files []inputFile) []inputFile {
 		}
 		return files[i].path < files[j].path
 	})
+	// By path: one file under two names is two entries, which the user asked
+	// for.
 	seen := make(map[string]bool, len(files))
+	// In place: the list is the caller's no more.
 	out := files[:0]
 	for _, f := range files {
 		if !seen[f.path] {

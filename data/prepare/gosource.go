@@ -43,6 +43,7 @@ func goSource(_ *Source, d *rawDoc) ([]byte, verdict, error) {
 // Go distribution these are 5% of the files and half of all digits.
 func tableOfNumbers(src []byte) bool {
 	digits := 0
+	// Bytes are enough: digits are ASCII.
 	for _, c := range src {
 		if '0' <= c && c <= '9' {
 			digits++
@@ -54,6 +55,8 @@ func tableOfNumbers(src []byte) bool {
 // generated looks for the line by which Go tools know generated files
 // (https://go.dev/s/generatedcode): "// Code generated ... DO NOT EDIT.", before
 // the package clause.
+// Files of hundred thousand lines are common among these, and nobody writes
+// like that.
 func generated(src []byte) bool {
 	for len(src) > 0 {
 		var line []byte
@@ -86,12 +89,15 @@ func goDocs(_ *Source, d *rawDoc) ([]byte, verdict, error) {
 	if generated(d.body) {
 		return nil, leaveIt, nil
 	}
+	// The parser of the toolchain that llamac was built with; comments are all
+	// that is wanted.
 	f, err := parser.ParseFile(token.NewFileSet(), "", d.body, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, leaveIt, nil // not Go of this toolchain
 	}
 	var p prose
 	p.add(f.Doc)
+	// Methods count as functions: their names begin with a capital or do not.
 	for _, decl := range f.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
@@ -112,6 +118,8 @@ func goDocs(_ *Source, d *rawDoc) ([]byte, verdict, error) {
 // prose collects comments with an empty line between them.
 type prose struct{ b bytes.Buffer }
 
+// add appends a comment without its marks. Text drops directives such as
+// //go:build.
 func (p *prose) add(c *ast.CommentGroup) {
 	text := strings.TrimSpace(c.Text()) // of a comment in /* */, the space after the star too
 	if text == "" {
@@ -169,6 +177,7 @@ func english(text []byte) bool {
 	if len(text) < 500 || !utf8.Valid(text) {
 		return false
 	}
+	// A quarter of a megabyte tells what the rest is.
 	text = text[:min(len(text), 1<<18)]
 	plain, all := 0, 0
 	for _, r := range string(text) {
@@ -184,5 +193,6 @@ func english(text []byte) bool {
 			common++
 		}
 	}
+	// Books and read-mes pass; tables and test vectors do not.
 	return plain*10 >= all*8 && common*7 >= words
 }

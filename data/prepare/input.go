@@ -23,6 +23,7 @@ type InputError struct {
 	Err    error
 }
 
+// Error prints FILE:LINE:COL, or FILE: offset N where there are no lines.
 func (e *InputError) Error() string {
 	s := e.File
 	if e.Line > 0 {
@@ -36,6 +37,7 @@ func (e *InputError) Error() string {
 	return s + ": " + e.Err.Error()
 }
 
+// Unwrap leads to what was wrong, such as io.ErrUnexpectedEOF.
 func (e *InputError) Unwrap() error { return e.Err }
 
 // mostDoc bounds a document and a line: both are held in memory whole.
@@ -43,8 +45,9 @@ const mostDoc = 1 << 30
 
 // input is an open file, decompressed.
 type input struct {
-	file   *inputFile
-	r      *bufio.Reader // the text
+	file *inputFile
+	r    *bufio.Reader // the text
+	// Kept beside r because an error's position is one in the file as stored.
 	stored *bufio.Reader // the file as it is
 	raw    *counter
 	close  func()
@@ -61,6 +64,8 @@ type counter struct {
 	err  error       // of the file itself, not of what is in it
 }
 
+// Read counts, and remembers an error of the disk: a decompressor would report
+// it as bad data.
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += int64(n)
@@ -75,6 +80,7 @@ func (c *counter) Read(b []byte) (int, error) {
 
 // openInput opens a file. Whether it is compressed is told by its first bytes;
 // a name that ends in .gz or .zst must be true.
+// tell is called with every piece read, for progress in bytes as stored.
 func openInput(f *inputFile, tell func(n int)) (*input, error) {
 	file, err := os.Open(f.path)
 	if err != nil {
@@ -86,16 +92,21 @@ func openInput(f *inputFile, tell func(n int)) (*input, error) {
 		file.Close()
 		return nil, err
 	}
+	// The decompressor first, then the file below it.
 	inner := in.close
 	in.close = func() { inner(); file.Close() }
 	return in, nil
 }
 
+// newInput puts a decompressor in front if the bytes ask for one.
 func newInput(f *inputFile, raw *counter) (*input, error) {
 	stored := bufio.NewReaderSize(raw, 1<<16)
 	in := &input{file: f, stored: stored, raw: raw, close: func() {}, most: mostDoc}
+	// Not the name: files are renamed, and servers unpack.
 	head, _ := stored.Peek(4) // a short file gives what it has
 	switch {
+	// RFC 1952. Common Crawl's files are many members end to end, which the
+	// reader takes as one.
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(stored)
 		if err != nil {
@@ -105,6 +116,7 @@ func newInput(f *inputFile, raw *counter) (*input, error) {
 		in.r = bufio.NewReaderSize(z, 1<<18)
 	case isZstd(head):
 		// One goroutine: units are what runs side by side.
+		// A frame may ask for a window as large as it likes: bounded.
 		z, err := zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
 		if err != nil {
 			return nil, in.fault(err)
@@ -134,12 +146,15 @@ func (in *input) fault(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("compressed data is cut short: %w", err)
 	}
+	// What was read of the file less what waits in the buffer.
 	return &InputError{File: in.file.path, Offset: in.raw.n - int64(in.stored.Buffered()), Err: err}
 }
 
 // readAll returns the whole text, valid until the next call.
+// An empty file is an empty text.
 func (in *input) readAll() ([]byte, error) {
 	buf := bytes.NewBuffer(in.buf[:0])
+	// One byte more than allowed tells too long from just long enough.
 	n, err := buf.ReadFrom(io.LimitReader(in.r, int64(in.most)+1))
 	in.buf = buf.Bytes()
 	if err != nil {
@@ -154,13 +169,19 @@ func (in *input) readAll() ([]byte, error) {
 // line returns the next line without its newline, valid until the next call,
 // and io.EOF when there is none. A line longer than mostDoc is skipped and
 // reported as errLong.
+// Lines of text end with a newline, or with the file; a CR stays with the text.
 func (in *input) line() ([]byte, error) {
 	in.buf = in.buf[:0]
 	long := false
 	for {
+		// The common line lies in the reader's buffer and is returned from
+		// there, without a copy.
 		part, err := in.r.ReadSlice('\n')
 		in.off += int64(len(part))
+		// One more, for the newline.
 		if len(in.buf)+len(part) > in.most+1 {
+			// Read on to its end: the next line has to begin where a line
+			// begins.
 			long = true
 			in.buf = in.buf[:0]
 		}
@@ -184,4 +205,5 @@ func (in *input) line() ([]byte, error) {
 	}
 }
 
+// errLong is about one document; the file goes on after it.
 var errLong = errors.New("line is longer than a document may be")

@@ -12,8 +12,12 @@ import (
 
 // readLines makes every line that is not blank a document, named by file and
 // line.
+// The object itself is taken apart later, by the workers: reading must keep up
+// with all of them.
 func readLines(in *input, emit emitFunc) error {
+	// Lines are numbered as editors number them, blank ones included.
 	for n := 1; ; n++ {
+		// Where the line begins, for an error within it.
 		off := in.off
 		line, err := in.line()
 		if err == io.EOF {
@@ -29,6 +33,7 @@ func readLines(in *input, emit emitFunc) error {
 		case err != nil:
 			return err
 		default:
+			// A byte order mark, which some editors leave.
 			if n == 1 {
 				line = bytes.TrimPrefix(line, []byte("\ufeff"))
 			}
@@ -46,7 +51,9 @@ func readLines(in *input, emit emitFunc) error {
 }
 
 // jsonText takes the text out of one JSON object.
+// An escape that is no character becomes U+FFFD, as encoding/json has it.
 func jsonText(s *Source, d *rawDoc) ([]byte, verdict, error) {
+	// The mark that readLines has set: a line without text never comes here.
 	if len(d.body) == 0 {
 		return nil, use, d.bad(0, errLong)
 	}
@@ -76,10 +83,13 @@ func jsonField(line []byte, field string) (text string, col int, err error) {
 		}
 		return "", 0, fmt.Errorf("not a JSON object but %s", jsonType(line))
 	}
+	// A name with a dot in it is rare, and is taken as it stands where the
+	// object has it.
 	value, ok := object[field]
 	if !ok {
 		first, rest, nested := strings.Cut(field, ".")
 		if value, ok = object[first]; nested && ok {
+			// A column inside the inner object would point nowhere.
 			text, _, err := jsonField(value, rest)
 			if err != nil {
 				err = fmt.Errorf("field %q: %w", first, err)
@@ -97,6 +107,7 @@ func jsonField(line []byte, field string) (text string, col int, err error) {
 }
 
 // jsonType names the type of a JSON value by its first byte.
+// The value is one that parsed, so its first byte is enough.
 func jsonType(v []byte) string {
 	v = bytes.TrimSpace(v)
 	if len(v) == 0 {

@@ -15,6 +15,8 @@ import (
 
 // place puts a unit's shard into the set: as it is, or without the documents
 // that go.
+// Documents keep their order, and shards their names, so that a set without
+// duplicates has the bytes of its units.
 func (f *finishing) place(p *part) (*data.ShardInfo, error) {
 	path := filepath.Join(f.r.dir, p.info.File)
 	if p.drops == 0 {
@@ -45,6 +47,7 @@ func (f *finishing) place(p *part) (*data.ShardInfo, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Grows to the longest document and stays.
 		ids = append(ids[:0], make([]int32, c.Tokens)...)
 		p.shard.Read(d.Start, ids)
 		if err := out.w.Add(d, name, ids); err != nil {
@@ -61,6 +64,8 @@ func (f *finishing) place(p *part) (*data.ShardInfo, error) {
 // link gives a shard of the work folder its name in the set. The unit keeps
 // it too, so that the finishing can be interrupted and done again. Where a
 // file cannot have two names, it is copied.
+// A hard link costs nothing, where a copy of a crawl's shards would take
+// another terabyte.
 func (r *runner) link(s *data.Shard, path string) error {
 	if h, err := data.ReadHeader(path); err == nil && h == s.Header {
 		return nil // from a finishing that was interrupted, or another job's
@@ -87,6 +92,8 @@ func (r *runner) link(s *data.Shard, path string) error {
 func (f *finishing) manifest(m *data.Manifest) error {
 	r := f.r
 	h := r.header()
+	// Beside the shards, because bits per byte need it and the tokenizer may be
+	// far away.
 	table := encodeTokenBytes(r.tokenBytes)
 	// Both are written even when they are there already, since they may be
 	// left from a set of other input.
@@ -104,6 +111,7 @@ func (f *finishing) manifest(m *data.Manifest) error {
 
 // ours matches the files that a preparation makes, for any source, and what it
 // leaves of the set's own files when it is killed while writing them.
+// Anything else in the folder is the user's.
 var ours = regexp.MustCompile(`^((\.tmp-)?[A-Za-z0-9_-]+-[0-9]{5,}\.(train\.tok|val\.tok|json)(-[0-9]+)?|\.tmp-(token-bytes\.bin|manifest\.json)-[0-9]+)$`)
 
 // tidy removes the units and shards of earlier sets in this folder, and

@@ -28,9 +28,13 @@ type plan struct {
 
 // unit is what is read, written and resumed as a whole: consecutive files of
 // one source.
+// A unit's name is that of its files: SOURCE-00003.train.tok,
+// SOURCE-00003.json.
 type unit struct {
 	source int // index in Config.Sources
 	number int // within the source
+	// Jobs of an array take units by it: job i of n does those with index i
+	// modulo n.
 	index  int // within the plan
 	name   string
 	files  []inputFile
@@ -41,6 +45,8 @@ type unit struct {
 // Units are sized so that a source has about a thousand of them at most,
 // unless its files are larger still, and small sources still have a few.
 const (
+	// Bytes of input, as stored. A unit's table of documents is held in memory
+	// until it is written, and what a killed run loses is its last unit.
 	leastUnit = 32 << 20
 	mostUnit  = 4 << 30
 	unitsWant = 1024
@@ -54,10 +60,14 @@ func newPlan(cfg *Config) (*plan, error) {
 	// another machine from the same files is the same set.
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\nvalidation %v dedup %v unit %d\n", prepareVersion, cfg.Validation, cfg.Dedup, cfg.unitBytes)
+	// Nil while a vocabulary is still to be learned from the very same texts:
+	// see Texts.
 	if t := cfg.Tokenizer; t != nil {
 		fmt.Fprintf(sum, "tokenizer %q vocab %d bos %d %v eos %d %v\n", t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS)
 	}
 	for i, s := range cfg.Sources {
+		// In the order of names, so that another file system's order changes
+		// nothing.
 		files, err := list(cfg, s)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", s.Name, err)
@@ -67,6 +77,7 @@ func newPlan(cfg *Config) (*plan, error) {
 		for _, f := range files {
 			fmt.Fprintf(sum, "%q %d\n", f.name, f.size)
 		}
+		// The cut depends on sizes alone, and so is the same for every job.
 		p.cut(i, s.Name, files, cfg.unitBytes)
 	}
 	p.key = fmt.Sprintf("%x", sum.Sum(nil))
@@ -82,8 +93,11 @@ func (p *plan) cut(source int, name string, files []inputFile, size int64) {
 			p.newest = f.mtime
 		}
 	}
+	// For the progress.
 	p.bytes += total
 	if size == 0 {
+		// Doubled until a thousand units are enough: a crawl gets units of
+		// gigabytes.
 		for size = leastUnit; size < mostUnit && size*unitsWant < total; size *= 2 {
 		}
 	}
@@ -92,6 +106,8 @@ func (p *plan) cut(source int, name string, files []inputFile, size int64) {
 		// At least one file, however large: a compressed file can only be read
 		// from its beginning.
 		u := &unit{source: source, number: number, index: len(p.units), name: fmt.Sprintf("%s-%05d", name, number)}
+		// Neighbours by name, so that a unit's documents are alike in what they
+		// are and compress to similar tables.
 		for len(files) > 0 && (len(u.files) == 0 || u.bytes+files[0].size <= size) {
 			f := files[0]
 			u.files = append(u.files, f)
@@ -109,6 +125,7 @@ func (p *plan) cut(source int, name string, files []inputFile, size int64) {
 // list finds a source's files.
 func list(cfg *Config, s Source) ([]inputFile, error) {
 	k := kinds[s.Kind]
+	// The Go kinds have paths of their own.
 	paths := s.Paths
 	if len(paths) == 0 {
 		paths = k.paths
@@ -116,6 +133,7 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("no paths")
 	}
+	// Nothing in it depends on the order of the patterns.
 	var files []inputFile
 	for _, pattern := range paths {
 		found, err := expand(cfg, k, pattern)
@@ -129,6 +147,7 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("no file matches %q", paths)
 	}
+	// Two patterns may match one file, which is read once.
 	files = sortFiles(files)
 	kept := files[:0]
 	for _, f := range files {
@@ -139,6 +158,7 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 		if out {
 			continue
 		}
+		// The only look at a file before it is read.
 		st, err := os.Stat(f.path)
 		if err != nil {
 			return nil, err
@@ -146,6 +166,7 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 		f.size, f.mtime = st.Size(), st.ModTime()
 		kept = append(kept, f)
 	}
+	// Said with the number, since the patterns did match.
 	if len(kept) == 0 {
 		return nil, fmt.Errorf("all %d files are excluded", len(files))
 	}
@@ -157,6 +178,8 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 // the held-out documents, are the same wherever the files lie.
 func expand(cfg *Config, k *kind, pattern string) ([]inputFile, error) {
 	root := ""
+	// The only variable: specs mean the same on every machine, and the
+	// distribution's folder is all that differs.
 	if rest, ok := strings.CutPrefix(pattern, "$GOROOT"); ok {
 		goroot, err := findGOROOT(cfg)
 		if err != nil {
@@ -174,6 +197,7 @@ func expand(cfg *Config, k *kind, pattern string) ([]inputFile, error) {
 func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
 	fixed, parts := splitPattern(pattern)
 	add := func(p string) { files = append(files, inputFile{path: p}) }
+	// A file, a folder and a pattern are three ways to name files.
 	switch st, serr := os.Stat(fixed); {
 	case parts != nil && errors.Is(serr, fs.ErrNotExist):
 		return nil, nil // a pattern that matches nothing
@@ -188,6 +212,7 @@ func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
 		if root == "" {
 			root = fixed
 		}
+		// A folder stands for everything below it.
 		err = walk(fixed, add)
 	default:
 		if root == "" {

@@ -107,6 +107,8 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (dir string, 
 		dir = filepath.Join(cfg.CacheDir, p.key[:16])
 	}
 	r := &runner{cfg: &cfg, plan: p, dir: dir, progress: newTracker(progress)}
+	// The common case of a second training: nothing but a look at the manifest
+	// and at headers.
 	done, err := r.reuse()
 	if done || err != nil {
 		return dir, err
@@ -227,6 +229,7 @@ func (r *runner) reuse() (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// Sizes are in the key and times are not, so this is what is left to ask.
 	if r.plan.newest.After(st.ModTime()) {
 		// An input of the same size was written since. The set goes first, so
 		// that nobody reads a mixture of old and new.
@@ -260,6 +263,7 @@ func (r *runner) reuse() (done bool, err error) {
 }
 
 // describe copies what the shards do not depend on into a manifest.
+// Changing a share must not cost another pass over a terabyte.
 func (r *runner) describe(m *data.Manifest) {
 	m.Boundary = r.cfg.Boundary
 	for i := range m.Sources {

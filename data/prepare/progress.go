@@ -7,6 +7,8 @@ import (
 )
 
 // Progress is how far a preparation is.
+// Bytes over BytesTotal is the share that is done; documents and tokens are not
+// known beforehand.
 type Progress struct {
 	Phase      string // "read", "finish" or "done"
 	Source     string // that a unit was last begun of
@@ -23,6 +25,8 @@ type Progress struct {
 
 // tracker gathers the counts of all goroutines and reports them ten times a
 // second, one call at a time.
+// Counts are atomic because every batch adds to them; the report is not worth a
+// lock for each.
 type tracker struct {
 	report func(Progress)
 	begun  time.Time
@@ -35,6 +39,7 @@ type tracker struct {
 	last  time.Time
 }
 
+// newTracker takes nil for nobody who watches.
 func newTracker(report func(Progress)) *tracker {
 	if report == nil {
 		report = func(Progress) {}
@@ -63,6 +68,7 @@ func (t *tracker) tick() {
 	}
 }
 
+// send gathers the counts and calls report, with mu held.
 func (t *tracker) send() {
 	t.last = time.Now()
 	t.state.Bytes = t.bytes.Load()

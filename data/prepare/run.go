@@ -20,11 +20,13 @@ type runner struct {
 	slots chan struct{} // one for each batch in memory
 	jobs  chan *batch   // to the workers
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// Records are written once and then only read.
 	done map[int]*unitMeta // by unit.index, of this and earlier runs
 	skip sync.Mutex        // one call of OnSkip at a time
 }
 
+// onSkip tells the caller of broken input, one call at a time.
 func (r *runner) onSkip(err error) {
 	if r.cfg.OnSkip != nil {
 		r.skip.Lock()
@@ -54,23 +56,31 @@ func (r *runner) run(ctx context.Context) error {
 	return err
 }
 
+// units does what is left of this job's share. Records of other jobs' units are
+// read as well: a source's limit counts them.
 func (r *runner) units(ctx context.Context) error {
+	// The set's folder itself stays empty until the end.
 	work := filepath.Join(r.dir, workDir)
 	if err := os.MkdirAll(work, 0o777); err != nil {
 		return err
 	}
+	// What killed runs left behind, before this one adds its own.
 	clean(r.dir)
 	clean(work)
+	// Every id is decoded once here, and looked up for every token of the corpus.
 	r.tokenBytes = tokenBytes(r.cfg.Tokenizer)
 	r.done = map[int]*unitMeta{}
+	// In the plan's order.
 	var todo []*unit
 	var bytes int64
+	// Gathered here and shown at once, not unit by unit.
 	state := Progress{Phase: "read"}
 	for _, u := range r.plan.units {
 		m := r.readMeta(u)
 		if m != nil {
 			r.done[u.index] = m
 		}
+		// Every n-th unit, so that a large source is spread over all jobs.
 		if u.index%r.cfg.Shard.Count != r.cfg.Shard.Index {
 			continue
 		}
@@ -84,6 +94,7 @@ func (r *runner) units(ctx context.Context) error {
 		}
 	}
 	r.progress.bytes.Store(bytes)
+	// From the first moment with what earlier runs have done.
 	r.progress.set(func(p *Progress) { *p = state })
 	return r.each(ctx, todo)
 }
@@ -95,7 +106,9 @@ func (r *runner) each(ctx context.Context, todo []*unit) error {
 	// Two batches a worker, one in work and one waiting, and one for each unit
 	// whose reader is filling it.
 	r.slots = make(chan struct{}, 2*r.cfg.Workers+unitsAtOnce)
+	// Without a buffer: pending is the queue, and slots bound it.
 	r.jobs = make(chan *batch)
+	// open counts the units that are at work.
 	var workers, open sync.WaitGroup
 	for range r.cfg.Workers {
 		workers.Go(func() {
@@ -104,8 +117,10 @@ func (r *runner) each(ctx context.Context, todo []*unit) error {
 			}
 		})
 	}
+	// Without a buffer: a unit is handed out when somebody is free to do it.
 	next := make(chan *unit)
 	var first error
+	// Each of them reads and writes; the workers of all tokenize.
 	for range min(r.cfg.Workers, unitsAtOnce) {
 		open.Go(func() {
 			for u := range next {
@@ -137,6 +152,7 @@ feed:
 	close(r.jobs)
 	workers.Wait()
 	if first == nil {
+		// The caller gave up.
 		first = ctx.Err()
 	}
 	return first
@@ -149,6 +165,8 @@ func (r *runner) one(ctx context.Context, u *unit) error {
 		return err
 	}
 	src := &r.cfg.Sources[u.source]
+	// Units before it that are still at work count as nothing: at worst one too
+	// many is done, and not looked at in the end.
 	if src.MaxBytes == 0 || r.textBefore(u) < src.MaxBytes {
 		r.progress.set(func(p *Progress) { p.Source = src.Name })
 		m, err := r.unit(ctx, u)

@@ -18,6 +18,8 @@ func Texts(ctx context.Context, cfg Config) (key string, docs iter.Seq2[[]byte, 
 	if err := cfg.checkInput(); err != nil {
 		return "", nil, err
 	}
+	// Two sets that differ in their tokenizer alone are learned from the same
+	// texts, and have one key for them.
 	cfg.Tokenizer = nil
 	p, err := newPlan(&cfg)
 	if err != nil {
@@ -33,7 +35,11 @@ func Texts(ctx context.Context, cfg Config) (key string, docs iter.Seq2[[]byte, 
 // errStopped is how a consumer's break comes back through a reader.
 var errStopped = errors.New("stopped")
 
+// eachText reads one file after the other. Learning keeps all processors busy
+// by itself, so nothing runs side by side here.
 func eachText(ctx context.Context, cfg *Config, p *plan, yield func([]byte, error) bool) error {
+	// skip has the rule of Run: what it counts as broken is left out here as
+	// well.
 	skip := func(err error) error {
 		var bad *InputError
 		if !cfg.SkipBad || !errors.As(err, &bad) {
@@ -47,6 +53,7 @@ func eachText(ctx context.Context, cfg *Config, p *plan, yield func([]byte, erro
 	for i := range cfg.Sources {
 		s := &cfg.Sources[i]
 		k := kinds[s.Kind]
+		// Bytes of text of this source.
 		var read int64
 		take := func(d rawDoc) error {
 			if err := ctx.Err(); err != nil {
@@ -64,6 +71,8 @@ func eachText(ctx context.Context, cfg *Config, p *plan, yield func([]byte, erro
 				return nil
 			}
 			read += int64(len(text))
+			// After counting: the limit must fall on the same document as in
+			// Run.
 			if len(text) == 0 || heldOut(d.name, cfg.Validation) {
 				return nil
 			}
@@ -86,6 +95,7 @@ func eachText(ctx context.Context, cfg *Config, p *plan, yield func([]byte, erro
 	return nil
 }
 
+// readTexts hands over the documents of one file.
 func readTexts(k *kind, f *inputFile, take emitFunc) error {
 	in, err := openInput(f, nil)
 	if err != nil {

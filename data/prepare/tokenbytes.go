@@ -8,6 +8,7 @@ import (
 // tokenBytes gives for each id the bytes of text that it stands for after
 // another token. At the beginning of a text an id may stand for less, as
 // SentencePiece's first space does: the document's Fix makes up for that.
+// Bits per byte are a sum over tokens divided by a sum of these.
 func tokenBytes(t Tokenizer) []uint16 {
 	// The id that goes before may be any that is text.
 	before := t.Encode(nil, []byte("a"))
@@ -16,6 +17,7 @@ func tokenBytes(t Tokenizer) []uint16 {
 	ids := append([]int32(nil), before...)
 	var buf []byte
 	for id := range out {
+		// The token alone would be taken for the beginning of a text.
 		buf = t.Decode(buf[:0], append(ids[:len(before)], int32(id)))
 		out[id] = uint16(min(max(len(buf)-none, 0), math.MaxUint16))
 	}

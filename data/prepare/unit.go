@@ -32,6 +32,7 @@ func (m *unitMeta) text() (n int64) {
 	return n
 }
 
+// metaPath is where the record of a unit stands.
 func (r *runner) metaPath(u *unit) string {
 	return filepath.Join(r.dir, workDir, u.name+".json")
 }
@@ -51,6 +52,7 @@ func (r *runner) readMeta(u *unit) *unitMeta {
 		return nil
 	}
 	m := new(unitMeta)
+	// The key has everything in it that decides the unit's bytes.
 	if json.Unmarshal(b, m) != nil || m.Key != r.plan.key {
 		return nil
 	}
@@ -73,12 +75,17 @@ func (r *runner) readMeta(u *unit) *unitMeta {
 
 // unit does one unit: a goroutine reads, the workers tokenize, and this one
 // writes the documents in the order they were read in.
+//
+// Memory is bounded by slots: a reader takes one for each batch and the unit
+// gives it back once the batch is written, so that a unit with slow documents
+// cannot fill the memory with what follows them.
 func (r *runner) unit(ctx context.Context, u *unit) (m *unitMeta, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	// Room for every batch there can be, so that the reader never waits here
 	// while it owns a slot that another unit needs.
 	pending := make(chan *batch, cap(r.slots))
 	rd := &reader{r: r, ctx: ctx, source: &r.cfg.Sources[u.source], pending: pending}
+	// Written by the reader before it closes pending, and read after that.
 	var readErr error
 	go func() {
 		defer close(pending)
@@ -98,6 +105,7 @@ func (r *runner) unit(ctx context.Context, u *unit) (m *unitMeta, err error) {
 	defer out.abandon()
 	for b := range pending {
 		select {
+		// Batches finish in any order; the unit waits for each in its turn.
 		case <-b.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -108,6 +116,7 @@ func (r *runner) unit(ctx context.Context, u *unit) (m *unitMeta, err error) {
 		if cap(b.body) <= 8*batchBytes { // not one that grew for a giant
 			batches.Put(b)
 		}
+		// Its memory is free for the next.
 		<-r.slots
 		r.progress.tick()
 	}

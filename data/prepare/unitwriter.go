@@ -54,6 +54,7 @@ func (w *unitWriter) abandon() {
 // add writes a batch's documents.
 func (w *unitWriter) add(b *batch) error {
 	t := w.r.progress
+	// In the order of the file.
 	for i := range b.docs {
 		d := &b.docs[i]
 		switch {
@@ -70,12 +71,16 @@ func (w *unitWriter) add(b *batch) error {
 			w.meta.Empty++
 			continue
 		}
+		// Held-out documents go to a shard of their own, so that no window of
+		// training can reach into one.
 		s := w.train
 		if heldOut(d.name, w.r.cfg.Validation) {
 			s = w.val
 		}
 		ids := b.ids[d.ids[0]:d.ids[1]]
+		// Start and name are the writer's to fill in.
 		entry := data.Doc{Bytes: int32(d.text), Fix: d.fix, Ord: w.ord, Hash: d.hash}
+		// The order over both shards, which duplicates are judged by.
 		w.ord++
 		if err := s.w.Add(entry, d.name, ids); err != nil {
 			return fmt.Errorf("writing %s: %w", s.path, err)
@@ -84,6 +89,7 @@ func (w *unitWriter) add(b *batch) error {
 		t.text.Add(d.text)
 		t.tokens.Add(int64(len(ids)))
 	}
+	// After the documents before it, which are good.
 	if b.err != nil {
 		w.meta.BadFiles++
 		return w.skip(b.err)
@@ -92,6 +98,7 @@ func (w *unitWriter) add(b *batch) error {
 }
 
 // skip counts broken input if that was asked for, and otherwise returns it.
+// Each is reported as well: to skip is not to hide.
 func (w *unitWriter) skip(err error) error {
 	if !w.r.cfg.SkipBad {
 		return err
@@ -102,7 +109,10 @@ func (w *unitWriter) skip(err error) error {
 }
 
 // finish puts the shards and then the record in place.
+// Between the two a kill leaves shards without a record, which the next run
+// writes anew.
 func (w *unitWriter) finish() (*unitMeta, error) {
+	// Both are on the disk before the record says so.
 	for _, s := range []*shardFile{w.train, w.val} {
 		h, err := s.finish()
 		if err != nil {
@@ -123,6 +133,7 @@ func (w *unitWriter) finish() (*unitMeta, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Last: its being there is what makes the unit done.
 	return &w.meta, w.r.writeWhole(w.r.metaPath(w.u), append(b, '\n'))
 }
 
@@ -135,6 +146,9 @@ func shardInfo(file string, h data.Header) *data.ShardInfo {
 // heldOut decides by a document's name alone whether it is held out, so that
 // it does not change when documents come and go around it, and a name that two
 // sources share is on the same side in both.
+//
+// Documents of a crawl come again next month under the same address; with a
+// random choice they would slowly leak into training.
 func heldOut(name string, share float64) bool {
 	sum := sha256.Sum256([]byte(name))
 	// 53 bits, which a float64 holds exactly.

@@ -22,6 +22,7 @@ import (
 func readWARC(in *input, emit emitFunc) error {
 	w := warcReader{in: in}
 	for {
+		// In the decompressed text, to name a record that has no name.
 		start := in.off
 		h, err := w.header()
 		if err == io.EOF {
@@ -30,10 +31,12 @@ func readWARC(in *input, emit emitFunc) error {
 		if err != nil {
 			return err
 		}
+		// Read even if it is of no use: the next record begins behind it.
 		body, err := w.body(h.length)
 		if err != nil {
 			return err
 		}
+		// The others describe the crawl.
 		if h.kind != "conversion" {
 			continue
 		}
@@ -51,11 +54,14 @@ func readWARC(in *input, emit emitFunc) error {
 }
 
 // warcHeader is what is of use in a record's header.
+// length is in bytes, -1 while it is not known.
 type warcHeader struct {
 	kind, uri, id string
 	length        int64
 }
 
+// warcReader reads records from the decompressed text; where one begins in the file is
+// not known.
 type warcReader struct {
 	in   *input
 	text []byte
@@ -96,6 +102,7 @@ func (w *warcReader) header() (h warcHeader, err error) {
 	if !bytes.HasPrefix(line, []byte("WARC/")) {
 		return h, w.bad("want a WARC record, found %.40q", line)
 	}
+	// The one field without which nothing can be read.
 	h.length = -1
 	for {
 		line, err = w.line()
@@ -113,10 +120,12 @@ func (w *warcReader) header() (h warcHeader, err error) {
 			return h, w.bad("header line %.40q has no colon", line)
 		}
 		value = strings.TrimSpace(value)
+		// Names of fields have no case (ISO 28500, section 4).
 		switch strings.ToLower(key) {
 		case "warc-type":
 			h.kind = value
 		case "warc-target-uri":
+			// Writers differ about the brackets.
 			h.uri = strings.Trim(value, "<>")
 		case "warc-record-id":
 			h.id = strings.Trim(value, "<>")
@@ -129,6 +138,7 @@ func (w *warcReader) header() (h warcHeader, err error) {
 	if h.length < 0 {
 		return h, w.bad("a record without a content length")
 	}
+	// It would have to be held whole. No page is that long: this is damage.
 	if h.length > int64(w.in.most) {
 		return h, w.bad("a record of %d bytes, at most %d", h.length, w.in.most)
 	}

@@ -1,5 +1,8 @@
 // Package corpus makes what a spec's training reads: its tokenizer and its
 // prepared data set, in the cache, once.
+//
+// It stands between specs, which says what is wanted, and data/prepare and
+// tokenizer, which know nothing of specs.
 package corpus
 
 import (
@@ -18,6 +21,9 @@ import (
 
 // Options are the choices of one preparation.
 type Options struct {
+	// Both fill it by content: a name there is a hash of all that decides the
+	// file, so that two specs with the same data share it and a changed one
+	// cannot find a stale set.
 	Cache   string // folder for tokenizers and data sets
 	OutDir  string // folder of the data set instead of one in the cache
 	Shard   prepare.Shard
@@ -35,6 +41,8 @@ func Config(s *specs.Spec, o Options) prepare.Config {
 	c := prepare.Config{
 		AddBOS: s.Tokenizer.BOS, AddEOS: s.Tokenizer.EOS,
 		Validation: s.Data.Validation, Dedup: s.Data.Dedup, Boundary: s.Data.Boundary,
+		// Relative paths in a spec are meant from its own folder, wherever
+		// llamac is called.
 		Base: filepath.Dir(s.File), CacheDir: filepath.Join(o.Cache, "data"), OutDir: o.OutDir,
 		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip,
 	}
@@ -68,6 +76,7 @@ func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokeniz
 		return learn(ctx, s, o)
 	case "file":
 		path := s.Tokenizer.Path
+		// As for data, from the spec's folder.
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(s.File), path)
 		}
@@ -76,6 +85,9 @@ func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokeniz
 	return nil, "", s.Errorf("tokenizer.kind", "tokenizer kind %q reads no text", s.Tokenizer.Kind)
 }
 
+// open reads a tokenizer's file and holds it to the model: an embedding of
+// another height would fail much later, or not at all. field is the one to
+// blame.
 func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error) {
 	t, err := tokenizer.Open(path)
 	if err != nil {
@@ -90,6 +102,9 @@ func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error
 // learn learns a vocabulary with LLaMA's options. Its file is named by all that
 // decides it.
 func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, string, error) {
+	// The key is a hash over the names and sizes of all input files and of the
+	// options that choose text from them: the whole text is not read to find
+	// out that the vocabulary is known.
 	key, docs, err := prepare.Texts(ctx, Config(s, o))
 	if err != nil {
 		return nil, "", err
@@ -97,6 +112,7 @@ func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, 
 	opt := tokenizer.LlamaOptions(s.Tokenizer.Vocab)
 	name := sha256.Sum256(fmt.Appendf(nil, "%s %+v", key, opt))
 	path := filepath.Join(o.Cache, "tokenizer", fmt.Sprintf("%s-%d-%x.model", s.Name, opt.VocabSize, name[:8]))
+	// Files appear whole or not at all, so being there is being right.
 	if _, err := os.Stat(path); err == nil {
 		return open(s, path, "tokenizer.vocab")
 	}

@@ -1,4 +1,8 @@
 // Package diag holds source positions and the diagnostics that carry them.
+// Everything that can be wrong with what a user wrote is reported as an Error
+// with a place, and as many as there are in one run: who mends a spec wants to
+// see all of it at once. Errors of the machine (a full disk, a missing file)
+// are plain errors and end the work.
 package diag
 
 import (
@@ -25,6 +29,8 @@ func (p Pos) String() string {
 }
 
 // Error is one problem at one place.
+// Its text is "file:line:col: message", the form that editors and terminals
+// turn into links.
 type Error struct {
 	Pos  Pos
 	Msg  string
@@ -43,6 +49,8 @@ func (e *Error) Error() string {
 }
 
 // List collects the problems of one run.
+// It is an error itself: commands tell it from others by its type and end with
+// status 2, the call is wrong, where other failures have 1.
 type List []*Error
 
 // Add appends a problem.
@@ -57,6 +65,8 @@ func (l List) Err() error {
 		return nil
 	}
 	s := append(List(nil), l...)
+	// Stable, so that two problems of one place stay in the order in which they
+	// were found: the first is often the cause of the second.
 	sort.SliceStable(s, func(i, j int) bool {
 		a, b := s[i].Pos, s[j].Pos
 		if a.File != b.File {
@@ -67,6 +77,8 @@ func (l List) Err() error {
 		}
 		return a.Col < b.Col
 	})
+	// One mistake is often met on several ways, a bad field by each node that
+	// reads it. Equal in every part is equal to the reader.
 	seen := make(map[Error]bool, len(s))
 	out := s[:0]
 	for _, e := range s {

@@ -22,10 +22,15 @@ type Package struct {
 	Spec       string   // under specs/
 	Checkpoint string   // policy instead of the spec's, for twins that differ in it alone
 	Set        []string // overrides of the spec's fields
-	Numeric    bool     // small enough for the interpreter
+	// Others get tests of their layout alone: the interpreter would take hours
+	// for 7B.
+	Numeric bool // small enough for the interpreter
 }
 
 // Packages lists what is checked in.
+// The tiny ones cover one feature each: grouped and plain heads, every
+// checkpoint policy on the same weights (twins, whose gradients must agree in
+// every bit), and blocks that the library does not have.
 var Packages = []Package{
 	{Name: "custom_gelu", Spec: "testdata/gelu.jsonnet", Numeric: true},
 	{Name: "custom_meeting", Spec: "testdata/meeting.jsonnet", Numeric: true},
@@ -57,6 +62,8 @@ func (p Package) Files(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The name goes into headers, which must not depend on where the module was
+	// checked out.
 	s.File = path.Join("specs", p.Spec) // the same wherever the module lies
 	o := compile.Options{Package: p.Name, Checkpoint: p.Checkpoint, Tests: codegen.LayoutTests}
 	if p.Numeric {
@@ -73,6 +80,7 @@ func (p Package) Files(root string) (map[string][]byte, error) {
 	if !p.Numeric {
 		return files, nil
 	}
+	// Computed anew each time, never copied from a run of the generated code.
 	want, err := oracle.Run(s, s.Train.MicroBatch)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
@@ -84,6 +92,7 @@ func (p Package) Files(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
+// narrow rounds what is written to files of float32.
 func narrow(x []float64) []float32 {
 	y := make([]float32, len(x))
 	for i, v := range x {

@@ -24,6 +24,7 @@ import (
 )
 
 // own is the import path of llamac's packages in their own source.
+// Source below it is what gets copied and has its imports rewritten.
 const own = "github.com/llamac/llamac/"
 
 // Prefix is where the runtime's packages stand inside a module.
@@ -48,6 +49,7 @@ type Module struct {
 // been generated with Runtime(module path).
 func New(modulePath, pkg string, files []codegen.File) (*Module, error) {
 	m := &Module{Path: modulePath, Files: map[string][]byte{}}
+	// No requirements: everything that is linked travels along.
 	m.Files["go.mod"] = []byte("module " + modulePath + "\n\ngo 1.26\n")
 	for _, f := range files {
 		m.Files[path.Join("model", f.Name)] = f.Data
@@ -80,6 +82,8 @@ func (m *Module) addRuntime() error {
 		if err != nil {
 			return err
 		}
+		// Textual, since an import path in quotes appears nowhere but in
+		// imports; assembly names no packages.
 		if strings.HasSuffix(name, ".go") {
 			src = bytes.ReplaceAll(src, []byte(`"`+own), []byte(`"`+Runtime(m.Path)+"/"))
 			src = directive.ReplaceAll(src, nil)
@@ -93,7 +97,10 @@ func (m *Module) addRuntime() error {
 }
 
 // Hash identifies the module's contents.
+// Names are hashed with sizes in front of the contents, so that no two modules
+// run together to the same bytes.
 func (m *Module) Hash() string {
+	// In order, since a map has none.
 	names := make([]string, 0, len(m.Files))
 	for n := range m.Files {
 		names = append(names, n)
@@ -114,6 +121,8 @@ func (m *Module) Write(dir string) error {
 	if err := m.removeStale(dir); err != nil {
 		return err
 	}
+	// In any order: files do not depend on each other, and an interrupted write
+	// is made good by the next.
 	for name, data := range m.Files {
 		if err := WriteFile(filepath.Join(dir, filepath.FromSlash(name)), data); err != nil {
 			return err
@@ -130,11 +139,13 @@ func WriteFile(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
+	// In the same folder, since a rename does not cross file systems.
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp.Name())
+	// The first error counts, and the file is closed whatever it was.
 	_, err = tmp.Write(data)
 	if e := tmp.Chmod(0o644); err == nil {
 		err = e
@@ -149,6 +160,7 @@ func WriteFile(name string, data []byte) error {
 }
 
 // CacheDir is llamac's folder in the user's cache. LLAMAC_CACHE overrides it.
+// Everything in it can be made again: it may be removed at any time.
 func CacheDir() (string, error) {
 	if d := os.Getenv("LLAMAC_CACHE"); d != "" {
 		return d, nil
@@ -173,6 +185,7 @@ func (m *Module) Binary(name string) (string, error) {
 		return "", err
 	}
 	key := sha256.Sum256([]byte(m.Hash() + "\n" + tools))
+	// 64 bits of the hash: a cache holds some hundred binaries, not billions.
 	dir := filepath.Join(cache, "build", name+"-"+hex.EncodeToString(key[:8]))
 	bin := filepath.Join(dir, "bin", name+exe())
 	if _, err := os.Stat(bin); err == nil {
@@ -233,8 +246,11 @@ func Build(dir, bin string) error {
 	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		return err
 	}
+	// Two processes may build the same thing at once; the second rename
+	// replaces equal bytes.
 	tmp := fmt.Sprintf("%s.tmp%d", bin, os.Getpid())
 	defer os.Remove(tmp)
+	// Trimmed, so that the binary does not depend on where the cache lies.
 	c := exec.Command(goTool, "build", "-trimpath", "-o", tmp, ".")
 	c.Dir = dir
 	c.Env = buildEnv()
@@ -244,6 +260,7 @@ func Build(dir, bin string) error {
 	return os.Rename(tmp, bin)
 }
 
+// exe is the ending without which Windows does not run a file.
 func exe() string {
 	if os.PathSeparator == '\\' {
 		return ".exe"

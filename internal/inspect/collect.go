@@ -14,6 +14,7 @@ import (
 )
 
 // collector gathers the page while the compiler runs.
+// It lives for one page and both pipelines.
 type collector struct {
 	page    *page
 	index   map[string]int // of lines
@@ -25,7 +26,10 @@ type collector struct {
 }
 
 // collect compiles the spec and looks on.
+// The compiler runs once, or twice where a target refuses: nothing is kept of
+// the first attempt.
 func collect(s *specs.Spec, o Options) (*page, error) {
+	// nil is every target, [] is none.
 	r, p, err := observe(s, o, nil)
 	var list diag.List
 	var one *diag.Error
@@ -39,6 +43,7 @@ func collect(s *specs.Spec, o Options) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The same numbers as compile --json prints.
 	p.Figure = compile.Figures(s, r)
 	for _, d := range r.Plan.Dims {
 		p.Sizes = append(p.Sizes, size{d.Name, d.Size})
@@ -56,6 +61,7 @@ func collect(s *specs.Spec, o Options) (*page, error) {
 			p.Sources = append(p.Sources, source{f.Name, strings.Split(strings.TrimSuffix(string(f.Data), "\n"), "\n")})
 		}
 	}
+	// Only now: programs need the plan with everything placed.
 	for _, pipe := range p.Pipelines {
 		m := r.Train
 		if pipe.Mode == "infer" {
@@ -69,10 +75,13 @@ func collect(s *specs.Spec, o Options) (*page, error) {
 }
 
 // observe compiles with both pipelines and makes their columns.
+// An error of the looking itself comes after the compiler's own.
 func observe(s *specs.Spec, o Options, targets []string) (*compile.Result, *page, error) {
 	c := &collector{index: map[string]int{}, old: map[string]bool{}}
 	c.page = &page{Name: s.Name, Doc: s.Doc, File: s.File, Version: compile.Version, Layers: s.Model.Layers}
 	var failed error
+	// look is called after each pass, in the middle of the compilation, and
+	// must not change what it sees.
 	look := func(mode string, r passes.Report) {
 		if c.pipe == nil || c.pipe.Mode != mode {
 			if err := c.begin(s, mode, r.Unit); err != nil && failed == nil {
@@ -89,6 +98,7 @@ func observe(s *specs.Spec, o Options, targets []string) (*compile.Result, *page
 }
 
 // begin starts a pipeline with the graph as the spec describes it.
+// The first column is no pass's: it shows what ir/build made of the spec.
 func (c *collector) begin(s *specs.Spec, mode string, u *passes.Unit) error {
 	c.pipe = &pipeline{Mode: mode, Places: map[string][]place{}}
 	c.page.Pipelines = append(c.page.Pipelines, c.pipe)
@@ -107,6 +117,7 @@ func (c *collector) begin(s *specs.Spec, mode string, u *passes.Unit) error {
 	if mode == "infer" {
 		source = build.Infer
 	}
+	// Built a second time, which costs little.
 	m, err := source(s)
 	if err != nil {
 		return err
@@ -140,6 +151,7 @@ func (c *collector) after(r passes.Report) {
 func (c *collector) add(col *column, s *snapshot) {
 	col.Plan, col.Blocks = s.plan, s.blocks
 	c.pipe.Columns = append(c.pipe.Columns, col)
+	// The text form is complete, so equal texts are equal graphs.
 	if c.last != nil && c.last.text == s.text {
 		col.Same, col.Blocks = true, nil
 		col.Nodes, col.FLOPs, col.Moved = c.visible.Nodes, c.visible.FLOPs, c.visible.Moved
@@ -158,11 +170,14 @@ func (c *collector) add(col *column, s *snapshot) {
 
 // line stores a text once and gives its index. The same text may do different
 // work: training and inference have other sizes.
+// Most lines stand in many columns.
 func (c *collector) line(text string, cost ir.Cost) int {
 	key := fmt.Sprint(text, cost)
 	if i, ok := c.index[key]; ok {
 		return i
 	}
+	// Numbers are given in the order of first appearance, so that a page is the
+	// same bytes every time.
 	i := len(c.page.Lines)
 	c.index[key] = i
 	c.page.Lines = append(c.page.Lines, &line{text, cost.FLOPs, cost.Bytes})

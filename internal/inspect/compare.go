@@ -12,6 +12,7 @@ import "slices"
 //   - %ffn.n = rms_norm(%r, $ffn_norm)            gone
 //   - %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm)
 func compare(col *column, before, after []*block, lines []*line) {
+	// Block after the pass to the one it came from.
 	origin := map[*block]*block{}
 	for _, b := range after {
 		old := counterpart(b, before, after)
@@ -38,11 +39,13 @@ func compare(col *column, before, after []*block, lines []*line) {
 		for i := range b.Rows {
 			r := &b.Rows[i]
 			text := lines[r[0]].Text
+			// Also if it has moved.
 			if was[text] {
 				continue
 			}
 			r[1] |= flagNew
 			for _, d := range defines(text) {
+				// It defines what a line that is gone defined.
 				if j, ok := definer[d]; ok {
 					r[1] = r[1]&^flagNew | flagChanged
 					r[2] = rows[j][0]
@@ -64,6 +67,7 @@ func compare(col *column, before, after []*block, lines []*line) {
 	for _, old := range before {
 		for i := range old.Rows {
 			r := &old.Rows[i]
+			// A function that became two keeps a line if either has it.
 			kept := slices.ContainsFunc(after, func(b *block) bool {
 				return origin[b] == old && slices.ContainsFunc(b.Rows, func(x row) bool { return lines[x[0]].Text == lines[r[0]].Text })
 			})
@@ -76,6 +80,7 @@ func compare(col *column, before, after []*block, lines []*line) {
 }
 
 // compareHeads flags a block's first line.
+// Parameters, saves and results stand in it.
 func compareHeads(b, old *block, lines []*line) {
 	switch {
 	case old == nil:
@@ -98,6 +103,7 @@ func counterpart(b *block, before, after []*block) *block {
 		}
 		return list[i]
 	}
+	// Nearly always.
 	if old := named(before, b.Name); old != nil {
 		return old
 	}
@@ -107,6 +113,7 @@ func counterpart(b *block, before, after []*block) *block {
 		if named(after, old.Name) != nil || old.Group != b.Group {
 			continue
 		}
+		// Equal lines, counted by their numbers.
 		common := 0
 		for _, r := range b.Rows {
 			if slices.ContainsFunc(old.Rows, func(o row) bool { return o[0] == r[0] }) {
@@ -128,6 +135,7 @@ func counterpart(b *block, before, after []*block) *block {
 // values on its readers' side that are still there. A value that nobody read
 // any more has none.
 func fates(before, after *snapshot) map[string][]string {
+	// After the pass.
 	there := map[string]bool{}
 	for _, k := range after.values {
 		there[k] = true
@@ -139,12 +147,14 @@ func fates(before, after *snapshot) map[string][]string {
 		}
 		into := []string{}
 		seen := map[string]bool{gone: true}
+		// Breadth first: the nearest come first, and are shown first.
 		for queue := []string{gone}; len(queue) > 0; queue = queue[1:] {
 			for _, r := range before.readers[queue[0]] {
 				if seen[r] {
 					continue
 				}
 				seen[r] = true
+				// A weight or state is there in every column.
 				if there[r] || r[0] == '$' || r[0] == '!' {
 					into = append(into, r)
 				} else {

@@ -7,12 +7,15 @@ import (
 
 // coster counts work at the sizes of a compilation. Graphs before bind have
 // symbols in their shapes, so it binds copies.
+// Before bind the numbers are those that bind will put in, so that columns can
+// be compared.
 type coster struct{ sizes map[string]int64 }
 
 // newCoster takes the sizes that a pipeline binds. Inference works on one flat
 // list of tokens: where a graph still has a batch, it is one.
 func newCoster(c passes.Config) coster {
 	sizes := map[string]int64{"B": 1}
+	// Fixed sizes win over the largest of those that vary.
 	for _, m := range []map[string]int64{c.Capacity, c.Dims} {
 		for name, n := range m {
 			sizes[name] = n
@@ -22,7 +25,9 @@ func newCoster(c passes.Config) coster {
 }
 
 // node is the cost of one node, 0 if a symbol has no size.
+// Views and control cost nothing, as ir.NodeCost has it.
 func (c coster) node(n *ir.Node) ir.Cost {
+	// Copies of node, operands and results: the graph belongs to the compiler.
 	k := *n
 	whole := true
 	bind := func(vs []*ir.Value) []*ir.Value {
@@ -45,6 +50,7 @@ func (c coster) node(n *ir.Node) ir.Cost {
 }
 
 // run is the cost of running a function with the layers that it runs.
+// A stack's node costs what its layers do.
 func (c coster) run(m *ir.Module, f *ir.Func) ir.Cost {
 	var sum ir.Cost
 	for _, n := range f.Nodes {
@@ -53,6 +59,7 @@ func (c coster) run(m *ir.Module, f *ir.Func) ir.Cost {
 		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
 			continue
 		}
+		// Segments may differ in what they store and compute again.
 		for _, seg := range m.Stack(n.Str("name")).Segments {
 			g := seg.Forward
 			if n.Op.Name == "stack_grad" {
@@ -67,6 +74,8 @@ func (c coster) run(m *ir.Module, f *ir.Func) ir.Cost {
 
 // main is the cost of one run of the module's first program: the loss, with its
 // gradients from differentiate on, or the logits.
+// Programs that come after the first, evaluation and update, are not part of a
+// micro-batch.
 func (c coster) main(m *ir.Module) ir.Cost {
 	for _, f := range m.Funcs {
 		if f.Role == ir.RoleMain {

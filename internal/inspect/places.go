@@ -10,6 +10,8 @@ import (
 )
 
 // placer finds where each value of a program lies.
+// A value may lie in several buffers, one in each program that holds it; within
+// a program it has one.
 type placer struct {
 	d     *describer
 	index int            // of the program
@@ -19,9 +21,14 @@ type placer struct {
 
 // places is where the values of the program lie: what launches read and write
 // tells it, and for views, members of packs and gradients their nodes.
+//
+// Three sources tell it, in this order: operands of launches, whose names are
+// values; packs, of which one launch writes all members; and views, which have
+// no launch at all.
 func (d *describer) places() {
 	s := &placer{d: d, index: len(d.pipe.Programs), born: map[string]int{}, found: map[string]place{}}
 	s.births()
+	// In the order of d.out.Launches.
 	launches := launchesOf(d.q)
 	for i, x := range d.out.Launches {
 		for _, o := range slices.Concat(launches[i].Args, launches[i].Results) {
@@ -37,6 +44,7 @@ func (d *describer) places() {
 	}
 	// A view is the memory of its operand under another shape, and launches name
 	// whichever they read or write, so places go both ways, to views of views.
+	// Chains of views are short, so this takes few rounds.
 	for again := true; again; {
 		again = false
 		for _, t := range d.nodes {
@@ -63,6 +71,8 @@ func (d *describer) places() {
 // parameter where its loop begins. What is not in it is not a value: packs have
 // buffers whose names are nobody's. Constants, which the program "tables" makes,
 // have no times.
+// The page sorts the values of a buffer by it, as they followed each other in
+// that memory.
 func (s *placer) births() {
 	for _, t := range s.d.nodes {
 		for _, r := range t.n.Results {
@@ -70,6 +80,7 @@ func (s *placer) births() {
 		}
 	}
 	for _, f := range s.d.m.Funcs {
+		// Of a function that is no layer's.
 		begin := 0
 		for _, l := range s.d.out.Loops {
 			if l.Func == f.Name {
@@ -93,6 +104,8 @@ func (s *placer) births() {
 
 // put notes a place, unless the name is a buffer's own or has one already.
 func (s *placer) put(k string, p place) bool {
+	// The first place counts: launches are met in their order, and the first
+	// writes.
 	_, has := s.found[k]
 	_, value := s.born[k]
 	if has || !value {
@@ -101,6 +114,7 @@ func (s *placer) put(k string, p place) bool {
 	p.Program = s.index
 	s.found[k] = p
 	s.d.pipe.Places[k] = append(s.d.pipe.Places[k], p)
+	// Tables have a list of their own.
 	if p.Grad == "" && !p.Table {
 		b := s.d.out.Buffers[p.Buffer]
 		b.Values = append(b.Values, k)
@@ -109,11 +123,14 @@ func (s *placer) put(k string, p place) bool {
 }
 
 // copy gives one value the place of another.
+// It says whether anything was new.
 func (s *placer) copy(from, to string) bool {
 	p, ok := s.found[from]
 	return ok && s.put(to, p)
 }
 
+// operand places what a launch reads or writes, under the name that the plan
+// kept from the graph.
 func (s *placer) operand(o plan.Operand, x *launch) {
 	b, table := s.d.bufferOf(o.Buffer)
 	p := place{Buffer: b, Table: table, Col: o.Col, Ld: o.Ld}
@@ -123,6 +140,8 @@ func (s *placer) operand(o plan.Operand, x *launch) {
 		}
 	}
 	s.put(key(x.Group, "%"+o.Name), p)
+	// The last layer's result lies in the block of a layer that does not exist,
+	// and lives on there.
 	if o.Layer == plan.AfterLast && !table {
 		s.d.out.Buffers[b].After = max(s.d.out.Buffers[b].After, x.Time)
 	}
@@ -139,6 +158,7 @@ func (s *placer) members(t timed, launches []*plan.Launch) {
 			continue
 		}
 		b, _ := s.d.bufferOf(o.Buffer)
+		// Members lie side by side in the order of the results.
 		var col int64
 		for _, r := range t.n.Results {
 			w := r.Type.Last().N

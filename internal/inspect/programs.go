@@ -11,6 +11,8 @@ import (
 )
 
 // program is one program of the plan: when what runs, and what lies where.
+// All names are those of the page's JavaScript, short where there are many of
+// them.
 type program struct {
 	Name     string    `json:"name"`
 	Doc      string    `json:"doc"`
@@ -27,12 +29,14 @@ type program struct {
 
 // moment is one time of a program, as buffers' lives count them: a node, or a
 // loop's beginning or end.
+// Group says whose names the line uses.
 type moment struct {
 	Text  int    `json:"t"` // the node's line, or -1
 	Group string `json:"g"`
 }
 
 // loop is the times between which layers run.
+// All layers have the same times: the plan holds one body.
 type loop struct {
 	Func    string `json:"func"`
 	From    int    `json:"from"`
@@ -42,6 +46,8 @@ type loop struct {
 	End     int    `json:"end"`
 }
 
+// buffer is a buffer's place and life. Bytes are those of one layer; First and
+// Last are times of the program.
 type buffer struct {
 	Name   string   `json:"n"`
 	Type   string   `json:"t"`
@@ -55,6 +61,8 @@ type buffer struct {
 	Values []string `json:"v"`           // keys of the values that it holds, in order of time
 }
 
+// launch is a call of a kernel, the node that it computes and the lines that
+// print it.
 type launch struct {
 	Op    string `json:"op"`
 	Name  string `json:"n"`
@@ -68,6 +76,7 @@ type launch struct {
 }
 
 // place is where a value lies in one program.
+// Several members of a pack have one buffer and columns each.
 type place struct {
 	Program int    `json:"p"`
 	Buffer  int    `json:"b"`            // of the program "tables" if Table
@@ -79,7 +88,10 @@ type place struct {
 }
 
 // programs describes the programs that a pipeline made of its module.
+// The module is the one that the last pass left, so its nodes are those of the
+// launches.
 func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
+	// Only to look lines up, whatever their cost.
 	c := &collector{page: p, index: map[string]int{}}
 	for i, l := range p.Lines {
 		if _, ok := c.index[l.Text]; !ok {
@@ -93,6 +105,7 @@ func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
 		}
 		return -1
 	}
+	// Constants that are computed once, before either pipeline's programs.
 	tables := pl.Program("tables")
 	for _, q := range pl.Programs {
 		f := m.Func(q.Name)
@@ -102,6 +115,8 @@ func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
 		d := &describer{pipe: pipe, m: m, q: q, tables: tables, text: text,
 			out: &program{Name: q.Name, Doc: q.Doc, Arena: q.Arena, PerLayer: q.SavedPerLayer, Saved: q.SavedBytes, Scratch: q.ScratchBytes,
 				Live: passes.LargestLive(q), Times: []moment{}, Loops: []loop{}, Buffers: []*buffer{}, Launches: []*launch{}}}
+		// In this order: launches need the times of nodes, places need the
+		// launches.
 		d.buffers()
 		if f != nil {
 			if err := d.timeline(f); err != nil {
@@ -118,22 +133,27 @@ func programs(p *page, pipe *pipeline, m *ir.Module, pl *plan.Plan) error {
 
 // describer makes one program's description.
 type describer struct {
-	pipe   *pipeline
-	m      *ir.Module
-	q      *plan.Program
+	pipe *pipeline
+	m    *ir.Module
+	q    *plan.Program
+	// Its buffers are read by the programs of both pipelines.
 	tables *plan.Program
 	text   func(*ir.Node) int
 	out    *program
-	nodes  []timed
+	// In the order in which they run.
+	nodes []timed
 }
 
 // timed is a node with the time at which it runs.
+// The group decides the names of its values.
 type timed struct {
 	n     *ir.Node
 	group string
 	time  int
 }
 
+// buffers lists the program's buffers, inputs first, which is the order of
+// their indices.
 func (d *describer) buffers() {
 	for _, b := range slices.Concat(d.q.Inputs, d.q.Buffers) {
 		d.out.Buffers = append(d.out.Buffers, &buffer{Name: b.Name, Type: ir.Type{DType: b.DType, Dims: b.Dims}.String(),
@@ -142,6 +162,7 @@ func (d *describer) buffers() {
 }
 
 // bufferOf is the index of a buffer in the program or in tables.
+// -1 for a table of a buffer that the program does not read.
 func (d *describer) bufferOf(b *plan.Buffer) (index int, table bool) {
 	if i := slices.Index(slices.Concat(d.q.Inputs, d.q.Buffers), b); i >= 0 {
 		return i, false
@@ -152,8 +173,11 @@ func (d *describer) bufferOf(b *plan.Buffer) (index int, table bool) {
 // timeline numbers nodes and loops as schedule does: a node takes one time, a
 // loop one for its beginning, one for each node of a layer and one for its
 // end, whatever the number of layers.
+// The numbers must be those of the scheduler, for the lives of buffers in the
+// plan are counted in them.
 func (d *describer) timeline(f *ir.Func) error {
 	t := 0
+	// mark ends one time.
 	mark := func(text int, group string) {
 		d.out.Times = append(d.out.Times, moment{text, group})
 		t++
@@ -168,6 +192,7 @@ func (d *describer) timeline(f *ir.Func) error {
 		if s == nil {
 			return fmt.Errorf("inspect: no stack %q", n.Str("name"))
 		}
+		// The graph's own order must stay.
 		segments := slices.Clone(s.Segments)
 		backward := n.Op.Name == "stack_grad"
 		if backward {
@@ -197,20 +222,24 @@ func (d *describer) timeline(f *ir.Func) error {
 // launches lists the launches and finds the node that each computes, and so
 // its time. Both are in the same order. A launch with a text of its own
 // belongs to the node of the launch before ("... name") or behind it.
+// -1 is a launch for which no node was found: of a graph that no pass left.
 func (d *describer) launches() {
 	if d.q == d.tables {
 		d.constants()
 		return
 	}
+	// Nodes before it have their launch.
 	at := 0
 	var open []*launch // texts of their own, before their node
 	add := func(l *plan.Launch, group string) {
+		// The generated file is searched later.
 		x := &launch{Op: l.Op, Name: l.Name, Text: -1, Group: group, Time: -1, FLOPs: l.FLOPs, File: -1}
 		d.out.Launches = append(d.out.Launches, x)
 		if strings.HasPrefix(l.Text, "...") && at > 0 {
 			x.Time, x.Text = d.nodes[at-1].time, d.text(d.nodes[at-1].n)
 			return
 		}
+		// Nodes without a launch, such as views, are passed over.
 		for i := at; i < len(d.nodes); i++ {
 			if d.nodes[i].group == group && d.nodes[i].n.String() == l.Text {
 				at = i + 1
@@ -229,6 +258,7 @@ func (d *describer) launches() {
 
 // constants lists the launches of the program "tables". Their nodes may stand
 // in any function of either pipeline, and they have no times.
+// They run once, before the first step.
 func (d *describer) constants() {
 	for _, l := range launchesOf(d.q) {
 		x := &launch{Op: l.Op, Name: l.Name, Text: -1, Time: -1, FLOPs: l.FLOPs, File: -1}
@@ -244,6 +274,7 @@ func (d *describer) constants() {
 }
 
 // walkPlan visits launches with the group of the values that they name.
+// Names inside of a loop are the layer function's.
 func walkPlan(items []plan.Item, group string, f func(*plan.Launch, string)) {
 	for _, it := range items {
 		switch x := it.(type) {

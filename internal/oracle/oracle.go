@@ -1,5 +1,10 @@
 // Package oracle computes in float64, with the interpreter and on the graph of
 // primitive ops that no fusion has touched, what generated code must give.
+//
+// It shares nothing with what it judges: no kernel, no fusion, no planner, and
+// float64 instead of float32. Only the front of the compiler (specs, ir/build)
+// and the rules of differentiation are common to both, and those are held to
+// central differences and to PyTorch elsewhere.
 package oracle
 
 import (
@@ -17,13 +22,16 @@ import (
 
 // Result is what one micro-batch must give.
 type Result struct {
-	Loss   float64
+	Loss float64
+	// Row-major, each in its weight's own shape.
 	Grads  map[string][]float64 // by full name: "layers.1.attention.wq"
 	Logits []float64            // [B, T, vocab]
 }
 
 // Run computes the loss, the gradients and the logits of B sequences of the
 // spec's context length, for the weights and tokens of package modeltest.
+// Both sides take weights and tokens from the same formulas, so that a test in
+// a generated package needs no file of inputs.
 func Run(s *specs.Spec, batch int) (*Result, error) {
 	info := &model.Info{Vocab: s.Model.Vocab, Context: s.Model.Context, Masked: build.Masked(s), Recipe: model.Recipe{MicroBatch: batch}}
 	return Compute(s, batch, modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed),
@@ -41,6 +49,8 @@ func Compute(s *specs.Spec, batch int, in model.Batch, weight func(dst []float32
 		return nil, err
 	}
 	u := &passes.Unit{Module: m, Stats: passes.Stats{}}
+	// Alone, without the fusions before it: the rules of fused ops are among
+	// what is tested.
 	if err := passes.Differentiate.Run(u); err != nil {
 		return nil, err
 	}
@@ -50,7 +60,10 @@ func Compute(s *specs.Spec, batch int, in model.Batch, weight func(dst []float32
 	if build.Masked(s) {
 		args = append(args, interp.FromI32(in.Starts, batch, T))
 	}
+	// N is the decoder's number of tokens, which the graph of inference names;
+	// here whole sequences go through it.
 	mach := interp.NewMachine(map[string]int64{"B": int64(batch), "T": int64(T), "N": int64(T)})
+	// The first micro-batch of a step overwrites gradients, later ones add.
 	mach.First = true
 	if err := fill(mach, m, weight); err != nil {
 		return nil, fmt.Errorf("oracle: %w", err)
@@ -78,6 +91,7 @@ func Compute(s *specs.Spec, batch int, in model.Batch, weight func(dst []float32
 	return r, nil
 }
 
+// fullName is a weight's name with its layer, as files of weights spell it.
 func fullName(w *ir.Weight, l int) string {
 	if w.Stack == "" {
 		return w.Name
@@ -86,6 +100,7 @@ func fullName(w *ir.Weight, l int) string {
 }
 
 // fill gives the machine its weights.
+// As float32: what the other side has been given.
 func fill(mach *interp.Machine, m *ir.Module, weight func(dst []float32, name string, shape []int) error) error {
 	for _, w := range m.Weights {
 		var shape []int
@@ -104,6 +119,8 @@ func fill(mach *interp.Machine, m *ir.Module, weight func(dst []float32, name st
 }
 
 // Arena lays the gradients out as the plan's base table says.
+// Gaps that pad weights to cache lines stay zero. Rounding to float32 is the
+// only loss, and the tests' tolerances allow for it.
 func (r *Result) Arena(p *plan.Plan) []float32 {
 	a := make([]float32, p.Arena("weights")/4)
 	for _, w := range p.Weights {

@@ -10,6 +10,8 @@ import (
 	"github.com/llamac/llamac/internal/diag"
 )
 
+// Kind says what a token is. There are no keywords: what a word means is for
+// the parser, by where it stands, so that a new op needs nothing here.
 type Kind uint8
 
 const (
@@ -21,12 +23,15 @@ const (
 	Bad
 )
 
+// Token is a piece of the text with the place of its first byte. Text is the
+// source itself, of a string with its quotes.
 type Token struct {
 	Kind Kind
 	Text string
 	Pos  diag.Pos
 }
 
+// String names the token in the sentence "found ..., want ...".
 func (t Token) String() string {
 	switch t.Kind {
 	case EOF:
@@ -39,9 +44,11 @@ func (t Token) String() string {
 
 // lexer cuts the text form into tokens. Comments run from // to the line's end.
 type lexer struct {
-	file      string
-	src       []byte
-	i         int
+	file string
+	src  []byte
+	i    int
+	// Of the next byte, from 1. Columns count bytes, as Go's compiler counts
+	// them.
 	line, col int
 
 	// Comment is the text of the last comment before the next token, without
@@ -49,6 +56,8 @@ type lexer struct {
 	Comment string
 }
 
+// peek is the byte k places on, 0 behind the end: no token holds a 0, so loops
+// need no second condition.
 func (l *lexer) peek(k int) byte {
 	if l.i+k < len(l.src) {
 		return l.src[l.i+k]
@@ -56,6 +65,7 @@ func (l *lexer) peek(k int) byte {
 	return 0
 }
 
+// step goes on by n bytes and keeps the position true: nothing else moves i.
 func (l *lexer) step(n int) {
 	for range n {
 		if l.src[l.i] == '\n' {
@@ -66,6 +76,9 @@ func (l *lexer) step(n int) {
 	}
 }
 
+// scan cuts the next token. Each byte is looked at a bounded number of times,
+// so hostile input costs linear time; what fits nothing comes out as Bad and is
+// the parser's to report.
 func (l *lexer) scan() Token {
 	l.Comment = ""
 	for l.i < len(l.src) {
@@ -91,12 +104,17 @@ func (l *lexer) scan() Token {
 	switch c := l.src[l.i]; {
 	case letter(c):
 		t.Kind = Word
+		// Names of values have dots and dashes inside ("attn.q",
+		// "keep-linear"), never at the end: "a->b" is three tokens, and "x."
+		// ends in a symbol.
 		for letter(l.peek(n)) || digit(l.peek(n)) || (l.peek(n) == '.' || l.peek(n) == '-' && l.peek(n+1) != '>') && (letter(l.peek(n+1)) || digit(l.peek(n+1))) {
 			n++
 		}
 		if n == 1 && c == '_' {
 			t.Kind = Symbol
 		}
+	// A dash before a digit or before "inf" begins a number. No expression is
+	// ever written in these forms, so there is no minus to confuse it with.
 	case digit(c), c == '-' && (digit(l.peek(1)) || l.peek(1) == 'i'):
 		t.Kind = Number
 		for letter(l.peek(n)) || digit(l.peek(n)) || l.peek(n) == '.' || (l.peek(n) == '-' || l.peek(n) == '+') && l.peek(n-1) == 'e' {
@@ -104,6 +122,9 @@ func (l *lexer) scan() Token {
 		}
 	case c == '"':
 		t.Kind = Quoted
+		// Only the end is looked for; strconv.Unquote judges the inside. A
+		// string ends with its line: an unclosed quote spoils one line and not
+		// the rest of the file.
 		for l.peek(n) != '"' && l.peek(n) != '\n' && l.peek(n) != 0 {
 			if l.peek(n) == '\\' {
 				n++
@@ -111,6 +132,8 @@ func (l *lexer) scan() Token {
 			n++
 		}
 		n++
+		// Also true of a backslash that is the last byte, whose pair lies
+		// behind the end.
 		if l.i+n > len(l.src) || l.src[l.i+n-1] != '"' {
 			t.Kind, n = Bad, 1
 		}
@@ -127,6 +150,7 @@ func (l *lexer) scan() Token {
 }
 
 // IsName reports whether s is one Word.
+// Printers ask before they write a name bare.
 func IsName(s string) bool {
 	l := lexer{src: []byte(s)}
 	t := l.scan()
@@ -136,6 +160,7 @@ func IsName(s string) bool {
 func letter(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 func digit(c byte) bool  { return '0' <= c && c <= '9' }
 
+// indexByte is strings.IndexByte for a handful of symbols, as a yes or no.
 func indexByte(s string, c byte) bool {
 	for i := range len(s) {
 		if s[i] == c {

@@ -7,6 +7,10 @@ import (
 )
 
 // Parser reads tokens one ahead. Its methods fail by unwinding to Recover.
+//
+// Unwinding by panic keeps grammars short: a method that returns has what it
+// was asked for. No panic leaves this package's Recover, and those of others
+// pass through it.
 type Parser struct {
 	lexer
 	Tok  Token // the next token
@@ -21,12 +25,15 @@ func New(file string, src []byte) *Parser {
 }
 
 // bail unwinds to Recover.
+// It is a type of its own so that a bug's panic is not taken for it.
 type bail struct{}
 
 // Recover runs f. If f fails, the parser goes on at the next token at the start
 // of a line for which start holds, which may be the one that f failed at; a nil
 // start skips to the end.
 func (p *Parser) Recover(start func(Token) bool, f func()) {
+	// Where f began: an error at the very first token must not be resumed at
+	// that token, or nothing would ever move on.
 	first := p.Tok.Pos
 	defer func() {
 		r := recover()
@@ -36,6 +43,8 @@ func (p *Parser) Recover(start func(Token) bool, f func()) {
 		if _, ok := r.(bail); !ok {
 			panic(r)
 		}
+		// Definitions begin in the first column in both text forms, so a line
+		// that starts one is a safe place whatever was left open before it.
 		begins := func() bool { return start != nil && p.Tok.Pos.Col == 1 && start(p.Tok) }
 		if p.Tok.Kind != EOF && p.Tok.Pos != first && begins() {
 			return
@@ -60,13 +69,17 @@ func (p *Parser) Fail(pos diag.Pos, format string, args ...any) {
 func (p *Parser) Next() {
 	p.Tok = p.scan()
 	if p.Tok.Kind == Bad {
+		// The parser goes on as if the file ended here; Recover scans beyond
+		// it.
 		t := p.Tok
+		// A Bad token must not be accepted by anyone that asks for its text.
 		p.Tok.Kind = EOF
 		p.Fail(t.Pos, "unexpected %q", t.Text)
 	}
 }
 
 // Is reports whether the next token is the given word or symbol.
+// A string never counts: "x" in quotes is data, not the word x.
 func (p *Parser) Is(text string) bool { return p.Tok.Kind != Quoted && p.Tok.Text == text }
 
 // Want takes the given word or symbol.
@@ -87,6 +100,7 @@ func (p *Parser) Accept(text string) bool {
 }
 
 // Take takes a token of a kind.
+// what names the token in the error, as in "a name of a dimension".
 func (p *Parser) Take(k Kind, what string) Token {
 	t := p.Tok
 	if t.Kind != k {
@@ -137,6 +151,7 @@ func (p *Parser) Str() string {
 }
 
 // List takes items between the brackets open and end, separated by commas.
+// A comma behind the last item is allowed, as in Go.
 func (p *Parser) List(open, end string, item func()) {
 	p.Want(open)
 	for !p.Is(end) {

@@ -21,6 +21,8 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+		// Each is named with its verdict, so that a reader can look at what was
+		// counted.
 		v := judge(src)
 		if v == "" {
 			good++
@@ -32,18 +34,26 @@ func main() {
 }
 
 // judge says what keeps a text from reading as Go, or nothing.
+// It is a judgement of shape, not of sense: a scanner knows tokens and strings,
+// but neither types nor whether a call has a parenthesis too few.
 func judge(src []byte) string {
+	// A sample ends where its tokens ran out, often within a word.
 	if i := bytes.LastIndexByte(src, '\n'); i >= 0 {
 		src = src[:i+1]
 	}
 	file := token.NewFileSet().AddFile("", -1, len(src))
 	var problem string
 	var s scanner.Scanner
+	// Comments are skipped; a string or a rune that does not end is an error,
+	// which is what a wandering model writes.
 	s.Init(file, src, func(pos token.Position, msg string) {
+		// The first error is the cause of most that follow.
 		if problem == "" {
 			problem = fmt.Sprintf("line %d: %s", pos.Line, msg)
 		}
 	}, 0)
+	// Counted because an empty text, or a list of constants, has no errors
+	// either.
 	var funcs, returns, depth, closed int
 	for {
 		_, tok, _ := s.Scan()
@@ -67,6 +77,8 @@ func judge(src []byte) string {
 		case token.LBRACE:
 			depth++
 		case token.RBRACE:
+			// A brace that closes what the prompt opened counts as nothing, and
+			// is no error: the text may begin anywhere.
 			if depth > 0 {
 				depth--
 				closed++

@@ -11,6 +11,9 @@ import (
 // values by the softmax of the scores. q and o are [B, T, heads, d], k and v
 // [B, S, kv_heads, d]; query head h reads key head h / group.
 var attentionKernels = map[string]kernel{
+	// Vaswani et al. 2017. Results are o [B, T, heads, d] and lse [B, heads,
+	// T], the logarithm of the sum of exponentials, from which the backward
+	// makes the probabilities again.
 	"attention": pure(func(c *call) {
 		q, k, v, o, lse := c.in[0], c.in[1], c.in[2], c.out[0], c.out[1]
 		a := newMask(c.n, q, k, c.optional(3))
@@ -31,6 +34,8 @@ var attentionKernels = map[string]kernel{
 			}
 		})
 	}),
+	// Dao et al. 2022, appendix B.2: no matrix of probabilities is kept.
+	// Several queries see one key, so dk and dv are sums.
 	"attention_grad": pure(func(c *call) {
 		do, o, lse, q, k, v := c.in[0], c.in[1], c.in[2], c.in[3], c.in[4], c.in[5]
 		dq, dk, dv := c.out[0], c.out[1], c.out[2]
@@ -50,8 +55,13 @@ var attentionKernels = map[string]kernel{
 			}
 		})
 	}),
+	// Decoding: keys and values of all earlier tokens come from the cache,
+	// whose blocks the table finds (Kwon et al. 2023).
 	"attention_kv": func(c *call) error {
 		q, k, v, pos, seq, table, cache := c.in[0], c.in[1], c.in[2], c.in[3], c.in[4], c.in[5], c.in[6]
+		// q, k and v are [1, N, heads, d] with one row for each token of any
+		// sequence; cache is [blocks, 2, kv_heads, block, d], table [sequences,
+		// blocks of one].
 		scale, window, group := c.n.Float("scale"), c.n.Int("window"), q.Dims[2]/k.Dims[2]
 		// slot is the cached key or value of a sequence's position.
 		slot := func(s int64, which, kh int, p int64) ([]float64, error) {
@@ -83,6 +93,8 @@ var attentionKernels = map[string]kernel{
 			}
 		}
 		for t := range q.Dims[1] {
+			// Positions count from the sequence's start, and every one up to
+			// its own has been written.
 			first := int64(0) // position of the first key it sees
 			if window > 0 {
 				first = max(0, pos.I[t]-int64(window)+1)
@@ -99,6 +111,8 @@ var attentionKernels = map[string]kernel{
 					s = append(s, scale*dot(vector(q, 0, t, h), key))
 					values = append(values, value)
 				}
+				// At least its own key is seen, so there is something to add
+				// up.
 				softmax(s, s)
 				for i, p := range s {
 					axpy(vector(c.out[0], 0, t, h), p, values[i])
@@ -120,6 +134,7 @@ type mask struct {
 }
 
 // newMask reads the mask of an attention node; start may be nil.
+// Query heads divide evenly among the key heads (Ainslie et al. 2023).
 func newMask(n *ir.Node, q, k, start *Tensor) *mask {
 	return &mask{q.Dims[0], q.Dims[2], q.Dims[1], k.Dims[1], q.Dims[2] / k.Dims[2],
 		n.Float("scale"), n.Flag("causal"), n.Int("window"), start}
@@ -137,6 +152,8 @@ func (a *mask) each(f func(b, h, t int)) {
 }
 
 // visible lists the keys that query t of sequence b sees.
+// Straight from the definition, key by key: causal, within the window, not
+// before the start.
 func (a *mask) visible(b, t int) []int {
 	var keys []int
 	first := int64(0)

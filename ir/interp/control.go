@@ -18,8 +18,10 @@ var controlKernels = map[string]kernel{
 // the result of the one before, and keeps what each saves.
 func stack(c *call) error {
 	s := c.mod.Stack(c.n.Str("name"))
+	// By name, which the forward and the backward function share.
 	saved := make([]map[string]*Tensor, s.Layers())
 	x := c.in[0]
+	// Segments differ in what their layers store, not in what they compute.
 	for _, seg := range s.Segments {
 		for layer := seg.From; layer < seg.To; layer++ {
 			f := seg.Forward
@@ -47,12 +49,16 @@ func stackGrad(c *call) error {
 		return fmt.Errorf("stack %s has not run forward", s.Name)
 	}
 	d := c.in[0]
+	// The gradient goes through the layers in the order opposite to the
+	// forward's.
 	for i := len(s.Segments) - 1; i >= 0; i-- {
 		seg := s.Segments[i]
 		for layer := seg.To - 1; layer >= seg.From; layer-- {
 			f := seg.Backward
 			env := c.enter(f, d)
 			for _, v := range f.Saved {
+				// A pass that forgets to store what its backward reads is found
+				// here.
 				if env[v] = saved[layer][v.Name]; env[v] == nil {
 					return fmt.Errorf("@%s: layer %d did not save %s", f.Name, layer, v)
 				}
@@ -69,6 +75,8 @@ func stackGrad(c *call) error {
 
 // enter binds a layer function's parameters: x, then what is the same for all
 // layers.
+// The first parameter is what goes from layer to layer, x forwards and its
+// gradient backwards.
 func (c *call) enter(f *ir.Func, x *Tensor) map[*ir.Value]*Tensor {
 	env := map[*ir.Value]*Tensor{f.Params[0]: x}
 	for i, p := range f.Params[1:] {
@@ -89,6 +97,8 @@ func gradAdd(c *call) error {
 	if err != nil {
 		return err
 	}
+	// Buffers hold the last step's gradients until then: zeroing by the first
+	// addition, as kernels do, saves a sweep over the arena.
 	if c.First && !c.touched[g] {
 		clear(g.F)
 	}
@@ -98,6 +108,8 @@ func gradAdd(c *call) error {
 }
 
 // gradScale is the factor that gradients get before anything else.
+// It is 1 over the number of micro-batches: gradients are summed over them, the
+// loss is a mean.
 func (m *Machine) gradScale() float64 {
 	if m.Hyper.GradScale == 0 {
 		return 1
@@ -107,6 +119,8 @@ func (m *Machine) gradScale() float64 {
 
 // globalNorm is over all gradients of the module, each tied weight once.
 func globalNorm(c *call) error {
+	// Over all layers and weights at once, as clipping in the paper's training
+	// is global.
 	sum := 0.0
 	for _, w := range c.mod.Weights {
 		for _, g := range c.Grads[w.Name] {
@@ -128,6 +142,7 @@ func adamW(c *call) error {
 	}
 	scale := c.gradScale()
 	if h.Clip > 0 {
+		// The operand is the norm, already scaled.
 		scale *= math.Min(1, h.Clip/(c.in[0].F[0]+1e-6))
 	}
 	correct1 := 1 - math.Pow(h.Beta1, float64(h.Step))
@@ -136,6 +151,7 @@ func adamW(c *call) error {
 		if c.Grads[w.Name] == nil {
 			continue
 		}
+		// At the first step, as zeros.
 		if c.Moments.M[w.Name] == nil {
 			c.Moments.M[w.Name] = c.perLayer(w.Layers, w.Type)
 			c.Moments.V[w.Name] = c.perLayer(w.Layers, w.Type)
@@ -157,6 +173,8 @@ func adamW(c *call) error {
 }
 
 // alone is a collective in a group of one device.
+// It is the identity there: specs for several devices can be interpreted one
+// rank at a time with ways of 1.
 func alone(c *call) error {
 	if ways := c.n.Int("ways"); ways != 1 {
 		return fmt.Errorf("%d ways: there is only one device", ways)

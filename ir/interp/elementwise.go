@@ -9,6 +9,8 @@ import (
 // their own arithmetic, exact in 64 bits; it can fail where floats give an
 // infinity.
 var elementwiseKernels = map[string]kernel{
+	// Functions of the standard library are correct to a unit in the last place
+	// of float64, far below what any test allows.
 	"neg":        unary(func(x float64) float64 { return -x }),
 	"exp":        unary(math.Exp),
 	"log":        unary(math.Log),
@@ -17,6 +19,7 @@ var elementwiseKernels = map[string]kernel{
 	"reciprocal": unary(func(x float64) float64 { return 1 / x }),
 	"square":     unary(func(x float64) float64 { return x * x }),
 	"abs":        unary(math.Abs),
+	// The slope of abs.
 	"sign": unary(func(x float64) float64 {
 		switch {
 		case x > 0:
@@ -52,6 +55,7 @@ var elementwiseKernels = map[string]kernel{
 		}
 		return a / b, nil // truncates
 	}),
+	// Exact by repeated products: no exponent of a spec is large.
 	"pow": binary(math.Pow, func(a, b int64) (int64, error) {
 		if b < 0 {
 			return 0, fmt.Errorf("integer power %d", b)
@@ -63,6 +67,7 @@ var elementwiseKernels = map[string]kernel{
 		return y, nil
 	}),
 	// Not a number if either operand is.
+	// As math.Max has it; kernels and PyTorch agree.
 	"max": binary(math.Max, func(a, b int64) (int64, error) { return max(a, b), nil }),
 	"min": binary(math.Min, func(a, b int64) (int64, error) { return min(a, b), nil }),
 
@@ -72,6 +77,8 @@ var elementwiseKernels = map[string]kernel{
 	"greater_equal": compare(func(sign int) bool { return sign >= 0 }),
 	"equal":         compare(func(sign int) bool { return sign == 0 }),
 
+	// Each element is copied from the side that is chosen; nothing is computed
+	// with the other, so a NaN there does not spread.
 	"where": pure(func(c *call) {
 		y := c.out[0]
 		at := c.aligned()
@@ -86,10 +93,13 @@ var elementwiseKernels = map[string]kernel{
 }
 
 // sigmoid is exact at both ends: exp overflows to infinity, 1/(1+inf) is 0.
+// No branch on the sign is needed: only the ends could overflow.
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // aligned gives for each operand the element that each element of the result
 // reads.
+// The lists are as long as the result: slow, and the same for every pattern of
+// broadcasting.
 func (c *call) aligned() [][]int {
 	at := make([][]int, len(c.in))
 	for i, x := range c.in {
@@ -99,6 +109,7 @@ func (c *call) aligned() [][]int {
 }
 
 // unary makes a kernel of a function of one real number.
+// There is no form for integers: the type rules let only floats here.
 func unary(f func(float64) float64) kernel {
 	return pure(func(c *call) {
 		for i, x := range c.in[0].F {
@@ -109,10 +120,12 @@ func unary(f func(float64) float64) kernel {
 
 // binary makes a kernel of a function of two real numbers and its form for
 // integers.
+// The integers' form may fail; floats have an infinity or a NaN for what fails.
 func binary(f func(a, b float64) float64, g func(a, b int64) (int64, error)) kernel {
 	return func(c *call) error {
 		a, b, y := c.in[0], c.in[1], c.out[0]
 		at := c.aligned()
+		// Only one of F and I has elements, by the result's type.
 		for i := range y.F {
 			y.F[i] = f(a.F[at[0][i]], b.F[at[1][i]])
 		}
@@ -127,6 +140,8 @@ func binary(f func(a, b float64) float64, g func(a, b int64) (int64, error)) ker
 }
 
 // compare makes a comparison from the sign of a - b. Nothing holds of a NaN.
+// Integers are compared as integers: above 2^53 different ones are the same
+// float64.
 func compare(holds func(sign int) bool) kernel {
 	return pure(func(c *call) {
 		a, b := c.in[0], c.in[1]
@@ -138,6 +153,8 @@ func compare(holds func(sign int) bool) kernel {
 				c.out[0].B[i] = holds(0)
 			case a.I != nil && a.I[j] < b.I[k], a.I == nil && a.number(j) < b.number(k):
 				c.out[0].B[i] = holds(-1)
+			// Neither equal nor less: of integers that leaves greater, of
+			// floats it may also be a NaN, of which nothing holds.
 			case a.I != nil || a.number(j) > b.number(k):
 				c.out[0].B[i] = holds(1)
 			}

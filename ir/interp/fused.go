@@ -5,20 +5,27 @@ import "math"
 // Fused ops and their gradients, straight from the papers' formulas.
 var fusedKernels = map[string]kernel{
 	"rms_norm": pure(func(c *call) { rmsNorm(c.out[0], c.in[0], c.in[1], c.n.Float("eps")) }),
+	// Zhang and Sennrich 2019 on the sum of the residual stream and what is
+	// added to it; the sum is the first result.
 	"add_rms_norm": pure(func(c *call) {
 		for i := range c.out[0].F {
 			c.out[0].F[i] = c.in[0].F[i] + c.in[1].F[i]
 		}
 		rmsNorm(c.out[1], c.out[0], c.in[2], c.n.Float("eps"))
 	}),
+	// [rows, n]: dx per row, dw summed over all rows. The optional operand is a
+	// gradient that dx is added to.
 	"rms_norm_grad": pure(func(c *call) {
 		dyT, xT, w := c.in[0], c.in[1], c.in[2].F
 		dw := c.out[1].F
+		// Width of a row.
 		n := float64(len(w))
 		for r := range xT.rows() {
 			dy, x, dx := dyT.row(r), xT.row(r), c.out[0].row(r)
 			inv := inverseRMS(x, c.n.Float("eps"))
 			// y_i = w_i x_i inv, and d inv / d x_i = -inv³ x_i / n.
+			// The part of the gradient that goes through the norm is the same
+			// for the row: Σ dy_i w_i x_i.
 			s := 0.0
 			for i := range x {
 				s += dy[i] * w[i] * x[i]
@@ -32,6 +39,8 @@ var fusedKernels = map[string]kernel{
 			}
 		}
 	}),
+	// Su et al. 2021. cos and sin are [T, d/2]; "half" pairs i with i + d/2 as
+	// Hugging Face does, "interleaved" neighbours as the paper does.
 	"rope": pure(func(c *call) {
 		x, cos, sin, y := c.in[0], c.in[1], c.in[2], c.out[0]
 		axis, half := c.n.Int("seq_axis"), x.last()/2
@@ -44,6 +53,7 @@ var fusedKernels = map[string]kernel{
 					j, k = 2*i, 2*i+1
 				}
 				co, si := cos.row(pos)[i], sin.row(pos)[i]
+				// The rotation backwards, which is also its gradient.
 				if c.n.Flag("inverse") {
 					si = -si
 				}
@@ -53,6 +63,7 @@ var fusedKernels = map[string]kernel{
 			}
 		}
 	}),
+	// Shazeer 2020: the gate goes through SiLU, the other half is linear.
 	"swiglu": pure(func(c *call) {
 		for i, g := range c.in[0].F {
 			c.out[0].F[i] = g * sigmoid(g) * c.in[1].F[i]
@@ -70,11 +81,13 @@ var fusedKernels = map[string]kernel{
 }
 
 // inverseRMS is 1 / sqrt(mean(x²) + eps).
+// eps lies under the root, as in LLaMA's code.
 func inverseRMS(x []float64, eps float64) float64 {
 	return 1 / math.Sqrt(dot(x, x)/float64(len(x))+eps)
 }
 
 // rmsNorm writes x / sqrt(mean(x²) + eps) · w to y, row by row.
+// It is Zhang and Sennrich 2019: no mean is taken off, and there is no bias.
 func rmsNorm(y, x, w *Tensor, eps float64) {
 	for r := range x.rows() {
 		inv := inverseRMS(x.row(r), eps)

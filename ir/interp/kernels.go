@@ -10,12 +10,15 @@ import (
 // as zeros of the right shape, and must not change in.
 type call struct {
 	*run
-	n     *ir.Node
+	n *ir.Node
+	// Chooses the layer's own weight, gradient and state.
 	layer int // -1 outside of the layers
 	in    []*Tensor
 	out   []*Tensor
 }
 
+// kernel computes one node. Errors are of the data (a target beyond the vocabulary): what types can tell,
+// the verifier has told.
 type kernel func(*call) error
 
 // kernels holds a reference kernel for each op. It is filled by init because

@@ -3,6 +3,8 @@ package interp
 // Matrix products, each written as the sum that defines it. A linear layer's
 // weight is [out, in], as checkpoints store it.
 var linearKernels = map[string]kernel{
+	// No blocking and no reordering: k runs upwards in one sum, whatever is
+	// transposed.
 	"matmul": pure(func(c *call) {
 		a, b, y := c.in[0], c.in[1], c.out[0]
 		ta, tb := c.n.Flag("trans_a"), c.n.Flag("trans_b")
@@ -23,6 +25,7 @@ var linearKernels = map[string]kernel{
 				for j := range p {
 					s := 0.0
 					for k := range inner {
+						// Places in one matrix, as it is stored.
 						ai, bi := i*inner+k, k*p+j
 						if ta {
 							ai = k*m + i
@@ -49,6 +52,7 @@ var linearKernels = map[string]kernel{
 }
 
 // linear: y[r, o] = Σ_i x[r, i] w[o, i].
+// x is [.., in], of which the leading axes are rows; y is [.., out].
 func linear(y, x, w *Tensor) {
 	for r := range x.rows() {
 		for o := range w.Dims[0] {
@@ -58,6 +62,7 @@ func linear(y, x, w *Tensor) {
 }
 
 // linearGradX adds Σ_o dy[r, o] w[o, i] to dx[r, i].
+// The caller has put zeros, or a gradient to start from, into dx.
 func linearGradX(dx, dy, w *Tensor) {
 	for r := range dy.rows() {
 		for o, d := range dy.row(r) {
@@ -67,6 +72,7 @@ func linearGradX(dx, dy, w *Tensor) {
 }
 
 // linearGradW adds Σ_r dy[r, o] x[r, i] to dw[o, i].
+// It is what a weight tied to two places receives twice.
 func linearGradW(dw, dy, x *Tensor) {
 	for r := range dy.rows() {
 		for o, d := range dy.row(r) {

@@ -11,13 +11,16 @@ import (
 
 // Machine holds what outlives a run of a function. Tensors are listed by the
 // name of their weight or state, one a layer, or one if it has no layers.
+// A machine serves one training run, forward, backward and update in the order
+// in which they are called; it is not safe for concurrent use.
 type Machine struct {
 	Dims    map[string]int64     // values of the module's dimensions
 	Weights map[string][]*Tensor // must hold every weight that is read
 	Grads   map[string][]*Tensor // of weights; grad_add makes missing ones
 	Moments Moments              // adamw makes missing ones
-	State   map[string][]*Tensor // made of zeros where missing
-	Hyper   Hyper
+	// Of a decoder: the caches of keys and values.
+	State map[string][]*Tensor // made of zeros where missing
+	Hyper Hyper
 
 	// First marks the first micro-batch of a step: the first addition to a
 	// gradient in a run overwrites it.
@@ -31,6 +34,8 @@ type Machine struct {
 	Round func(ir.DType, float64) float64
 	// CheckFinite makes a node with a result that is infinite or not a number
 	// an error that names it.
+	// It finds where a NaN comes from, which in a finished result is anybody's
+	// guess.
 	CheckFinite bool
 	// Trace, if set, sees every result of every node as it is computed. layer
 	// is -1 outside of the layers of a stack.
@@ -41,6 +46,8 @@ type Machine struct {
 type Moments struct{ M, V map[string][]*Tensor }
 
 // Hyper are the scalars of one optimiser step.
+// They are arguments of the program update; the names are those of Loshchilov
+// and Hutter 2019.
 type Hyper struct {
 	Step                  int // from 1
 	LR, Beta1, Beta2, Eps float64
@@ -60,6 +67,8 @@ func NewMachine(dims map[string]int64) *Machine {
 // InitWeights gives every weight of the module random numbers: as its Init
 // says, and where that is empty normal ones of variance 1/width.
 func (m *Machine) InitWeights(mod *ir.Module, rng *rand.Rand) {
+	// In the module's order, so that a generator in the same state gives the
+	// same model.
 	for _, w := range mod.Weights {
 		m.Weights[w.Name] = m.perLayer(w.Layers, w.Type)
 		for _, t := range m.Weights[w.Name] {
@@ -71,6 +80,8 @@ func (m *Machine) InitWeights(mod *ir.Module, rng *rand.Rand) {
 				}
 			case "normal":
 				t.Random(rng).Scale(w.Init.Std)
+			// Variance 1/width keeps activations of random graphs near 1, where
+			// tolerances mean something.
 			default:
 				t.Random(rng).Scale(1 / math.Sqrt(float64(t.last())))
 			}
@@ -84,6 +95,7 @@ func (m *Machine) perLayer(layers int, t ir.Type) []*Tensor {
 	if err != nil {
 		panic("interp: " + err.Error())
 	}
+	// A weight outside of a stack is a list of one.
 	out := make([]*Tensor, max(1, layers))
 	for i := range out {
 		out[i] = New(t.DType, dims...)
@@ -150,6 +162,7 @@ func pick(env map[*ir.Value]*Tensor, vs []*ir.Value) []*Tensor {
 }
 
 // run is one call of Run.
+// It is apart from Machine because a gradient's first addition is known by run.
 type run struct {
 	*Machine
 	mod     *ir.Module
@@ -158,6 +171,8 @@ type run struct {
 
 // function runs the nodes of f; env holds parameters and receives results.
 func (r *run) function(f *ir.Func, layer int, env map[*ir.Value]*Tensor) error {
+	// In the order given, which the verifier has found legal. Passes that
+	// reorder nodes are checked by running the result.
 	for _, n := range f.Nodes {
 		if err := r.node(f, n, layer, env); err != nil {
 			where := n.Op.Name
@@ -175,7 +190,11 @@ func (r *run) function(f *ir.Func, layer int, env map[*ir.Value]*Tensor) error {
 
 // node computes one node: operands, kernel, then what the machine was asked to
 // do with the results.
+// Results are new tensors: an op that may work in place in a kernel never does
+// here, so aliasing cannot hide a mistake.
 func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor) error {
+	// Shapes are computed anew from the types for each node: results of a wrong
+	// shape would be a wrong type rule, and show here.
 	c := &call{run: r, n: n, layer: layer}
 	for _, v := range n.Operands {
 		t, err := r.operand(v, layer, env)
@@ -191,6 +210,7 @@ func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor)
 		}
 		c.out = append(c.out, New(v.Type.DType, dims...))
 	}
+	// TestTable holds that every op has one.
 	k := kernels[n.Op.Name]
 	if k == nil {
 		return fmt.Errorf("no reference kernel")
@@ -198,6 +218,8 @@ func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor)
 	if err := k(c); err != nil {
 		return err
 	}
+	// Rounding comes first: what is traced or judged finite is what the next
+	// node reads.
 	for i, v := range n.Results {
 		t := c.out[i]
 		if r.Round != nil {
@@ -233,6 +255,8 @@ func (r *run) operand(v *ir.Value, layer int, env map[*ir.Value]*Tensor) (*Tenso
 		}
 		return ofLayer(r.State[v.State.Name], v, v.State.Layers, layer)
 	}
+	// The verifier holds that definitions come before uses; a function's
+	// parameter without an argument ends here.
 	if env[v] == nil {
 		return nil, fmt.Errorf("%s has no value", v)
 	}
@@ -241,6 +265,7 @@ func (r *run) operand(v *ir.Value, layer int, env map[*ir.Value]*Tensor) (*Tenso
 
 // ofLayer picks the layer's row of a weight or state with layers.
 func ofLayer(rows []*Tensor, v *ir.Value, layers, layer int) (*Tensor, error) {
+	// The same tensor for every layer that reads it.
 	if layers == 0 {
 		layer = 0
 	}

@@ -9,7 +9,9 @@ import (
 var reduceKernels = map[string]kernel{
 	"reduce_sum":  reduce(0, func(a, x float64) float64 { return a + x }, func(a, n float64) float64 { return a }),
 	"reduce_mean": reduce(0, func(a, x float64) float64 { return a + x }, func(a, n float64) float64 { return a / n }),
-	"reduce_max":  reduce(math.Inf(-1), math.Max, func(a, n float64) float64 { return a }),
+	// -Inf for an empty axis, which no real maximum is below; a NaN stays.
+	"reduce_max": reduce(math.Inf(-1), math.Max, func(a, n float64) float64 { return a }),
+	// Rows of the last axis, each for itself.
 	"softmax": pure(func(c *call) {
 		for r := range c.in[0].rows() {
 			softmax(c.out[0].row(r), c.in[0].row(r))
@@ -29,18 +31,23 @@ var reduceKernels = map[string]kernel{
 
 // reduce folds the elements that share a result's index, starting from start;
 // finish receives the fold and the number of elements.
+// One pass in the order of memory; in float64 the order does not matter to any
+// test.
 func reduce(start float64, fold, finish func(a, x float64) float64) kernel {
 	return pure(func(c *call) {
 		x, y, axes := c.in[0], c.out[0], c.n.Ints("axes")
 		for i := range y.F {
 			y.F[i] = start
 		}
+		// Elements behind each result.
 		n := 1
 		for _, a := range axes {
 			n *= x.Dims[a]
 		}
 		for i, v := range x.F {
 			to := 0
+			// The place is the index without the axes that vanish. Kept axes of
+			// size 1 do not change it.
 			for a, j := range unravel(i, x.Dims) {
 				if !slices.Contains(axes, int64(a)) {
 					to = to*x.Dims[a] + j
@@ -58,6 +65,7 @@ func reduce(start float64, fold, finish func(a, x float64) float64) kernel {
 // largest element is taken off first, which changes nothing but overflow.
 func softmax(p, x []float64) (logSum float64) {
 	top := slices.Max(x)
+	// A row of -Inf alone gives NaN, as in PyTorch; masks never make one.
 	sum := 0.0
 	for i := range x {
 		p[i] = math.Exp(x[i] - top)

@@ -11,12 +11,15 @@ var shapeKernels = map[string]kernel{
 			c.out[0].setNumber(i, x)
 		}
 	}),
+	// Positions for RoPE and masks.
 	"iota": pure(func(c *call) {
 		y, axis := c.out[0], c.n.Int("axis")
 		for i := range y.I {
 			y.I[i] = int64(unravel(i, y.Dims)[axis])
 		}
 	}),
+	// Floats keep all 64 bits unless Machine.Round says otherwise; to an
+	// integer type they are rounded to nearest even, to bool compared with 0.
 	"cast": pure(func(c *call) {
 		x, y := c.in[0], c.out[0]
 		for i := range y.Len() {
@@ -27,6 +30,7 @@ var shapeKernels = map[string]kernel{
 			}
 		}
 	}),
+	// Row-major order is the same under both shapes.
 	"reshape": pure(func(c *call) {
 		for i := range c.out[0].Len() {
 			c.out[0].copyFrom(i, c.in[0], i)
@@ -44,6 +48,8 @@ var shapeKernels = map[string]kernel{
 			y.copyFrom(i, x, x.Index(from...))
 		}
 	}),
+	// As NumPy repeats: an axis of 1, or one that is not there, has one element
+	// for all.
 	"broadcast": pure(func(c *call) {
 		x, y := c.in[0], c.out[0]
 		for i, from := range broadcast(x.Dims, y.Dims) {
@@ -51,6 +57,7 @@ var shapeKernels = map[string]kernel{
 		}
 	}),
 	// y[..., i, ...] = x[..., from + i·step, ...].
+	// step > 1 takes every so many: RoPE's even and odd channels.
 	"slice": pure(func(c *call) {
 		x, y := c.in[0], c.out[0]
 		axis, from, step := c.n.Int("axis"), c.n.Int("from"), c.n.Int("step")
@@ -61,6 +68,7 @@ var shapeKernels = map[string]kernel{
 		}
 	}),
 	// y[..., before + i·step, ...] = x[..., i, ...], zero elsewhere.
+	// It is the gradient of slice: what was not read has none.
 	"pad": pure(func(c *call) {
 		x, y := c.in[0], c.out[0]
 		axis, before, step := c.n.Int("axis"), c.n.Int("before"), c.n.Int("step")
@@ -71,6 +79,7 @@ var shapeKernels = map[string]kernel{
 		}
 	}),
 	// Each operand begins where the ones before it end.
+	// All axes but one are equal.
 	"concat": pure(func(c *call) {
 		y, axis, before := c.out[0], c.n.Int("axis"), 0
 		for _, x := range c.in {
@@ -83,6 +92,7 @@ var shapeKernels = map[string]kernel{
 		}
 	}),
 	// y[..., j] = table[ids[...], j].
+	// An embedding, one row an id.
 	"gather": func(c *call) error {
 		table, ids, y := c.in[0], c.in[1], c.out[0]
 		width := table.last()
@@ -97,6 +107,7 @@ var shapeKernels = map[string]kernel{
 		return nil
 	},
 	// A row that several ids name receives the sum of their gradients.
+	// The table's other rows keep the zeros that they start with.
 	"gather_grad": func(c *call) error {
 		ids, dy, dtable := c.in[0], c.in[1], c.out[0]
 		for i, id := range ids.I {
@@ -110,6 +121,7 @@ var shapeKernels = map[string]kernel{
 }
 
 // inRange checks an index that comes from data.
+// Ids, targets, positions and blocks are numbers that no type bounds.
 func inRange(what string, i int64, n int) error {
 	if i < 0 || i >= int64(n) {
 		return fmt.Errorf("%s %d is not in [0, %d)", what, i, n)
@@ -129,6 +141,7 @@ func broadcast(from, to []int) []int {
 			if d == 1 {
 				j = 0
 			}
+			// Row-major place in the smaller tensor, axis by axis.
 			idx[i] = idx[i]*d + j
 		}
 	}

@@ -24,6 +24,7 @@ type Tensor struct {
 // New makes a tensor of zeros. It panics if a dimension is negative.
 func New(t ir.DType, dims ...int) *Tensor {
 	x := &Tensor{DType: t, Dims: slices.Clone(dims)}
+	// Zeros are what kernels that add start from.
 	n := size(dims)
 	switch {
 	case t.Float():
@@ -71,6 +72,8 @@ func FromI32(xs []int32, dims ...int) *Tensor {
 	return t
 }
 
+// mustFill panics if n elements do not fill the shape: callers are tests and
+// the compiler.
 func mustFill(t *Tensor, n int) {
 	if t.Len() != n {
 		panic(fmt.Sprintf("interp: %d elements for shape %v", n, t.Dims))
@@ -86,6 +89,7 @@ func (t *Tensor) RandomBelow(rng *rand.Rand, n int64) *Tensor {
 	for i := range t.F {
 		t.F[i] = rng.NormFloat64()
 	}
+	// Only one of the three has elements.
 	for i := range t.B {
 		t.B[i] = rng.IntN(2) == 1
 	}
@@ -107,12 +111,14 @@ func (t *Tensor) Scale(c float64) *Tensor {
 func (t *Tensor) Len() int { return size(t.Dims) }
 
 // Clone copies a tensor.
+// Nothing is shared afterwards.
 func (t *Tensor) Clone() *Tensor {
 	return &Tensor{t.DType, slices.Clone(t.Dims), slices.Clone(t.F), slices.Clone(t.I), slices.Clone(t.B)}
 }
 
 // Reshape sees a tensor under other dimensions; elements are shared. It panics
 // if their number differs.
+// A view, so that a change shows in both.
 func (t *Tensor) Reshape(dims ...int) *Tensor {
 	mustFill(&Tensor{Dims: dims}, t.Len())
 	return &Tensor{t.DType, slices.Clone(dims), t.F, t.I, t.B}
@@ -124,6 +130,8 @@ func (t *Tensor) Index(idx ...int) int {
 	if len(idx) != len(t.Dims) {
 		panic(fmt.Sprintf("interp: index %v of shape %v", idx, t.Dims))
 	}
+	// Bounds are checked axis by axis: an index too large in one axis is often
+	// a valid place of another row.
 	at := 0
 	for i, x := range idx {
 		if x < 0 || x >= t.Dims[i] {
@@ -141,6 +149,7 @@ func (t *Tensor) At(idx ...int) float64 { return t.number(t.Index(idx...)) }
 func (t *Tensor) Set(x float64, idx ...int) { t.setNumber(t.Index(idx...), x) }
 
 // F32 is a float tensor's elements, each rounded to float32.
+// It is how an oracle's results meet those of kernels.
 func (t *Tensor) F32() []float32 {
 	out := make([]float32, len(t.F))
 	for i, x := range t.F {
@@ -195,14 +204,17 @@ func (t *Tensor) last() int {
 	return t.Dims[len(t.Dims)-1]
 }
 
+// rows is how many vectors of the last axis there are.
 func (t *Tensor) rows() int { return size(t.Dims[:max(0, len(t.Dims)-1)]) }
 
 // row is row r of a float tensor, seen as [rows, last].
+// It is a window into the elements: writing to it writes to t.
 func (t *Tensor) row(r int) []float64 {
 	n := t.last()
 	return t.F[r*n : (r+1)*n]
 }
 
+// String shows type, shape and the first elements, for failing tests.
 func (t *Tensor) String() string {
 	const show = 16
 	s := make([]string, 0, show+1)
@@ -216,6 +228,8 @@ func (t *Tensor) String() string {
 }
 
 // MaxAbs is the largest absolute value of a tensor's elements, NaN if one is.
+// A tolerance that is relative to it does not ask for digits that a sum has
+// lost.
 func (t *Tensor) MaxAbs() float64 {
 	m := 0.0
 	for i := range t.Len() {
@@ -226,6 +240,8 @@ func (t *Tensor) MaxAbs() float64 {
 
 // MaxDiff is the largest absolute difference of two tensors of one shape, and
 // NaN if a pair is not comparable: both the same infinity count as equal.
+// NaN is returned, not ignored, for shapes that differ as well: every
+// comparison with a bound then fails.
 func MaxDiff(a, b *Tensor) float64 {
 	if !slices.Equal(a.Dims, b.Dims) {
 		return math.NaN()

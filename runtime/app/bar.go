@@ -7,6 +7,8 @@ import (
 )
 
 // field is one number of the progress line.
+// Each has a short form, so that a narrow terminal shows the same numbers and
+// not fewer.
 type field struct {
 	name, value, unit, short string // short replaces all three
 	keep                     int    // the lowest go first when room is short
@@ -23,6 +25,7 @@ func (f field) length(short bool) int {
 // fields lists what there is to show of the last step.
 func (s *screen) fields() []field {
 	p := s.last
+	// In the order in which they are read; keep says which matter.
 	fields := []field{{"step ", fmt.Sprintf("%s/%s", thousands(int64(p.Step)), thousands(int64(p.steps))), "", fmt.Sprintf("%d/%d", p.Step, p.steps), 9}}
 	add := func(f field) { fields = append(fields, f) }
 	if p.pace > 0 { // a step has ended
@@ -41,6 +44,7 @@ func (s *screen) fields() []field {
 		}
 		add(field{"", span(p.left), " left", span(p.left), 7})
 	}
+	// The phase stands for what delays the next number.
 	if s.what != "" && (s.what != "training" || p.pace == 0) {
 		add(field{"", s.what, "", s.what, 8})
 	}
@@ -52,7 +56,9 @@ func (s *screen) fields() []field {
 func (s *screen) bar() string {
 	p, fields := s.last, s.fields()
 	room := max(s.width()-3, 20) // room for the "^C" that a terminal echoes, which must not wrap
+	// Columns; below shortBar a bar says nothing.
 	const gap, longBar, shortBar = 2, 16, 6
+	// length is what all fields take.
 	length := func(short bool) int {
 		n := 1
 		for _, f := range fields {
@@ -61,6 +67,7 @@ func (s *screen) bar() string {
 		return n
 	}
 	short := length(false)+longBar > room
+	// The step itself stays to the last.
 	for short && length(true)+shortBar > room && len(fields) > 1 {
 		least := 0
 		for i, f := range fields {
@@ -79,7 +86,9 @@ func (s *screen) bar() string {
 		}
 		text.WriteString(s.dim(f.name) + f.value + s.dim(f.unit))
 	}
+	// A longer bar is not easier to read.
 	cells := min(max(room-length(short), 0), 40)
+	// Within a step the bar moves on by micro-batches.
 	done := float64(p.Step)
 	if s.what == "training" {
 		done += s.part
@@ -89,6 +98,7 @@ func (s *screen) bar() string {
 
 // line draws a bar of a number of cells, to half a cell.
 func (s *screen) line(share float64, cells int) string {
+	// Line-drawing characters have a half.
 	halves := int(share*float64(2*cells) + 0.5)
 	halves = min(max(halves, 0), 2*cells)
 	full, rest := halves/2, cells-halves/2
@@ -105,6 +115,7 @@ func (s *screen) line(share float64, cells int) string {
 
 // block draws a bar to an eighth of a cell, for losses in a table.
 func block(share float64, cells int) string {
+	// Block characters have eighths.
 	eighths := int(share*float64(8*cells) + 0.5)
 	eighths = min(max(eighths, 0), 8*cells)
 	t := strings.Repeat("█", eighths/8)
@@ -119,15 +130,19 @@ func block(share float64, cells int) string {
 func excerpt(text string, wide, n int) []string {
 	wide = max(wide, 10)
 	var out []string
+	// Empty lines within the text stay, as they are part of what the model
+	// wrote.
 	for line := range strings.SplitSeq(strings.Trim(text, "\n"), "\n") {
 		rest := []rune(visible(line))
 		for first := true; first || len(rest) > 0; first = false {
+			// More would follow.
 			if len(out) == n {
 				out[n-1] = cut([]rune(out[n-1]), wide-2) + " …"
 				return out
 			}
 			end := fits(rest, wide)
 			if end < len(rest) { // break at a space if one is near
+				// Further back a broken word is the lesser evil.
 				for i := end; i > end*2/3; i-- {
 					if rest[i] == ' ' {
 						end = i + 1
@@ -156,6 +171,7 @@ func fits(r []rune, wide int) int {
 }
 
 // columnsOf is 2 for the scripts that terminals draw twice as wide.
+// Ranges of East Asian wide characters and of emoji, near enough for a frame.
 func columnsOf(r rune) int {
 	if r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xa4cf || r >= 0xac00 && r <= 0xd7a3 ||
 		r >= 0xf900 && r <= 0xfaff || r >= 0xfe30 && r <= 0xfe6f || r >= 0xff00 && r <= 0xff60 || r >= 0x1f300 && r <= 0x1faff) {

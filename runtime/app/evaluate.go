@@ -21,8 +21,11 @@ type evaluation struct {
 // text that the targets stand for: a measure that other vocabularies, and
 // compressors, can be compared by.
 func (s *session) evaluate(rec *record) error {
+	// In micro-batches of the training's shape, for which the memory is
+	// planned.
 	rows, context := s.recipe.MicroBatch, s.info.Context
 	have := s.feed.ValidationLen()
+	// Sequences; no held-out text, no evaluation.
 	want := min(s.recipe.EvalBatches*rows, have)
 	if want <= 0 {
 		return nil
@@ -34,6 +37,7 @@ func (s *session) evaluate(rec *record) error {
 			v.batch.Starts = make([]int32, rows*context)
 		}
 	}
+	// Sums over all sequences, so that short last ones weigh what they hold.
 	nats, targets, bytes := 0.0, 0, 0
 	for done := 0; done < want; done += rows {
 		s.report.phase("evaluating", done, want)
@@ -45,6 +49,8 @@ func (s *session) evaluate(rec *record) error {
 				fill(out, -1)
 				continue
 			}
+			// Evenly spread over the whole, which is the same choice at every
+			// evaluation and for every seed.
 			i := int(int64(done+r) * int64(have) / int64(want))
 			n, err := s.feed.Validation(i, v.seq)
 			if err == nil && s.info.Masked {
@@ -64,6 +70,7 @@ func (s *session) evaluate(rec *record) error {
 		if counted == 0 {
 			continue
 		}
+		// A mean over the targets that count.
 		loss := float64(s.trainer.Eval(v.batch))
 		if !finite(loss) {
 			return s.diagnoseEval(rec.Step, loss)
@@ -76,6 +83,7 @@ func (s *session) evaluate(rec *record) error {
 	}
 	loss := nats / float64(targets)
 	rec.ValLoss = &loss
+	// A data set of ids alone has no text behind it.
 	if bytes > 0 {
 		bits := nats / math.Ln2 / float64(bytes)
 		rec.BitsPerByte = &bits
@@ -93,6 +101,7 @@ func (s *session) diagnoseEval(step int, loss float64) error {
 	return fmt.Errorf("%s", what)
 }
 
+// fill sets every element: -1 is a target that does not count.
 func fill(x []int32, v int32) {
 	for i := range x {
 		x[i] = v

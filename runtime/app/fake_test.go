@@ -65,6 +65,7 @@ const fakeArena = 4*fakeGap + fakeVocab*(fakeVocab+2)
 // fakeTrainer is the bigram model. Between the weights every arena holds NaN,
 // which must neither be read nor saved.
 type fakeTrainer struct {
+	each       func(micro int) // called in each micro-batch
 	info       model.Info
 	p, g, m, v []float32
 	micro      int                 // micro-steps so far
@@ -154,6 +155,9 @@ func (t *fakeTrainer) MicroStep(in model.Batch, first bool) float32 {
 		}
 	}
 	t.micro++
+	if t.each != nil {
+		t.each(t.micro)
+	}
 	loss := t.pass(tokens, targets, true)
 	if t.broken != nil {
 		switch t.broken(t.micro) {
@@ -370,12 +374,23 @@ func TestMain(m *testing.M) {
 		info.Context, info.Memory.KVBlocks = n, n
 	}
 	bindFake(&info)
+	kill := newKiller()
+	hold, _ := strconv.Atoi(os.Getenv(childVariable + "_HOLD"))
 	info.NewTrainer = func(model.Options) (model.Trainer, error) {
 		t := newFakeTrainer(info)
 		t.delay, _ = time.ParseDuration(os.Getenv(childVariable + "_DELAY"))
+		t.each = func(micro int) {
+			kill.count()
+			if micro == hold { // until the test lets go of it
+				fmt.Println(heldLine)
+				os.Stdin.Read(make([]byte, 1))
+			}
+		}
 		return t, nil
 	}
 	e := newEnv(info)
+	e.create = kill.create
+	e.fast = true // a killed process loses nothing that it gave to the system
 	e.open = openFake
 	e.peak = func(int) float64 { return 50e6 }
 	os.Exit(e.run(os.Args[1:]))
@@ -387,4 +402,7 @@ func TestMain(m *testing.M) {
 //	export LLAMAC_APP_CHILD=1 LLAMAC_APP_CHILD_CONTEXT=320 LLAMAC_APP_CHILD_DELAY=5ms LLAMAC_APP_CHILD_RECIPE='{"Steps":
 //	1000, "LR": 0.01, "Warmup": 50, "EvalEvery": 50, "SaveEvery": 25, "SampleEvery": 250, "SampleTokens": 300}'
 //	./bigram train --data x --run /tmp/run
+//
+// _KILL=N ends it at the N-th thing that it does (see killer), _HOLD=N has it
+// wait for its standard input in the N-th micro-batch.
 const childVariable = "LLAMAC_APP_CHILD"

@@ -36,6 +36,7 @@ type runDir struct {
 }
 
 const (
+	// The newest, and one before it in case the newest is damaged.
 	keepCheckpoints = 2
 	lockPatience    = 2 * time.Second
 	checkpointDir   = "checkpoints"
@@ -44,6 +45,7 @@ const (
 )
 
 // outFile is a file that is being written.
+// Tests put files in its place that fail, or that end the process.
 type outFile interface {
 	io.Writer
 	io.WriterAt
@@ -95,6 +97,7 @@ var errLocked = errors.New("locked")
 // before its name does.
 func (d *runDir) write(path string, content func(outFile) error) error {
 	tmp := path + temporary
+	// One name for all attempts: what a killed run left is overwritten.
 	f, err := d.create(tmp)
 	if err != nil {
 		return err
@@ -110,6 +113,7 @@ func (d *runDir) write(path string, content func(outFile) error) error {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
+		// A disk that is full gets its space back.
 		os.Remove(tmp)
 		return fmt.Errorf("%s: not written: %w", path, bare(err))
 	}
@@ -168,12 +172,14 @@ func (d *runDir) checkpoints() ([]int, error) {
 			steps = append(steps, s)
 		}
 	}
+	// Not by the names' order: nine digits would come before eight.
 	slices.Sort(steps)
 	slices.Reverse(steps)
 	return steps, nil
 }
 
 // stepOf reads the number of "step-00000200.safetensors".
+// The zeros in front are for people's listings.
 func stepOf(name, suffix string) (int, bool) {
 	s, ok := strings.CutSuffix(name, suffix)
 	if !ok {
@@ -189,6 +195,7 @@ func stepOf(name, suffix string) (int, bool) {
 // save writes a checkpoint and removes those that are no longer kept.
 func (d *runDir) save(step int, content func(outFile) error) (string, error) {
 	path := d.checkpointPath(step)
+	// The new one is whole before an old one goes.
 	if err := d.write(path, content); err != nil {
 		return path, err
 	}
@@ -223,6 +230,8 @@ func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), dama
 		switch {
 		case err == nil:
 			return c, true, nil
+		// Another model, or a file that cannot be read: an older one would be
+		// no better.
 		case !errors.As(err, &broken):
 			return c, false, err
 		}
@@ -236,7 +245,10 @@ func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), dama
 
 // clean removes what a run that goes on from a step must not find: temporary
 // files and whatever belongs to later steps. step -1 removes everything.
+// Resumed from step 200, a run must not find samples of step 300: they would be
+// taken for its own.
 func (d *runDir) clean(step int) error {
+	// Nothing else in the folder is looked at.
 	for _, sub := range []string{"", checkpointDir, sampleDir} {
 		entries, err := os.ReadDir(d.join(sub))
 		if err != nil {

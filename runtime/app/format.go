@@ -9,11 +9,13 @@ import (
 )
 
 // count prints a large number to three digits: 3.41 M.
+// As papers do: powers of ten.
 func count(n int64) string {
 	x := float64(n)
 	for _, u := range []struct {
 		size float64
 		name string
+		// Limits are where rounding to three digits would give four.
 	}{{1e12, " T"}, {1e9, " B"}, {1e6, " M"}, {1e3, " k"}} {
 		if x >= 0.9995*u.size {
 			return three(x/u.size) + u.name
@@ -25,6 +27,7 @@ func count(n int64) string {
 // three prints a number with three significant digits, without an exponent.
 func three(x float64) string {
 	switch a := math.Abs(x); {
+	// As above: 99.96 is 100, not 100.0.
 	case a >= 99.95:
 		return strconv.FormatFloat(x, 'f', 0, 64)
 	case a >= 9.995:
@@ -47,6 +50,7 @@ func rate(x float64) string {
 // size prints bytes: 61.2 MiB.
 func size(n int64) string {
 	x, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	// Powers of two, as memory is counted.
 	for x >= 1023.5 && len(units) > 1 {
 		x, units = x/1024, units[1:]
 	}
@@ -68,6 +72,7 @@ func flops(x float64) string {
 }
 
 // span prints a duration by its two largest units: 7m12s.
+// Two units are as exact as any estimate.
 func span(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
@@ -86,6 +91,7 @@ func span(d time.Duration) string {
 // thousands separates groups of digits: 1,048,576.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
+	// From the end, and not between the sign and the first digit.
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
@@ -107,6 +113,7 @@ func percent(x float64) string {
 // control characters and broken UTF-8 a replacement.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
+		// The C0 and C1 controls: a model may well write an escape sequence.
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 			return '·'
 		}

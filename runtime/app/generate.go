@@ -14,6 +14,7 @@ import (
 )
 
 // generateFlags are the arguments of generate.
+// What to write with, what to begin with, and how to choose.
 type generateFlags struct {
 	run, weights, tokenizer, prompt string
 	n, workers                      int
@@ -40,10 +41,13 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 		return f, err
 	}
 	on := given(fs)
+	// By the clock: who asks twice wants two texts.
 	if !on["seed"] {
 		f.Seed, _ = rng.New(uint64(e.now().UnixNano()), 0).Bits(0)
 		f.Seed %= 1e6 // short enough to type again
 	}
+	// Everything is judged before a weight is read, which for a large model
+	// takes minutes.
 	switch {
 	case on["run"] && on["weights"]:
 		return f, usagef("--weights: give either a run or a weight file")
@@ -68,16 +72,19 @@ func (e *env) generate(args []string) error {
 	if err != nil {
 		return err
 	}
+	// A package may hold training alone.
 	if e.info.NewDecoder == nil {
 		return fmt.Errorf("%s was compiled without inference (--mode infer)", e.info.Name)
 	}
 	if err := e.checkMemory("write text", e.decodeNeeds(), ""); err != nil {
 		return err
 	}
+	// A run's own, so that the ids mean what they meant when it was trained.
 	tok, err := e.generateTokenizer(f)
 	if err != nil {
 		return err
 	}
+	// Before the model is made: a prompt that is too long needs none.
 	prompt, hidden := promptIDs(tok, e.info.Recipe.BOS, f.prompt)
 	if len(prompt) > e.info.Context {
 		return usagef("--prompt: has %d tokens, the model's context is %d", len(prompt), e.info.Context)
@@ -91,7 +98,9 @@ func (e *env) generate(args []string) error {
 	if err := e.loadFor(f, dec.Params()); err != nil {
 		return err
 	}
+	// Hints are for people; a pipe gets none, on standard error either.
 	chatty := terminal(e.stderr)
+	// What was written so far stays, whatever happens.
 	full, err := g.stream(e.stdout, tok, prompt, hidden, f)
 	if err == nil && terminal(e.stdout) {
 		fmt.Fprintln(e.stdout)
@@ -100,6 +109,7 @@ func (e *env) generate(args []string) error {
 		if full {
 			fmt.Fprintf(e.stderr, "(the model's context of %d tokens is full)\n", e.info.Context)
 		}
+		// Without chance there is no seed to tell.
 		if f.Temperature > 0 {
 			fmt.Fprintf(e.stderr, "(--seed %d writes this again)\n", f.Seed)
 		}
@@ -110,6 +120,7 @@ func (e *env) generate(args []string) error {
 // generateTokenizer opens the tokenizer that is named, or the run's.
 func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
 	path := f.tokenizer
+	// Weights of a file come with no tokenizer.
 	if path == "" && f.weights == "" {
 		d := &runDir{path: f.run}
 		s, found, err := d.readSettings()
@@ -124,7 +135,9 @@ func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
 }
 
 // loadFor fills the weights from a file or from a run's newest checkpoint.
+// Of a damaged checkpoint the one before is taken, as when going on with a run.
 func (e *env) loadFor(f generateFlags, params []float32) error {
+	// Of any format that package weights knows.
 	if f.weights != "" {
 		return weights.Load(e.info, f.weights, params)
 	}
@@ -134,6 +147,7 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 			return weights.ReadCheckpoint(path, e.info, params, nil, nil)
 		},
 		func(damaged error) { fmt.Fprintf(e.stderr, "%v; trying the one before\n", damaged) })
+	// The call names a folder without weights, so this is status 2.
 	if err == nil && !found {
 		return usagef("%s: holds no checkpoint; train first, or name a run with --run or a weight file with --weights", f.run)
 	}
@@ -143,6 +157,7 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 // stream writes one text token by token. It tells whether the context ended
 // before the text did.
 func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32, hidden int, f generateFlags) (full bool, err error) {
+	// Half a character waits for its other half.
 	out := tokenizer.NewStream(tok)
 	show := func(id int32) error {
 		if t := out.Next(id); len(t) > 0 {
@@ -156,16 +171,20 @@ func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32,
 			return false, err
 		}
 	}
+	// Only the prompt, as it reads after being encoded.
 	if f.n == 0 {
 		_, err := w.Write(out.Flush())
 		return false, err
 	}
+	// Sequence 0 alone is used.
 	g.dec.Reset(0)
 	if err := g.start(0, prompt); err != nil {
 		return false, err
 	}
 	choose := sample.New(g.info.Vocab, f.Config)
 	for length := len(prompt); ; {
+		// The draw depends on seed and position, so a text is the same however
+		// it was cut into steps.
 		id, err := choose.Next(g.row(0), length)
 		if err != nil {
 			return false, fmt.Errorf("token %d of the text: %w", length, err)
@@ -176,6 +195,7 @@ func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32,
 		if err := show(id); err != nil {
 			return false, err
 		}
+		// The last token need not be fed to the model.
 		if length++; length == len(prompt)+f.n {
 			break
 		}

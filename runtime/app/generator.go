@@ -10,8 +10,9 @@ import (
 
 // generator writes text with a decoder, several texts side by side.
 type generator struct {
-	dec     model.Decoder
-	info    *model.Info
+	dec  model.Decoder
+	info *model.Info
+	// [most, vocabulary].
 	logits  []float32 // a row for each text
 	tokens  []int32
 	seqs    []int32
@@ -22,6 +23,7 @@ type generator struct {
 
 // newGenerator makes room for a number of texts side by side, or for as many
 // of them as the decoder takes.
+// Its buffers are all that writing needs: nothing is allocated per token.
 func newGenerator(info *model.Info, dec model.Decoder, side int) *generator {
 	m := info.Memory
 	g := &generator{dec: dec, info: info, prefill: max(m.Prefill, 1)}
@@ -35,6 +37,7 @@ func (g *generator) close() { g.dec.Close() }
 // fits is how many texts of a number of tokens the cache holds.
 func (g *generator) fits(tokens int) int {
 	m := g.info.Memory
+	// A decoder without blocks, as in tests, has no bound of its own.
 	if m.KVBlock <= 0 || m.KVBlocks <= 0 {
 		return g.most
 	}
@@ -45,11 +48,14 @@ func (g *generator) fits(tokens int) int {
 // the decoder takes; afterwards row 0 of logits is that of the next token.
 func (g *generator) start(seq int32, ids []int32) error {
 	for len(ids) > 0 {
+		// The decoder's scratch is sized for a portion.
 		n := min(len(ids), g.prefill)
 		g.seqs, g.want = g.seqs[:0], g.want[:0]
 		for range n {
 			g.seqs = append(g.seqs, seq)
 		}
+		// Logits are wanted of the last token alone: they are a vocabulary
+		// wide.
 		if n == len(ids) {
 			g.want = append(g.want, int32(n-1))
 		}
@@ -67,6 +73,8 @@ func (g *generator) row(i int) []float32 {
 }
 
 // text is one text that is being written.
+// Each has a sampler of its own, so that what it says does not depend on its
+// neighbours.
 type text struct {
 	ids    []int32 // prompt and new tokens
 	choose *sample.Sampler
@@ -83,6 +91,7 @@ func ends(tok tokenizer.Tokenizer, id int32) bool {
 // tokens each and not past the model's context.
 func (g *generator) write(tok tokenizer.Tokenizer, prompt []int32, texts []*text, n int) error {
 	n = min(n, g.info.Context-len(prompt)+1) // the last token need not be fed
+	// As many at a time as the cache holds; the others follow.
 	for len(texts) > 0 {
 		side := min(len(texts), g.fits(len(prompt)+n))
 		if err := g.together(tok, prompt, texts[:side], n); err != nil {
@@ -103,6 +112,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 		return err
 	}
 	for i := 1; i < len(texts); i++ {
+		// All begin with the prompt's blocks, and part when they write.
 		if err := g.dec.Fork(i, 0); err != nil {
 			return err
 		}
@@ -116,6 +126,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 	for range n {
 		g.tokens, g.seqs, g.want = g.tokens[:0], g.seqs[:0], g.want[:0]
 		for i, t := range texts {
+			// Its row drops out of the batch; the others go on.
 			if t.ended {
 				continue
 			}
@@ -131,6 +142,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 			g.want = append(g.want, int32(len(g.tokens)))
 			g.tokens, g.seqs = append(g.tokens, id), append(g.seqs, int32(i))
 		}
+		// All ended, or all have their tokens: the last ones need not be fed.
 		if len(g.tokens) == 0 || len(texts[g.seqs[0]].ids) == len(prompt)+n {
 			break
 		}

@@ -12,6 +12,8 @@ type limit struct {
 }
 
 // need is one part of a memory plan.
+// The sizes are the compiler's, to the byte; what the process needs besides is
+// small.
 type need struct {
 	what  string
 	bytes int64

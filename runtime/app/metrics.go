@@ -27,6 +27,8 @@ type record struct {
 }
 
 // metrics is the run's log, in the file and in memory.
+// The file is the truth, and history what it holds: the curve and the screen
+// are drawn from it.
 type metrics struct {
 	path    string
 	file    *os.File
@@ -46,6 +48,7 @@ func openMetrics(path string, done int) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	// In place, for who watches the file while it grows.
 	if err = f.Truncate(keep); err == nil {
 		_, err = f.Seek(keep, io.SeekStart)
 	}
@@ -68,6 +71,7 @@ func (m *metrics) load(done int) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
+	// keep is the end of the last good line.
 	in, keep := bufio.NewReader(f), int64(0)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -78,6 +82,8 @@ func (m *metrics) load(done int) (int64, error) {
 			return 0, fmt.Errorf("%s: %w", m.path, bare(err))
 		}
 		var r record
+		// Steps rise by one; what does not follow on is of no use behind the
+		// place where it stands.
 		if json.Unmarshal(line, &r) != nil || r.Step > done || len(m.history) > 0 && r.Step <= m.last().Step {
 			return keep, nil
 		}
@@ -86,6 +92,7 @@ func (m *metrics) load(done int) (int64, error) {
 	}
 }
 
+// last is the newest record; there must be one.
 func (m *metrics) last() *record { return &m.history[len(m.history)-1] }
 
 // add appends a line.
@@ -94,6 +101,8 @@ func (m *metrics) add(r record) error {
 	if err != nil {
 		return fmt.Errorf("%s: step %d: %w", m.path, r.Step, err)
 	}
+	// A line is one call, so a kill leaves all of it or none, save for a full
+	// disk.
 	if _, err := m.file.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("%s: not written: %w", m.path, bare(err))
 	}
@@ -109,6 +118,7 @@ func (m *metrics) sync() error {
 	return nil
 }
 
+// close may be called on a log that was never opened.
 func (m *metrics) close() {
 	if m.file != nil {
 		m.file.Close()

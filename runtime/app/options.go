@@ -12,6 +12,7 @@ import (
 )
 
 // trainFlags are the arguments of train as given.
+// They are what was typed; settings are what that means.
 type trainFlags struct {
 	run, init, data, tokenizer string
 	steps, workers             int
@@ -38,6 +39,7 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	if err := e.parse(fs, args); err != nil {
 		return f, err
 	}
+	// Defaults and what was typed look alike in the values.
 	f.given = given(fs)
 	switch {
 	case f.steps < 1:
@@ -52,6 +54,10 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 
 // settings are the choices of one run once flags, run.json and the recipe are
 // taken together. They are stored as run.json.
+//
+// They are written when the run begins, and again if the number of steps
+// changes. Nothing in them changes from step to step: that is in the
+// checkpoints.
 type settings struct {
 	Name      string `json:"name"`
 	Spec      string `json:"spec"`
@@ -64,6 +70,7 @@ type settings struct {
 	Tokenizer string `json:"tokenizer,omitempty"` // file, within the run folder if relative; empty for bytes
 	Init      string `json:"init,omitempty"`
 
+	// What a data set is opened with.
 	seed    uint64
 	context int
 	masked  bool // the model reads where documents begin
@@ -102,6 +109,7 @@ func (d *runDir) writeSettings(s settings) error {
 func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error) {
 	s := settings{Name: e.info.Name, Spec: e.info.SpecFile, SpecHash: e.info.SpecHash, Version: e.info.Version,
 		Steps: f.steps, Seed: f.seed, Data: f.data, Init: f.init}
+	// Absolute: going on may happen from another folder.
 	if s.Data != "" {
 		abs, err := filepath.Abs(s.Data)
 		if err != nil {
@@ -119,6 +127,7 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 		if !f.given["init"] {
 			s.Init = old.Init
 		}
+		// Another seed would be another run: data and samples follow from it.
 		if f.given["seed"] && f.seed != old.Seed {
 			return s, usagef("--seed=%d: the run in %s has seed %d, and going on keeps it", f.seed, f.run, old.Seed)
 		}
@@ -144,6 +153,7 @@ func (e *env) openTokenizer(path string) (tokenizer.Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Fewer are allowed: some models have rows that no piece uses.
 	if t.Vocab() > e.info.Vocab {
 		return nil, fmt.Errorf("%s: the tokenizer has %d ids, the model's vocabulary %d", path, t.Vocab(), e.info.Vocab)
 	}
@@ -154,6 +164,7 @@ func (e *env) openTokenizer(path string) (tokenizer.Tokenizer, error) {
 // run can write text wherever it is moved, and returns the name to remember.
 // A file that holds a whole model beside its vocabulary stays where it is.
 func (d *runDir) keepTokenizer(path string) (string, error) {
+	// Bytes, well above what a vocabulary alone takes.
 	const most = 64 << 20
 	st, err := os.Stat(path)
 	if err != nil {
@@ -166,6 +177,7 @@ func (d *runDir) keepTokenizer(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// The content tells the format, and the ending is for people.
 	name := "tokenizer" + filepath.Ext(path)
 	return name, d.writeBytes(d.join(name), b)
 }

@@ -9,6 +9,7 @@ import (
 
 // reporter shows a training run. Its methods may be called from several
 // goroutines: the one that trains and the one that hears Ctrl-C.
+// There are two: screen for people and jsonReport for programs.
 type reporter interface {
 	start(h header)
 	phase(what string, done, of int) // within a step: "training", "evaluating", "writing samples", "saving"
@@ -66,9 +67,12 @@ func (j *jsonReport) emit(event string, fields map[string]any) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	// One call, so that lines of two goroutines do not mix. An error is let
+	// pass: a reader that went away must not end the training.
 	j.w.Write(append(b, '\n'))
 }
 
+// start comes once, before the first step.
 func (j *jsonReport) start(h header) {
 	rows := map[string]string{}
 	for _, r := range h.rows {
@@ -77,9 +81,12 @@ func (j *jsonReport) start(h header) {
 	j.emit("start", map[string]any{"title": h.title, "about": rows, "step": h.step, "steps": h.steps})
 }
 
+// phase is for a screen; events tell what has ended.
 func (j *jsonReport) phase(string, int, int) {}
 
+// step has the fields of metrics.jsonl, and how far the run is.
 func (j *jsonReport) step(p progress) {
+	// By way of JSON, so that both have the same names.
 	b, err := json.Marshal(p.record)
 	if err != nil {
 		j.emit("step", map[string]any{"error": err.Error()})
@@ -91,16 +98,20 @@ func (j *jsonReport) step(p progress) {
 	j.emit("step", fields)
 }
 
+// sample has the text itself: its reader may sit elsewhere.
 func (j *jsonReport) sample(step, number int, path, text string) {
 	j.emit("sample", map[string]any{"step": step, "number": number, "path": path, "text": text})
 }
 
+// saved is called checkpoint, which is what it tells of.
 func (j *jsonReport) saved(step int, path string) {
 	j.emit("checkpoint", map[string]any{"step": step, "path": path})
 }
 
+// note passes a sentence on.
 func (j *jsonReport) note(msg string) { j.emit("note", map[string]any{"message": msg}) }
 
+// done comes once, last.
 func (j *jsonReport) done(s summary) {
 	j.emit("done", map[string]any{"finished": s.finished, "step": s.step, "steps": s.steps, "tokens": s.tokens,
 		"seconds": s.took.Seconds(), "checkpoint": s.checkpoint, "curve": s.curve, "next": s.next})

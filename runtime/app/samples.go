@@ -11,11 +11,13 @@ import (
 // judgeSamples decides, before anything is allocated, whether the run can hold
 // a decoder beside its trainer. Samples are worth no refusal.
 func (s *session) judgeSamples() {
+	// As compiled: the flags do not change samples.
 	r := s.info.Recipe
 	s.sampling = r.SampleCount > 0 && r.SampleTokens > 0 && s.info.NewDecoder != nil
 	if !s.sampling {
 		return
 	}
+	// Both at once: the trainer's memory is not given back for a sample.
 	needs := append(s.trainNeeds(), s.decodeNeeds()...)
 	if s.haveKnown && total(needs) > s.have.bytes {
 		s.sampling = false
@@ -42,6 +44,7 @@ func (s *session) openSamples() error {
 func (s *session) writeSamples() error {
 	s.report.phase("writing samples", 0, 1)
 	r := s.recipe
+	// A decoder that could not share the trainer's arena has one of its own.
 	if from, to := s.trainer.Params(), s.samples.dec.Params(); &from[0] != &to[0] {
 		copy(to, from)
 	}
@@ -51,13 +54,16 @@ func (s *session) writeSamples() error {
 	}
 	texts := make([]*text, r.SampleCount)
 	for i := range texts {
+		// "text": apart from the streams of weights and data.
 		const stream = 0x74657874
 		seed, _ := rng.New(r.Seed, stream).Bits(uint64(s.step)<<20 | uint64(i))
 		texts[i] = &text{choose: sample.New(s.info.Vocab, sample.Config{Temperature: r.Temperature, TopP: r.TopP, Seed: seed})}
 	}
+	// Side by side, from one prompt.
 	if err := s.samples.write(s.tok, prompt, texts, r.SampleTokens); err != nil {
 		return fmt.Errorf("step %d: sample: %w", s.step, err)
 	}
+	// Written even if empty: a model may end a document at once.
 	for i, t := range texts {
 		path := s.dir.join(sampleDir, fmt.Sprintf("step-%08d-%d.txt", s.step, i+1))
 		written := s.tok.Decode(nil, t.ids[hidden:])

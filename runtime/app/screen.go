@@ -11,6 +11,8 @@ import (
 
 // screen shows a run to a person: on a terminal a progress bar that is redrawn
 // in place under lines that stay, elsewhere plain lines.
+// Everything is behind mu: the goroutine that trains and the one that hears
+// signals both write.
 type screen struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -42,6 +44,7 @@ func (s *screen) start(h header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fmt.Fprintf(s.w, "%s\n", s.bold(h.title))
+	// Of the names, so that the values stand under each other.
 	wide := 0
 	for _, r := range h.rows {
 		wide = max(wide, len(r[0]))
@@ -58,6 +61,8 @@ func (s *screen) start(h header) {
 func (s *screen) phase(what string, done, of int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// A new phase shows at once, a phase that goes on as often as an eye
+	// follows.
 	changed := what != s.what
 	s.what, s.part = what, float64(done)/float64(max(of, 1))
 	if s.tty && s.began && (changed && what != "training" || s.now().Sub(s.painted) >= repaint) {
@@ -93,7 +98,11 @@ var columns = []struct {
 func (s *screen) shows(column int) bool { return !s.tty || s.width() >= columns[column].from }
 
 // row prints a line of the table that stays.
+// Columns that the terminal has no room for are left out, the least wanted
+// first; the loss stays.
 func (s *screen) row(p progress) {
+	// Once, above the first row; a log that is cut in the middle still has
+	// numbers that explain themselves.
 	if !s.headed {
 		s.headed = true
 		var head strings.Builder
@@ -105,6 +114,7 @@ func (s *screen) row(p progress) {
 		fmt.Fprintln(s.w, s.dim(head.String()))
 	}
 	s.printed = s.now()
+	// What was not measured is left blank.
 	val, bits, mfu := "", "", ""
 	if p.ValLoss != nil {
 		val = fmt.Sprintf("%.4f", *p.ValLoss)
@@ -127,6 +137,7 @@ func (s *screen) row(p progress) {
 		case "step":
 			cell = s.bold(cell)
 		case "val loss", "bits/byte":
+			// The lowest so far.
 			if p.best {
 				cell = s.green(cell)
 			}
@@ -147,6 +158,7 @@ func (s *screen) row(p progress) {
 }
 
 // sample shows the beginning of a text in a frame.
+// Only of the first text: a screen full of samples hides the losses.
 func (s *screen) sample(step, number int, path, text string) {
 	if number > 1 {
 		return // the others are in their files
@@ -154,6 +166,8 @@ func (s *screen) sample(step, number int, path, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.above(func() {
+		// One column less than there are, since some terminals wrap at the
+		// last.
 		wide := min(s.width()-1, 100)
 		title := fmt.Sprintf("─ the model writes, after step %s ", thousands(int64(step)))
 		fmt.Fprintln(s.w, "  "+s.dim("╭"+title+strings.Repeat("─", max(0, wide-3-utf8.RuneCountInString(title)))))
@@ -164,6 +178,7 @@ func (s *screen) sample(step, number int, path, text string) {
 	})
 }
 
+// saved tells of a checkpoint.
 func (s *screen) saved(step int, path string) {
 	if !s.tty { // on a terminal the bar has shown it; a log wants the line
 		s.note(fmt.Sprintf("step %s: saved %s", thousands(int64(step)), path))
@@ -178,6 +193,7 @@ func (s *screen) note(msg string) {
 }
 
 // done prints how the run ended and what may be done next.
+// The last line can be typed as it stands.
 func (s *screen) done(sum summary) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,6 +215,7 @@ func (s *screen) done(sum summary) {
 			if v.BitsPerByte != nil {
 				loss += fmt.Sprintf(" = %.4f bits per byte", *v.BitsPerByte)
 			}
+			// An evaluation before the last step says which.
 			if v.Step != sum.last.Step {
 				loss += fmt.Sprintf(" at step %s", thousands(int64(v.Step)))
 			}
@@ -242,12 +259,15 @@ func (s *screen) erase() {
 // paint draws the bar over what stood on its line.
 func (s *screen) paint() {
 	s.painted = s.now()
+	// The rest of the line is cleared behind the bar, not before it: the line
+	// never flickers.
 	io.WriteString(s.w, "\r"+s.bar()+"\x1b[K")
 	s.drawn = true
 }
 
 // sgr wraps text in a colour or weight, by the code of "select graphic rendition".
 func (s *screen) sgr(code, text string) string {
+	// NO_COLOR and plain files get none.
 	if !s.color || text == "" {
 		return text
 	}
@@ -265,6 +285,7 @@ func pad(t string, n int) string {
 	return t + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(t)))
 }
 
+// padLeft counts runes, not bytes: bars and dashes have several bytes.
 func padLeft(t string, n int) string {
 	return strings.Repeat(" ", max(0, n-utf8.RuneCountInString(t))) + t
 }

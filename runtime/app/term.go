@@ -11,6 +11,7 @@ import (
 func (e *env) newScreen() *screen {
 	s := &screen{w: e.stdout, now: e.now, width: func() int { return e.columns() }}
 	f, ok := e.stdout.(*os.File)
+	// Neither a file nor a pipe can be redrawn.
 	s.tty = ok && isTerminal(f) && e.getenv("TERM") != "dumb"
 	s.color = s.tty && e.getenv("NO_COLOR") == ""
 	return s
@@ -18,6 +19,7 @@ func (e *env) newScreen() *screen {
 
 // columns is the terminal's width.
 func (e *env) columns() int {
+	// Asked at each redraw: windows change their size.
 	if f, ok := e.stdout.(*os.File); ok {
 		if n := terminalWidth(f); n > 0 {
 			return n

@@ -269,6 +269,11 @@ func (s *session) loop() error {
 			return s.failed(err)
 		}
 	}
+	if s.step == s.beganAt { // a run that ended between its last checkpoint and the curve that follows it
+		if err := s.draw(true); err != nil {
+			return err
+		}
+	}
 	return s.finish()
 }
 

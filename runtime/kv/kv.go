@@ -1,6 +1,12 @@
 // Package kv manages the blocks of a key/value cache: which blocks hold which
 // positions of which sequence, and who shares them (Kwon et al. 2023). The
 // memory itself belongs to the generated decoder.
+//
+// A block is used by every sequence that begins with its tokens: a prompt
+// shared by many is stored once, and is copied, one block of it, only when they
+// part. Invariants, which the tests check after every step: refs of a block is
+// the number of sequences whose rows name it; free holds exactly the blocks
+// with refs 0; entries of a row behind the sequence's last block mean nothing.
 package kv
 
 import "fmt"
@@ -11,6 +17,7 @@ type Cache struct {
 	maxBlocks int // blocks a sequence can have
 	context   int // tokens a sequence can have
 
+	// Kernels read it as it is, so it never moves.
 	table   []int32 // [sequences, maxBlocks]
 	lens    []int   // tokens of each sequence
 	refs    []int   // sequences that use each block
@@ -67,6 +74,7 @@ func (c *Cache) Append(seqs []int32) (pos []int32, copies []Copy, err error) {
 		c.pos[i] = int32(c.lens[s] + c.want[s])
 		c.want[s]++
 	}
+	// Blocks that this step takes from free.
 	need := 0
 	for s, n := range c.want {
 		if n == 0 {
@@ -78,6 +86,8 @@ func (c *Cache) Append(seqs []int32) (pos []int32, copies []Copy, err error) {
 		need += c.blocks(c.lens[s]+n) - c.blocks(c.lens[s])
 		// Of the sequences that share a block, all but the last owner that is
 		// left copy it.
+		// Everything is counted before anything is changed: a step that does
+		// not fit must leave the cache as it was.
 		if n := c.lens[s]; n%c.block != 0 {
 			b := c.table[s*c.maxBlocks+n/c.block]
 			c.leaving[b]++
@@ -95,6 +105,8 @@ func (c *Cache) Append(seqs []int32) (pos []int32, copies []Copy, err error) {
 			continue
 		}
 		row := c.table[s*c.maxBlocks:]
+		// Decided against refs as they are now: each sequence that leaves
+		// lowers it, so the last finds the block its own.
 		if c.sharedTail(s) {
 			last := c.blocks(c.lens[s]) - 1
 			from := row[last]
@@ -117,8 +129,11 @@ func (c *Cache) sharedTail(s int) bool {
 	return n%c.block != 0 && c.refs[c.table[s*c.maxBlocks+n/c.block]] > 1
 }
 
+// blocks is how many blocks so many tokens fill or begin.
 func (c *Cache) blocks(tokens int) int { return (tokens + c.block - 1) / c.block }
 
+// take gives a free block to one sequence; Append has made sure that there is
+// one.
 func (c *Cache) take() int32 {
 	b := c.free[len(c.free)-1]
 	c.free = c.free[:len(c.free)-1]
@@ -127,6 +142,7 @@ func (c *Cache) take() int32 {
 }
 
 // Reset empties a sequence.
+// Blocks that others share stay.
 func (c *Cache) Reset(seq int) {
 	for _, b := range c.table[seq*c.maxBlocks:][:c.blocks(c.lens[seq])] {
 		if c.refs[b]--; c.refs[b] == 0 {

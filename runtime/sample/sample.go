@@ -19,7 +19,9 @@ type Config struct {
 	Temperature float64 // divides the logits; 0 or less takes the most probable token
 	TopK        int     // draw from the k most probable tokens; 0 or less for all
 	TopP        float64 // then from the fewest whose probabilities reach TopP; outside (0, 1) for all
-	Seed        uint64
+	// Texts with different seeds are independent, the same seed gives the same
+	// text again.
+	Seed uint64
 }
 
 // ErrNotFinite says that logits hold a NaN or +Inf, or nothing above -Inf.
@@ -64,6 +66,8 @@ func (s *Sampler) Next(logits []float32, position int) (int32, error) {
 			total += w
 		}
 	}
+	// K first, then p of what is left, as Holtzman's own code and most
+	// libraries have it.
 	if k := s.cfg.TopK; k > 0 && k < len(c) {
 		c = topK(c, k)
 		total = sum(c)
@@ -92,6 +96,7 @@ func argmax(logits []float32) (int32, error) {
 	return best, nil
 }
 
+// sum adds in the order given, so that the same candidates give the same bits.
 func sum(c []candidate) float64 {
 	s := 0.0
 	for _, x := range c {
@@ -130,6 +135,8 @@ func topK(c []candidate, k int) []candidate {
 	return heap
 }
 
+// down sinks a candidate until both below it come earlier: the root is the one
+// that before puts last.
 func down(heap []candidate, i int) {
 	for {
 		child := 2*i + 1
@@ -157,6 +164,8 @@ func nucleus(c []candidate, p, total float64) []candidate {
 		least := (1 - p) / float64(len(c)-1) * total
 		kept := c[:0]
 		for _, x := range c {
+			// Order is kept, and c's memory reused: the write never passes the
+			// read.
 			if x.weight >= least {
 				kept = append(kept, x)
 			}

@@ -29,6 +29,8 @@ const (
 // the default of 500 would let a Go stack grow past maxGoStack.
 const maxFrames = 200
 
+// maxGoStack bounds one goroutine, in bytes: Go ends the process beyond it, and the parent says
+// what that means.
 const maxGoStack = 64 << 20
 
 // init is where a child begins and ends. It is an init function, and not a
@@ -50,11 +52,16 @@ func child(in *json.Decoder, out *json.Encoder) error {
 	if err := in.Decode(&req); err != nil {
 		return err
 	}
+	// The interpreter recurses on the Go stack for much that is no call in
+	// Jsonnet.
 	debug.SetMaxStack(maxGoStack)
 	debug.SetMemoryLimit(req.Limits.Memory * 3 / 4) // collect hard before giving up
+	// The watch must run beside an evaluation that never yields.
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	go watch(req.Limits)
 
+	// The child opens no file: it asks the parent for each, over its standard
+	// output and input. So a sandbox needs no more rights than a pipe.
 	imp := newImporter(req.Overrides, func(from, path string) (r importReply, err error) {
 		if err = out.Encode(message{Import: &importRequest{from, path}}); err != nil {
 			return r, err
@@ -68,6 +75,7 @@ func child(in *json.Decoder, out *json.Encoder) error {
 		return r, err
 	})
 	res := evaluate(&req, imp)
+	// A document can be far larger than the memory that it took to make.
 	if len(res.Doc) > req.Limits.Output {
 		os.Exit(exitOutput)
 	}
@@ -79,10 +87,13 @@ func child(in *json.Decoder, out *json.Encoder) error {
 func watch(l Limits) {
 	start := time.Now()
 	s := []metrics.Sample{
+		// What the system has given, less what was returned to it.
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
 	}
 	for {
+		// Memory can grow by some megabytes between two looks; the limit allows
+		// for that.
 		time.Sleep(2 * time.Millisecond)
 		metrics.Read(s)
 		if int64(s[0].Value.Uint64()-s[1].Value.Uint64()) > l.Memory {
@@ -104,6 +115,8 @@ func evaluate(req *request, imp *importer) (res *Result) {
 	var trace limitedBuffer
 	vm.SetTraceOut(&trace)
 
+	// What can be seen without evaluating is reported first: a syntax error
+	// makes everything else noise.
 	files, failures := loadAll(vm, req.File, req.Overrides)
 	if len(failures) > 0 {
 		res.Failures = failures
@@ -118,6 +131,7 @@ func evaluate(req *request, imp *importer) (res *Result) {
 		res.Doc = p.salvage(err)
 		res.Failures = p.failures
 	}
+	// Also of a document that failed: its other fields are still decoded.
 	res.Positions = positions(files, req.File, req.Overrides)
 	res.Trace = trace.String()
 	return res
@@ -141,6 +155,8 @@ func quote(s string) string {
 	return string(b)
 }
 
+// evaluateSnippet evaluates code that has no file: what it imports is relative
+// to nothing.
 func evaluateSnippet(vm *jsonnet.VM, code string) (string, error) {
 	node, err := jsonnet.SnippetToAST("", code)
 	if err != nil {

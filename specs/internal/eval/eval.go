@@ -31,12 +31,14 @@ import (
 )
 
 // Limits bound one evaluation. A zero field takes its default.
+// The defaults are far above what any real spec needs.
 type Limits struct {
 	Time   time.Duration // of wall clock, default 5 s
 	Memory int64         // bytes held by the child's Go runtime, default 512 MiB
 	Output int           // bytes of the evaluated document, default 4 MiB
 }
 
+// withDefaults fills in what the caller left at zero.
 func (l Limits) withDefaults() Limits {
 	if l.Time == 0 {
 		l.Time = 5 * time.Second
@@ -117,6 +119,8 @@ func Run(file string, overrides []Override, read Reader, limits Limits) (*Result
 	// defence, for a child too busy to look at it.
 	ctx, cancel := context.WithTimeout(context.Background(), limits.Time+2*time.Second)
 	defer cancel()
+	// The same executable: the evaluator is always of this very version, and
+	// nothing else has to be installed.
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args = []string{ChildName}
 	cmd.WaitDelay = time.Second
@@ -133,6 +137,7 @@ func Run(file string, overrides []Override, read Reader, limits Limits) (*Result
 	if err := cmd.Start(); err != nil {
 		return nil, fail(file, "the Jsonnet evaluator cannot start: %v", err)
 	}
+	// The talk ends with the result, or where the child died.
 	res, talkErr := converse(stdin, stdout, request{file, overrides, limits}, read)
 	if talkErr == nil {
 		cmd.Process.Kill() // it has said all; do not wait for it to take itself down
@@ -165,6 +170,8 @@ func converse(w io.Writer, r io.Reader, req request, read Reader) (*Result, erro
 			return nil, errors.New("empty message")
 		}
 		var reply importReply
+		// The only place where a spec reaches the file system; the reader
+		// decides what it may see.
 		name, data, err := read(m.Import.From, m.Import.Path)
 		if err != nil {
 			reply.Err = err.Error()
@@ -185,6 +192,7 @@ func verdict(file string, limits Limits, timeout, wait error, stderr string, tal
 	if errors.As(wait, &exit) {
 		code = exit.ExitCode() // -1 when a signal killed it
 	}
+	// What Go's runtime says when it gives up is the only trace of some deaths.
 	has := func(words ...string) bool {
 		for _, w := range words {
 			if strings.Contains(stderr, w) {
@@ -213,10 +221,12 @@ func verdict(file string, limits Limits, timeout, wait error, stderr string, tal
 	return fail(file, "the Jsonnet evaluator failed: %s", reason)
 }
 
+// fail points at the file's beginning: no line is to blame more than another.
 func fail(file, format string, args ...any) *diag.Error {
 	return &diag.Error{Pos: diag.Pos{File: file, Line: 1, Col: 1}, Msg: fmt.Sprintf(format, args...)}
 }
 
+// size prints a limit.
 func size(n int64) string {
 	if n >= 1<<20 {
 		return fmt.Sprintf("%d MiB", n>>20)

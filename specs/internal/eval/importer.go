@@ -10,6 +10,8 @@ import (
 
 // importer gives the interpreter what the parent read, and the overrides as
 // files of their own.
+// Every answer is kept: the interpreter, the static check and the tracing ask
+// for the same files, and must see the same bytes.
 type importer struct {
 	ask      func(from, path string) (importReply, error)
 	virtual  map[string]jsonnet.Contents // overrides by label
@@ -26,6 +28,8 @@ func newImporter(overrides []Override, ask func(from, path string) (importReply,
 		contents: map[string]jsonnet.Contents{},
 		failed:   map[[2]string]error{},
 	}
+	// Their text is a file to the interpreter, so that an error in one points
+	// at the flag.
 	for _, o := range overrides {
 		imp.virtual[o.Label] = jsonnet.MakeContents(o.source())
 	}
@@ -33,24 +37,28 @@ func newImporter(overrides []Override, ask func(from, path string) (importReply,
 }
 
 // Import implements jsonnet.Importer.
+// from is the name of the importing file as an earlier call returned it.
 func (imp *importer) Import(from, path string) (jsonnet.Contents, string, error) {
 	// Only the wrapping expression, which has no file, may name an override.
 	if c, ok := imp.virtual[path]; ok && from == "" {
 		return c, path, nil
 	}
 	key := [2]string{from, path}
+	// Asked once, so that one missing file is one error.
 	if err := imp.failed[key]; err != nil {
 		return jsonnet.Contents{}, "", err
 	}
 	if name, ok := imp.resolved[key]; ok {
 		return imp.contents[name], name, nil
 	}
+	// The parent opens the file, or does not.
 	reply, err := imp.ask(from, path)
 	if err != nil {
 		imp.failed[key] = err
 		return jsonnet.Contents{}, "", err
 	}
 	// The interpreter insists on one Contents value for one name.
+	// Two paths may name one file.
 	c, ok := imp.contents[reply.Name]
 	if !ok {
 		c = jsonnet.MakeContentsRaw(reply.Data)
@@ -63,6 +71,7 @@ func (imp *importer) Import(from, path string) (jsonnet.Contents, string, error)
 }
 
 // source is the override as a Jsonnet object: { "a"+: { "b": value } }.
+// Every level but the last adds to what is there, as a spec's own +: does.
 func (o Override) source() string {
 	var b strings.Builder
 	for i, name := range o.Path {

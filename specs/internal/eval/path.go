@@ -32,6 +32,7 @@ func Parent(path string) string {
 	return path[:max(0, strings.LastIndexByte(path, '.'))]
 }
 
+// identifier tells a name that needs no quotes.
 func identifier(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]

@@ -14,15 +14,21 @@ const (
 )
 
 // positions traces the fields of the document with its overrides.
+// What it finds is for messages alone; a field that it does not find has the
+// position of what holds it.
 func positions(files *fileSet, file string, overrides []Override) []Position {
 	t := &tracer{resolver: resolver{files: files}}
+	// Overrides are files of their own, by their labels.
 	root := func(path string) expr {
 		return expr{node: files.roots[files.imports[[2]string{"", path}]]}
 	}
 	main := root(file)
 	at := valuePos(body(main.node), diag.Pos{})
+	// The document itself, for what is said of it as a whole.
 	t.out = append(t.out, Position{Path: "", Name: at, Value: at})
+	// Layers of the spec and of all that it is a sum of.
 	doc := t.object(main)
+	// Added on the right, as the evaluation adds them.
 	for _, o := range overrides {
 		doc = append(doc, t.object(root(o.Label))...)
 	}
@@ -30,6 +36,7 @@ func positions(files *fileSet, file string, overrides []Override) []Position {
 	return t.out
 }
 
+// tracer collects positions while it walks the document's layers.
 type tracer struct {
 	resolver
 	out []Position
@@ -41,6 +48,7 @@ func (t *tracer) fields(path string, o object, depth int) {
 		return
 	}
 	// set holds the fields in the order of their first appearance.
+	// A field that several layers set has one position, that of the winner.
 	type setting struct {
 		parts []expr
 		pos   Position
@@ -64,6 +72,8 @@ func (t *tracer) fields(path string, o object, depth int) {
 				s.parts = nil
 			}
 			s.parts = append(s.parts, expr{node: f.Body, sc: inside})
+			// Of the name and the value together; valuePos narrows it to the
+			// value.
 			at := position(&f.LocRange)
 			if f.PlusSuper && isOverride(at.File) && s.pos != (Position{}) {
 				continue // it only leads to what is overridden
@@ -71,6 +81,7 @@ func (t *tracer) fields(path string, o object, depth int) {
 			s.pos = Position{Name: at, Value: valuePos(f.Body, at)}
 		}
 	}
+	// Fields in their order, so that the list is the same at every run.
 	for _, name := range order {
 		s := set[name]
 		s.pos.Path = Field(path, name)
@@ -83,7 +94,10 @@ func (t *tracer) fields(path string, o object, depth int) {
 }
 
 // below records the fields or elements of the value e at path.
+// The depth counts from the document, and ends walks through objects that hold
+// themselves.
 func (t *tracer) below(path string, e expr, depth int) {
+	// Objects and arrays exclude each other; numbers and strings are neither.
 	if o := t.object(e); len(o) > 0 {
 		t.fields(path, o, depth)
 		return
@@ -105,6 +119,8 @@ func (t *tracer) below(path string, e expr, depth int) {
 // constructed says whether e is a call of a function of the library, such as
 // node.linear(...). What the function puts together has no better place than
 // the call.
+// Without this each field of a node would point into the library, at a line
+// that the user never saw.
 func (t *tracer) constructed(e expr) bool {
 	call, ok := e.node.(*ast.Apply)
 	if !ok {
@@ -121,6 +137,7 @@ func (t *tracer) constructed(e expr) bool {
 
 // valuePos is where an expression begins, or otherwise: expressions made by
 // the desugarer have no place of their own.
+// otherwise is the place of the field's name.
 func valuePos(n ast.Node, otherwise diag.Pos) diag.Pos {
 	if n == nil {
 		return otherwise
@@ -132,6 +149,7 @@ func valuePos(n ast.Node, otherwise diag.Pos) diag.Pos {
 }
 
 // body skips the local definitions at the head of a file.
+// The place of a document is where its object begins, not its imports.
 func body(n ast.Node) ast.Node {
 	for {
 		l, ok := n.(*ast.Local)

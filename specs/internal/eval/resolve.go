@@ -15,6 +15,7 @@ import (
 // An expr is an expression in the scope where it is written. If parts is set
 // it is the sum of them instead: the values of one field in several objects
 // joined by +:. If obj is set it is that object.
+// It is a value of the tracing: not computed, only known to be written there.
 type expr struct {
 	node  ast.Node
 	sc    *scope
@@ -30,6 +31,7 @@ type scope struct {
 	super object
 }
 
+// lookup finds the innermost binding, as the language has it.
 func (s *scope) lookup(id ast.Identifier) (expr, bool) {
 	for ; s != nil; s = s.up {
 		if e, ok := s.vars[id]; ok {
@@ -51,6 +53,8 @@ type (
 
 // inside is the scope of the fields of layer i. It is made anew for each
 // object that the literal becomes a part of: self differs.
+// A literal that is used twice, as a library's base object is, has two
+// different selfs.
 func (o object) inside(i int) *scope {
 	s := &scope{up: o[i].sc, vars: map[ast.Identifier]expr{}, self: o, super: o[:i:i]}
 	for _, b := range o[i].lit.Locals {
@@ -61,11 +65,14 @@ func (o object) inside(i int) *scope {
 
 // field collects the expressions that make up a field, the winner last; with
 // +: there may be several. It is empty when no layer has the field.
+// Names that are computed are skipped: nobody knows them without evaluating.
 func (o object) field(name string) []expr {
 	var out []expr
+	// From the first layer to the last, as the sum is written.
 	for i, l := range o {
 		for _, f := range l.lit.Fields {
 			if n, ok := f.Name.(*ast.LiteralString); ok && n.Value == name {
+				// A plain colon hides what stands to the left.
 				if !f.PlusSuper {
 					out = nil
 				}
@@ -85,6 +92,7 @@ type resolver struct {
 }
 
 const (
+	// What runs out of steps only loses positions.
 	maxSteps = 200_000
 	maxDepth = 200
 )
@@ -100,6 +108,7 @@ func (r *resolver) leave() { r.depth-- }
 
 // head follows names, imports, indexing and calls until a literal, a sum or a
 // condition is reached.
+// Every step counts, so two names that stand for each other end here as well.
 func (r *resolver) head(e expr) (expr, bool) {
 	for {
 		if r.steps++; r.steps > maxSteps {
@@ -112,6 +121,8 @@ func (r *resolver) head(e expr) (expr, bool) {
 		switch n := e.node.(type) {
 		case nil:
 			return expr{}, false
+		// Bindings see each other and themselves, so they are closed over the
+		// scope that they are in.
 		case *ast.Local:
 			s := &scope{up: e.sc, vars: map[ast.Identifier]expr{}}
 			if e.sc != nil {
@@ -123,9 +134,12 @@ func (r *resolver) head(e expr) (expr, bool) {
 			e = expr{node: n.Body, sc: s}
 		case *ast.Var:
 			e, ok = e.sc.lookup(n.Id)
+		// A file has no scope but its own.
 		case *ast.Import:
 			root := r.files.imported(n)
 			e, ok = expr{node: root}, root != nil
+		// The whole object, with all layers: late binding, as in the
+		// evaluation.
 		case *ast.Self:
 			if e.sc == nil || e.sc.self == nil {
 				return expr{}, false
@@ -149,11 +163,13 @@ func (r *resolver) head(e expr) (expr, bool) {
 	}
 }
 
+// index follows a field or an element whose name stands in the text.
 func (r *resolver) index(target expr, index ast.Node) (expr, bool) {
 	switch ix := index.(type) {
 	case *ast.LiteralString:
 		o := r.object(target)
 		for _, l := range o {
+			// Looking through fields is work too.
 			r.steps += len(l.lit.Fields)
 		}
 		parts := o.field(ix.Value)
@@ -171,11 +187,15 @@ func (r *resolver) index(target expr, index ast.Node) (expr, bool) {
 }
 
 // call enters the body of a function with its parameters bound.
+// Constructors of nodes are such functions: tracing through them finds the
+// arguments, which stand in the user's file.
 func (r *resolver) call(n *ast.Apply, caller *scope) (expr, bool) {
 	defer r.leave()
 	if !r.enter() {
 		return expr{}, false
 	}
+	// The function's own scope is where it was written; arguments keep the
+	// caller's.
 	target, ok := r.head(expr{node: n.Target, sc: caller})
 	if !ok {
 		return expr{}, false
@@ -192,6 +212,7 @@ func (r *resolver) call(n *ast.Apply, caller *scope) (expr, bool) {
 		if i < len(n.Arguments.Positional) {
 			s.vars[p.Name] = expr{node: n.Arguments.Positional[i].Expr, sc: caller}
 		} else if p.DefaultArg != nil {
+			// Defaults see the other parameters.
 			s.vars[p.Name] = expr{node: p.DefaultArg, sc: s}
 		}
 	}
@@ -203,6 +224,8 @@ func (r *resolver) call(n *ast.Apply, caller *scope) (expr, bool) {
 
 // object traces e to the layers of an object. Of a condition both branches are
 // taken: at worst a position is given for a field that is not there.
+// What is found may have layers that do not hold; a field's true value comes
+// from the evaluation alone.
 func (r *resolver) object(e expr) object {
 	defer r.leave()
 	if !r.enter() {
@@ -215,6 +238,7 @@ func (r *resolver) object(e expr) object {
 	if e.obj != nil {
 		return e.obj
 	}
+	// Layers side by side, the later ones winning.
 	both := func(es ...expr) (o object) {
 		for _, e := range es {
 			o = append(o, r.object(e)...)
@@ -233,6 +257,8 @@ func (r *resolver) object(e expr) object {
 			return both(expr{node: n.Left, sc: e.sc}, expr{node: n.Right, sc: e.sc})
 		}
 	case *ast.Conditional:
+		// The branch taken when the condition holds wins, for most conditions
+		// in specs are of the form "if given".
 		return both(expr{node: n.BranchFalse, sc: e.sc}, expr{node: n.BranchTrue, sc: e.sc})
 	}
 	return nil
@@ -240,6 +266,7 @@ func (r *resolver) object(e expr) object {
 
 // elements traces e to the elements of an array. complete is false when
 // further elements may follow those returned.
+// Comprehensions and std.map are computed, and end the list.
 func (r *resolver) elements(e expr) (elems []expr, complete bool) {
 	defer r.leave()
 	if !r.enter() {
@@ -249,6 +276,7 @@ func (r *resolver) elements(e expr) (elems []expr, complete bool) {
 	if !ok {
 		return nil, false
 	}
+	// Arrays joined by +, as model.block + [...] is.
 	parts := e.parts
 	switch n := e.node.(type) {
 	case *ast.Array:

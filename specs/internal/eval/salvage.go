@@ -19,6 +19,7 @@ const (
 
 // pieces evaluates a document that fails as a whole field by field, so that one
 // run reports every failing field and the rest can still be validated.
+// Jsonnet stops at its first error, and so would the user's day.
 type pieces struct {
 	vm       *jsonnet.VM
 	main     string
@@ -28,7 +29,10 @@ type pieces struct {
 
 // salvage returns the fields that can be evaluated, and notes a failure for
 // each of the others. whole is the error of the whole document.
+// The fields that are left are validated like any others, so one run tells of
+// both kinds of mistakes.
 func (p *pieces) salvage(whole error) json.RawMessage {
+	// The name that eval binds.
 	doc := p.object("d", "", 1)
 	if len(p.failures) == 0 { // not even its fields can be listed, or an assertion holds only piecewise
 		p.failures = []Failure{failure("", whole)}
@@ -45,6 +49,8 @@ func (p *pieces) salvage(whole error) json.RawMessage {
 
 // object evaluates the visible fields of the object that expr denotes. It
 // returns nil when expr is none.
+// It descends only where a field fails, so a good document costs one evaluation
+// and a bad one a few more.
 func (p *pieces) object(expr, path string, level int) map[string]json.RawMessage {
 	var names []string
 	out, err := p.eval("std.objectFields(" + expr + ")")
@@ -54,11 +60,14 @@ func (p *pieces) object(expr, path string, level int) map[string]json.RawMessage
 	doc := map[string]json.RawMessage{}
 	for _, name := range names {
 		sub, subPath := expr+"["+quote(name)+"]", Field(path, name)
+		// Most fields evaluate at the first try, with all that is below.
 		out, err := p.eval(sub)
 		if err == nil {
 			doc[name] = out
 			continue
 		}
+		// Each try evaluates the document anew: slow, but only ever done for a
+		// spec that is wrong.
 		if p.tried > maxPieces {
 			break
 		}
@@ -72,6 +81,7 @@ func (p *pieces) object(expr, path string, level int) map[string]json.RawMessage
 				doc[name] = b
 			}
 		}
+		// Nothing below it failed by itself, so it is the field that fails.
 		if len(p.failures) == before {
 			p.failures = append(p.failures, failure(subPath, err))
 			if inner != nil {
@@ -84,6 +94,7 @@ func (p *pieces) object(expr, path string, level int) map[string]json.RawMessage
 
 // eval evaluates expr inside an array, because the interpreter calls a function
 // that stands at the top.
+// Documents are objects, which the array's only element is.
 func (p *pieces) eval(expr string) (json.RawMessage, error) {
 	p.tried++
 	out, err := evaluateSnippet(p.vm, "local d = "+p.main+"; ["+expr+"]")
@@ -107,12 +118,15 @@ func failure(path string, err error) Failure {
 	}
 	f.Err.Msg = rt.Msg
 	switch {
+	// Two messages of the interpreter speak of its insides; they are put in the
+	// words of a spec's author.
 	case strings.HasPrefix(rt.Msg, "max stack frames exceeded"):
 		f.Err.Msg = "evaluation nests too deeply: a recursion without end?"
 	case strings.HasPrefix(rt.Msg, "couldn't manifest function"):
 		f.Err.Msg = "a function cannot be a value of a spec; hide the field with ::"
 	}
 	var user, library diag.Pos
+	// Outermost first.
 	for _, frame := range rt.StackTrace {
 		pos := position(&frame.Loc)
 		switch {
@@ -123,6 +137,7 @@ func failure(path string, err error) Failure {
 			user, library = pos, diag.Pos{}
 		}
 	}
+	// The innermost of the user's frames is where the user can do something.
 	f.Err.Pos = user
 	if library != (diag.Pos{}) {
 		f.Err.Note = "raised at " + library.String()

@@ -38,6 +38,7 @@ func loadAll(vm *jsonnet.VM, file string, overrides []Override) (*fileSet, []Fai
 	add := func(loc *ast.LocationRange, format string, args ...any) {
 		failures = append(failures, Failure{Err: diag.Error{Pos: position(loc), Msg: fmt.Sprintf(format, args...)}})
 	}
+	// load and walk call each other.
 	var load func(from, path string, at *ast.LocationRange)
 	var walk func(n ast.Node)
 	load = func(from, path string, at *ast.LocationRange) {
@@ -45,6 +46,7 @@ func loadAll(vm *jsonnet.VM, file string, overrides []Override) (*fileSet, []Fai
 		var static interface{ Loc() ast.LocationRange }
 		switch {
 		case err == nil:
+		// The parser's errors carry a place; the reader's do not.
 		case asStatic(err, &static):
 			loc := static.Loc()
 			add(&loc, "%s", staticMessage(err, &loc))
@@ -57,6 +59,8 @@ func loadAll(vm *jsonnet.VM, file string, overrides []Override) (*fileSet, []Fai
 			return
 		}
 		fs.imports[[2]string{from, path}] = name
+		// Two paths may lead to one file; an import in a circle is legal in
+		// Jsonnet.
 		if _, seen := fs.roots[name]; seen {
 			return
 		}
@@ -92,6 +96,8 @@ func loadAll(vm *jsonnet.VM, file string, overrides []Override) (*fileSet, []Fai
 	return fs, failures
 }
 
+// asStatic tells an error with a place by its method: the parser's types are
+// internal to it.
 func asStatic(err error, dst *interface{ Loc() ast.LocationRange }) bool {
 	s, ok := err.(interface{ Loc() ast.LocationRange })
 	if ok {
@@ -101,6 +107,7 @@ func asStatic(err error, dst *interface{ Loc() ast.LocationRange }) bool {
 }
 
 // staticMessage strips the position that the parser prints before its message.
+// Messages begin in lower case, as those of this program do.
 func staticMessage(err error, loc *ast.LocationRange) string {
 	msg := strings.TrimSpace(strings.TrimPrefix(err.Error(), loc.String()))
 	return strings.ToLower(msg[:min(1, len(msg))]) + msg[min(1, len(msg)):]
@@ -118,4 +125,6 @@ func position(loc *ast.LocationRange) diag.Pos {
 	return diag.Pos{File: loc.FileName, Line: loc.Begin.Line, Col: loc.Begin.Column}
 }
 
+// isOverride tells a label from the name of a file, which never begins with
+// dashes and a space.
 func isOverride(file string) bool { return strings.HasPrefix(file, OverridePrefix) }
