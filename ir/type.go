@@ -84,6 +84,12 @@ func (d Dim) Is(n int64) bool { return d.Sym == "" && d.N == n }
 
 // Mul is the product of two dimensions.
 func (d Dim) Mul(e Dim) Dim {
+	switch { // most factors are numbers
+	case e.Sym == "":
+		return Dim{d.N * e.N, d.Sym}
+	case d.Sym == "":
+		return Dim{d.N * e.N, e.Sym}
+	}
 	syms := append(d.symbols(), e.symbols()...)
 	slices.Sort(syms)
 	return Dim{d.N * e.N, strings.Join(syms, "*")}
@@ -115,6 +121,9 @@ func (d Dim) symbols() []string {
 // Bind replaces the symbols that have a value.
 func (d Dim) Bind(values map[string]int64) Dim {
 	out := Const(d.N)
+	if v, ok := values[d.Sym]; ok && d.Sym != "" { // one symbol, as most have
+		return Const(d.N * v)
+	}
 	for _, s := range d.symbols() {
 		if v, ok := values[s]; ok {
 			out.N *= v

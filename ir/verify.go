@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/llamac/llamac/internal/scan"
 )
@@ -112,7 +113,7 @@ func (v *verifier) shape(what fmt.Stringer, t Type) {
 		if d.Sym == "" {
 			continue
 		}
-		for _, s := range d.symbols() {
+		for s := range strings.SplitSeq(d.Sym, "*") {
 			if !slices.ContainsFunc(v.m.Dims, func(dd DimDecl) bool { return dd.Name == s }) {
 				v.that(false, "%s has type %s with the undeclared dimension %s", what, t, s)
 			}
@@ -135,8 +136,9 @@ func (x *valueOf) String() string { return fmt.Sprintf("@%s: %%%s", x.f.Name, x.
 func (v *verifier) function(f *Func) {
 	v.that(f.Role == RoleMain || f.Role == RoleLayer || f.Role == RoleBackward, "@%s: no role is called %q", f.Name, f.Role)
 	v.that(f.Role != RoleMain || len(f.Saved) == 0, "@%s: only layers save values", f.Name)
-	names := map[string]bool{}
-	defined := map[*Value]bool{}
+	size := len(f.Params) + len(f.Saved) + len(f.Nodes)
+	names := make(map[string]bool, size)
+	defined := make(map[*Value]bool, size)
 	label := &valueOf{f: f}
 	define := func(x *Value) {
 		if !scan.IsName(x.Name) {

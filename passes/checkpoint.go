@@ -132,7 +132,7 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 		moved := false
 		for _, n := range f.Nodes {
 			for _, u := range n.Results {
-				if !n.Op.Expensive || !needed[u] || direct[u] || keep[u] {
+				if !stopsRecompute(u) || !needed[u] || direct[u] || keep[u] {
 					continue
 				}
 				if v := onlyReader(f, u, needed); v != nil && !keep[v] {

@@ -94,6 +94,9 @@ var gradWriters = map[string]int{"linear_grad_w": 0, "rms_norm_grad": 1, "gather
 // foldsGrad reports whether v is a gradient that its own kernel writes where
 // it belongs.
 func (s *scheduler) foldsGrad(v *ir.Value) bool {
+	if v.Def == nil {
+		return false // a layer's parameter is a weight's gradient as it is
+	}
 	i, ok := gradWriters[v.Def.Op.Name]
 	if v.Def.Op.Name == "linear_pack_grad_w" {
 		i, ok = v.Index, true

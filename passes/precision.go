@@ -40,6 +40,7 @@ func precision(u *Unit) error {
 			n.function(f)
 		}
 	}
+	n.unreached()
 	return n.err
 }
 
@@ -69,10 +70,16 @@ func (c *narrower) function(f *ir.Func) {
 		if n.Op.Name == "stack" || n.Op.Name == "stack_grad" {
 			c.stack(n)
 		}
-		c.agree(b, n)
+		if n.Op.Elementwise || n.Op.Name == "matmul" || n.Op.Name == "concat" {
+			c.agree(b, n)
+		}
+		types, err := n.Op.Infer(n)
+		if err != nil { // the gradient of a wide value may have become narrow
+			c.agree(b, n)
+			types, err = n.Op.Infer(n)
+		}
 		nodes = append(nodes, b.Nodes...)
 		b.Nodes = nil
-		types, err := n.Op.Infer(n)
 		if err != nil {
 			if c.err == nil {
 				c.err = fmt.Errorf("precision: @%s: %w", f.Name, err)
@@ -87,20 +94,46 @@ func (c *narrower) function(f *ir.Func) {
 		}
 		nodes = append(nodes, n)
 	}
+	// A layer hands on what it takes, also where its result depends on no
+	// weight.
+	if f.Role != ir.RoleMain && f.Results[0].Type.DType != f.Params[0].Type.DType {
+		f.Results[0] = b.Op("cast", f.Results[0].Name+".cast", ir.Attrs{"dtype": f.Params[0].Type.DType.String()}, f.Results[0])
+		nodes = append(nodes, b.Nodes...)
+		c.u.Stats["casts"]++
+	}
 	f.Nodes = nodes
+}
+
+// unreached types the functions of layers that no program runs: those whose
+// result or gradient nobody asks for.
+func (c *narrower) unreached() {
+	for _, s := range c.u.Module.Stacks {
+		for _, seg := range s.Segments {
+			for _, f := range []*ir.Func{seg.Forward, seg.Backward} {
+				if f == nil || c.done[f] {
+					continue
+				}
+				f.Params[0].Type = f.Params[0].Type.With(c.to)
+				if f == seg.Backward {
+					for i, v := range seg.Forward.Saved {
+						f.Saved[i].Type = v.Type
+					}
+				}
+				c.function(f)
+			}
+		}
+	}
 }
 
 // agree casts the wide operands of a node that needs all of one dtype.
 func (c *narrower) agree(b *ir.Builder, n *ir.Node) {
-	if !n.Op.Elementwise && n.Op.Name != "matmul" && n.Op.Name != "concat" {
-		return
-	}
 	narrow := false
 	for _, v := range n.Operands {
-		narrow = narrow || v.Type.DType == c.to
+		narrow = narrow || v != nil && v.Type.DType == c.to
 	}
 	for i, v := range n.Operands {
-		if narrow && v.Type.DType == ir.F32 {
+		statistic := i < len(n.Op.Operands) && n.Op.Operands[i] == "lse" // never rounded
+		if narrow && v != nil && v.Type.DType == ir.F32 && !statistic {
 			n.Operands[i] = b.Op("cast", v.Name+".narrow", ir.Attrs{"dtype": c.to.String()}, v)
 			c.u.Stats["casts"]++
 		}

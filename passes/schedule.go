@@ -48,7 +48,6 @@ func schedule(u *Unit) error {
 	for _, q := range p.Programs {
 		resolveWeights(p, q)
 	}
-	addState(p, m)
 	return nil
 }
 
@@ -103,6 +102,7 @@ type scheduler struct {
 func newScheduler(u *Unit) *scheduler {
 	p := u.Plan
 	addDims(p, u.Module)
+	addState(p, u.Module) // operands point to it
 	s := &scheduler{u: u, plan: p, tables: &plan.Program{Name: "tables", Doc: "Computes once what depends on constants alone.", Arena: "tables"},
 		tableOf: map[string]*plan.Buffer{}, fixed: map[string]bool{}}
 	if old := p.Program("tables"); old != nil {
@@ -281,7 +281,7 @@ func (s *scheduler) operand(v *ir.Value, mode plan.Mode) plan.Operand {
 		o.Layer = s.layerOf(root.Weight.Stack)
 		return o
 	case root.State != nil:
-		o.Kind, o.Name, o.State = plan.InState, root.State.Name, &plan.State{Name: root.State.Name}
+		o.Kind, o.Name, o.State = plan.InState, root.State.Name, s.plan.FindState(root.State.Name)
 		o.Layer = s.layerOf(root.State.Stack)
 		return o
 	case s.isConst(root) && oneElement(root) && root.Def.Op.Name == "const":

@@ -301,6 +301,15 @@ func (p *Plan) FindWeight(name string) *Weight {
 	return p.Weights[i]
 }
 
+// FindState finds a state by name, or nil.
+func (p *Plan) FindState(name string) *State {
+	i := slices.IndexFunc(p.State, func(s *State) bool { return s.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return p.State[i]
+}
+
 // Range is a piece of the weights' arena, in elements.
 type Range struct {
 	From, To int64

@@ -183,6 +183,9 @@ func (o Operand) String() string {
 	case Absent:
 		return "_"
 	case Immediate:
+		if o.Type.Rank() > 0 {
+			return ir.FormatAttr(o.Value) + ": " + o.Type.String()
+		}
 		return ir.FormatAttr(o.Value)
 	case InWeights, InGrads:
 		if o.Kind == InGrads {

@@ -13,6 +13,9 @@ import (
 func (p *Plan) Verify() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("plan: "+format, args...)) }
+	if !p.verifyDims(bad) {
+		return errors.Join(errs...)
+	}
 	p.verifyWeights(bad)
 	for _, q := range p.Programs {
 		p.verifyBuffers(q, bad)

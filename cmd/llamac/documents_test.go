@@ -31,7 +31,7 @@ var elsewhere = map[string]string{
 var replaced = strings.NewReplacer(
 	"go run ./cmd/llamac ", "llamac ", // this binary: to build another takes longer than all commands
 	"SPEC", "local.jsonnet",
-	"FILE.html", "page.html", "FILE.svg", "curve.svg",
+	"FILE.html", "page.html", "FILE.svg", "curve.svg", "FILE.txtar", "case.txtar",
 	"--dump-dir DIR", "--dump-dir dumps",
 	"--dump-dir D ", "--dump-dir dumps ",
 	"-o DIR", "-o out",
@@ -206,6 +206,9 @@ func playground(t *testing.T, root string) string {
 		t.Fatal("README.md shows no spec")
 	}
 	check(os.WriteFile(filepath.Join(specs, "my.jsonnet"), own[1], 0o644))
+	failed, err := os.ReadFile(filepath.Join(root, "internal", "fuzz", "testdata", "number_with_axes.txtar")) // and mended
+	check(err)
+	check(os.WriteFile(filepath.Join(dir, "case.txtar"), failed, 0o644))
 	check(os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module github.com/llamac/llamac\n"), 0o644))
 	check(writePocket(filepath.Join(root, "specs"), dir))
 	return dir

@@ -28,6 +28,8 @@ type cli struct {
 	Generate  generateCmd  `cmd:"" help:"Write text with a trained model."`
 	Plan      planCmd      `cmd:"" help:"Show what a model needs: parameters, memory, work."`
 	Inspect   inspectCmd   `cmd:"" help:"Show the graph after every pass."`
+	Bisect    bisectCmd    `cmd:"" help:"Find the pass after which a model computes something else."`
+	Replay    replayCmd    `cmd:"" help:"Run a crash or a failing case of the compiler again."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Encode, decode, describe and learn vocabularies."`
 	Data      dataCmd      `cmd:"" help:"Prepare a spec's data, and look at it."`
 	Doctor    doctorCmd    `cmd:"" help:"Show what this machine has and what will be used."`

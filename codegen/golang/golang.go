@@ -226,14 +226,14 @@ func (g *generator) declareVars(f *jen.File) {
 		defs = append(defs, jen.Id(g.shapeVars[list]).Op("=").Index().Int().Values(jen.Id(list)))
 	}
 	for _, x := range g.numOrder {
-		defs = append(defs, jen.Id(g.numberVars[x]).Op("=").Index().Float32().Values(jen.Id(x)))
+		defs = append(defs, jen.Id(g.numberVars[x]).Op("=").Index().Float32().Values(g.body([]string{x})...))
 	}
 	for _, b := range g.valueVars {
 		var vs []string
 		for _, v := range b.Values {
 			vs = append(vs, float(float64(float32(v))))
 		}
-		defs = append(defs, jen.Id(g.tableNames.get(b, b.Name)+"Values").Op("=").Index().Float32().Values(jen.Id(strings.Join(vs, ", "))))
+		defs = append(defs, jen.Id(g.tableNames.get(b, b.Name)+"Values").Op("=").Index().Float32().Values(g.body([]string{strings.Join(vs, ", ")})...))
 	}
 	if len(defs) > 0 {
 		f.Comment("Sizes, strides and numbers that kernels read: made once, so that a launch")

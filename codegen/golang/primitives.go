@@ -81,8 +81,6 @@ func binary(p *printer, l *plan.Launch, name string) error {
 	a, b, y := l.Args[0], l.Args[1], l.Results[0]
 	n := p.count(y.Type)
 	switch {
-	case a.Kind == plan.Immediate && b.Kind == plan.Immediate:
-		return fmt.Errorf("target go: %s was not folded", l.Text)
 	case b.Kind == plan.Immediate:
 		p.call(l, "BinaryScalar", "cpu."+name, p.sliced(y, n), p.sliced(a, n), float(b.Value))
 		return nil

@@ -2,6 +2,7 @@ package golang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -129,7 +130,7 @@ func (g *generator) weightTypes(f *jen.File) {
 	for _, v := range top {
 		lines = append(lines, fmt.Sprintf("w.%s = arena[%d:][:%d]", v.field, v.first.Offset, v.elems))
 	}
-	if layers > 0 {
+	if len(inner) > 0 { // layers may have no weights
 		stride := -inner[0].first.Stride
 		base := int64(1) << 62
 		for _, v := range inner {
@@ -156,8 +157,8 @@ func (g *generator) weightTypes(f *jen.File) {
 // decayRanges prints the ranges of the arena by whether weight decay applies.
 func (g *generator) decayRanges(f *jen.File) {
 	merged := g.in.Plan.DecayRanges()
-	layers := g.in.Plan.Layers()
-	if len(merged) <= 12 || layers == 0 {
+	perLayer := slices.ContainsFunc(g.in.Plan.Weights, func(w *plan.Weight) bool { return w.Layers > 0 })
+	if len(merged) <= 12 || !perLayer {
 		var rows []jen.Code
 		for _, s := range merged {
 			rows = append(rows, jen.Line().Values(jen.Id(fmt.Sprintf("%d, %d, %v", s.From, s.To, s.Decay))))

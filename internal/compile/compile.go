@@ -37,7 +37,11 @@ type Options struct {
 	Shuffle    uint64
 	Tests      codegen.Tests
 	Observe    func(mode string, r passes.Report)
+	Pipelines  map[string][]passes.Pass // by mode; nil for Pipelines
 }
+
+// Pipelines are the compiler's passes by mode.
+var Pipelines = map[string][]passes.Pass{"train": passes.Train, "infer": passes.Infer}
 
 // Result is what a compilation made.
 type Result struct {
@@ -74,12 +78,15 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	if err := supported(s); err != nil {
 		return nil, err
 	}
+	if o.Pipelines == nil {
+		o.Pipelines = Pipelines
+	}
 	var pl *plan.Plan
 	for _, mode := range []string{"train", "infer"} { // training first: it lays out the arenas of both
 		if !slices.Contains(modes, mode) {
 			continue
 		}
-		u, pipeline, err := unit(s, o, mode)
+		u, err := unit(s, o, mode)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +96,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 				o.Observe(mode, rep)
 			}
 		}
-		if err := passes.Run(u, pipeline); err != nil {
+		if err := guarded(s, o, mode, u); err != nil {
 			var small *passes.BudgetError
 			if errors.As(err, &small) {
 				return nil, s.Errorf("checkpoint.budget", "%v", small)
@@ -134,11 +141,12 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 		return nil, err
 	}
 	o.StopAfter = passes.Bind.Name
-	u, pipeline, err := unit(s, o, "train")
+	o.Pipelines = Pipelines
+	u, err := unit(s, o, "train")
 	if err != nil {
 		return nil, err
 	}
-	if err := passes.Run(u, pipeline); err != nil {
+	if err := guarded(s, o, "train", u); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.File, err)
 	}
 	return passes.NewMenu(u)
@@ -161,7 +169,7 @@ func supported(s *specs.Spec) error {
 	return errs.Err()
 }
 
-func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, error) {
+func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
 	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Budget: int64(s.Checkpoint.Budget), Compute: s.Precision.Compute, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
 	if o.Checkpoint != "" {
 		c.Checkpoint = o.Checkpoint
@@ -173,23 +181,23 @@ func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, []passes.Pass, e
 	case "train":
 		m, err := build.Train(s)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		batch := s.Train.MicroBatch
 		if o.MicroBatch > 0 {
 			batch = o.MicroBatch
 		}
 		c.Dims = map[string]int64{"B": int64(batch), "T": int64(s.Model.Context)}
-		return &passes.Unit{Module: m, Config: c}, passes.Train, nil
+		return &passes.Unit{Module: m, Config: c}, nil
 	case "infer":
 		m, err := build.Infer(s)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		perSequence := int64((s.Model.Context + cacheBlock - 1) / cacheBlock)
 		c.Capacity = map[string]int64{"N": int64(min(maxPrefill, s.Model.Context)), "R": maxRows}
 		c.Dims = map[string]int64{"S": maxSequences, "M": perSequence, "blocks": perSequence * maxSequences, "block": cacheBlock}
-		return &passes.Unit{Module: m, Config: c}, passes.Infer, nil
+		return &passes.Unit{Module: m, Config: c}, nil
 	}
-	return nil, nil, fmt.Errorf("no mode %q: train or infer", mode)
+	return nil, fmt.Errorf("no mode %q: train or infer", mode)
 }

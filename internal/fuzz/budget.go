@@ -19,7 +19,7 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	under := func(bytes int64) (*passes.Unit, error) {
 		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
 		u.Config.Budget, u.Config.Units = bytes, 5 // 32 choices a layer are priced in milliseconds
-		return u, passes.Run(u, passes.Train)
+		return u, passes.Run(u, k.Train)
 	}
 	_, err := under(0)
 	var small *passes.BudgetError
@@ -33,7 +33,7 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	if _, err := under(small.Minimum - 1); !errors.As(err, &small) {
 		return fmt.Errorf("policy auto with a byte less than its minimum of %d: %v", small.Minimum, err)
 	}
-	none, err := c.compile("none", 0, nil)
+	none, err := k.compile(c, "none", 0, nil)
 	if err != nil {
 		return err
 	}

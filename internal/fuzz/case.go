@@ -22,6 +22,12 @@ type Case struct {
 	Capacity map[string]int64 // of the decoder: N, R, S, M, block
 }
 
+// masked reports that training reads where documents start.
+func (c *Case) masked() bool {
+	f := c.Train.Func("loss")
+	return f != nil && len(f.Params) == 3
+}
+
 // Format is the case as a text that ParseCase reads: a txtar archive with the
 // comment in front.
 func (c *Case) Format(comment string) []byte {

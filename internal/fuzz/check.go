@@ -19,13 +19,15 @@ import (
 
 // Checker checks cases one after the other and counts what it saw.
 type Checker struct {
-	Device *cpu.Device
-	Counts map[string]int // cases by what came of them, and rules by how often they fired
+	Device       *cpu.Device
+	Counts       map[string]int // cases by what came of them, and rules by how often they fired
+	Train, Infer []passes.Pass  // the pipelines
 }
 
-// NewChecker makes a checker with a device of its own.
+// NewChecker makes a checker of the compiler's pipelines, with a device of its
+// own.
 func NewChecker() *Checker {
-	return &Checker{cpu.New(1), map[string]int{}}
+	return &Checker{cpu.New(1), map[string]int{}, passes.Train, passes.Infer}
 }
 
 // Refusal is an error with which the compiler may turn a random model away:
@@ -60,6 +62,13 @@ func refusal(err error) error {
 // count as wrong if they are so for three choices of weights and tokens.
 func (k *Checker) Check(c *Case) error {
 	err := k.once(c)
+	if err != nil && !c.also(everyPass, 4) { // once more, so that the pass is named
+		again := *c
+		again.Extra = true
+		if named := k.once(&again); named != nil {
+			c.Extra, err = true, named
+		}
+	}
 	var rounded Rounded
 	for seed := c.Seed + 1; errors.As(err, &rounded) && seed <= c.Seed+2; seed++ {
 		again := *c
@@ -124,42 +133,63 @@ func cause(err error) string {
 // policies are the checkpoint policies, all of which must give the same bits.
 var policies = []string{"none", "keep-linear", "full"}
 
-// config is what all compilations of the case's training share.
+// config is what all compilations of the case's training share. Verifying costs
+// a fifth of the time; a case that passes every station is verified after each
+// pass, others at the end.
 func (c *Case) config(policy string) passes.Config {
-	return passes.Config{Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable}
+	return passes.Config{Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
+		VerifyLast: !c.also(everyPass, 4)}
 }
 
+// Stations that cost much are passed by a share of the cases, which the case's
+// seed chooses; an extra case passes all.
+const (
+	everyPass    = iota // the module after each pass, also as text
+	otherOrder          // nodes in another order
+	planText            // the plan as text
+	secondPolicy        // which policy beside the first
+	narrow              // computing in 16 bits
+	underBudget         // the policy auto
+)
+
+// also chooses one in n cases for a station.
+func (c *Case) also(station int, n uint64) bool { return c.Extra || c.Seed>>(3*station)%n == 0 }
+
 // compile runs the pipeline of training over a copy of the case's module.
-func (c *Case) compile(policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
+func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config(policy)}
 	u.Config.Shuffle, u.Config.Observe = shuffle, observe
-	if err := passes.Run(u, passes.Train); err != nil {
+	if err := passes.Run(u, k.Train); err != nil {
 		return nil, refusal(err)
 	}
 	return u, nil
 }
 
-// train checks training: every pass, the plan under every policy, another
-// order of nodes, and that compiling again gives the same.
+// train checks training: the passes, the plan under several policies and in
+// another order of nodes, and that compiling again gives the same.
 func (k *Checker) train(c *Case, r *reference) error {
-	base := policies[c.Seed%3]
-	u, err := k.observed(c, r, base)
+	base := int(c.Seed % 3)
+	u, err := k.observed(c, r, policies[base])
 	if err != nil {
 		return err
 	}
-	p, err := throughText(u.Plan)
-	if err != nil {
-		return err
+	p := u.Plan
+	if c.also(planText, 4) {
+		if p, err = throughText(p); err != nil {
+			return err
+		}
 	}
 	first, err := k.run(p, r)
 	if err != nil {
-		return fmt.Errorf("policy %s: %w", base, err)
+		return fmt.Errorf("policy %s: %w", policies[base], err)
 	}
-	for _, policy := range policies {
-		if policy == base {
-			continue
-		}
-		u, err := c.compile(policy, 0, nil)
+	others := []string{policies[(base+1)%3], policies[(base+2)%3]}
+	if !c.Extra {
+		n := c.Seed >> (3 * secondPolicy) % 2
+		others = others[n : n+1]
+	}
+	for _, policy := range others {
+		u, err := k.compile(c, policy, 0, nil)
 		if err != nil {
 			return err
 		}
@@ -168,65 +198,77 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policy %s: %w", policy, err)
 		}
 		if err := sameGrads(p, first, u.Plan, other); err != nil {
-			return fmt.Errorf("policies %s and %s: %w", base, policy, err)
+			return fmt.Errorf("policies %s and %s: %w", policies[base], policy, err)
 		}
 	}
-	if c.Seed%4 == 1 || c.Extra {
+	if c.also(underBudget, 4) {
 		if err := k.budget(c, r, p, first); err != nil {
 			return err
 		}
 	}
-	if c.Seed%2 == 0 || c.Extra {
-		u, err := c.compile(base, 1+c.Seed, nil)
+	if c.also(otherOrder, 4) {
+		u, err := k.compile(c, others[0], 1+c.Seed, nil)
 		if err != nil {
 			return err
 		}
 		if _, err := k.run(u.Plan, r); err != nil {
-			return fmt.Errorf("policy %s, nodes in another order: %w", base, err)
+			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
+		}
+	}
+	if c.also(narrow, 4) {
+		if err := k.narrow(c, r); err != nil {
+			return err
 		}
 	}
 	if c.Extra {
-		for range 4 {
-			again, err := c.compile(base, 0, nil)
-			if err != nil {
-				return err
-			}
-			if again.Module.String() != u.Module.String() || again.Plan.String() != u.Plan.String() {
-				return fmt.Errorf("compiled again, the plan differs")
-			}
+		again, err := k.compile(c, policies[base], 0, nil)
+		if err != nil {
+			return err
+		}
+		if again.Module.String() != u.Module.String() || again.Plan.String() != u.Plan.String() {
+			return fmt.Errorf("compiled again, the plan differs")
 		}
 	}
 	return nil
 }
 
-// observed compiles and compares the module after each pass with the
-// reference.
+// observed compiles and compares what the module computes with the reference:
+// after each pass, or else in front of the derivatives and at the end, since
+// what a pass spoils stays so.
 func (k *Checker) observed(c *Case, r *reference, policy string) (*passes.Unit, error) {
+	return k.afterPasses(c, r, policy, c.also(everyPass, 4))
+}
+
+func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) (*passes.Unit, error) {
 	var failed error
 	before := ""
-	u, err := c.compile(policy, 0, func(rep passes.Report) {
+	u, err := k.compile(c, policy, 0, func(rep passes.Report) {
 		for rule, n := range rep.Stats {
 			if n > 0 && strings.HasPrefix(rep.Pass.Name, "fuse_") {
 				k.Counts["rule "+rep.Pass.Name+" "+rule]++
 			}
 		}
-		if failed != nil {
+		m := rep.Unit.Module
+		last := rep.Number == len(k.Train)
+		if failed != nil || !every && !last && rep.Pass.Name != passes.Cleanup.Name {
 			return
 		}
-		text := rep.Unit.Module.String()
-		if text == before {
-			return
-		}
-		before = text
-		m, err := parseModule("after "+rep.Pass.Name, []byte(text))
-		if err == nil && m.String() != text {
-			err = fmt.Errorf("the text changes when it is read and printed")
+		var err error
+		if every {
+			text := m.String()
+			if text == before {
+				return
+			}
+			before = text
+			if m, err = parseModule("after "+rep.Pass.Name, []byte(text)); err == nil && m.String() != text {
+				err = fmt.Errorf("the text changes when it is read and printed")
+			}
 		}
 		if err == nil {
 			err = r.compareStep(m)
 		}
 		if err != nil {
-			failed = fmt.Errorf("after %s, policy %s: %w\n%s", rep.Pass.Name, policy, err, text)
+			failed = fmt.Errorf("after %s, policy %s: %w\n%s", rep.Pass.Name, policy, err, m)
 		}
 	})
 	if failed != nil {
@@ -262,17 +304,23 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	wrong := func(what string, err error) (model.Trainer, error) {
 		return nil, Rounded{fmt.Errorf("exec%s: %w\n%s", what, err, p)}
 	}
-	if err := r.compareLoss(float64(t.MicroStep(model.Batch{Tokens: r.tokens, Targets: r.targets}, true)), allowed); err != nil {
+	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true)), allowed); err != nil {
 		return wrong("", err)
 	}
 	grads := slices.Clone(t.Grads())
 	if err := r.compareGrads(p, grads, 1); err != nil {
 		return wrong("", err)
 	}
-	if err := r.compareLoss(float64(t.Eval(model.Batch{Tokens: r.tokens, Targets: r.targets})), allowed); err != nil {
+	if err := r.compareLoss(float64(t.Eval(r.batch())), allowed); err != nil {
 		return wrong(": eval", err)
 	}
-	t.MicroStep(model.Batch{Tokens: r.tokens, Targets: r.targets}, false)
+	t.MicroStep(r.batch(), true) // overwrites what the first one left
+	for i, g := range t.Grads() {
+		if math.Float32bits(g) != math.Float32bits(grads[i]) {
+			return nil, fmt.Errorf("exec: the first micro-batch of a second step gives %v as gradient %d, in the step before %v\n%s", g, i, grads[i], p)
+		}
+	}
+	t.MicroStep(r.batch(), false)
 	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
 		return wrong(": second micro-batch", err)
 	}

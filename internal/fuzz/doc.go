@@ -4,11 +4,14 @@
 // A random model is a well-typed module of primitive ops: graphs.go builds one
 // op by op, specs.go writes random blocks of a spec's nodes. Check compiles it
 // and compares, at every station of the pipeline, what it computes: the
-// interpreter after each pass, package exec on the plan under every checkpoint
-// policy and under a budget, with poisoned memory, in shuffled order of nodes,
-// and the decoder against whole sequences. Shrink makes a failing model smaller while it still
-// fails; Case.Format writes it down, and testdata holds those of bugs that are
+// interpreter after each pass, package exec on the plan under several
+// checkpoint policies and under a budget with poisoned memory, in shuffled order
+// of nodes and in 16 bits, and the decoder against whole sequences. Run checks
+// ranges of seeds and makes what fails smaller; Case.Format writes it down,
+// Bisect names the pass to blame, and testdata holds the cases of bugs that are
 // mended.
+//
+// docs/testing.md tells how to use all this.
 //
 // Everything random is drawn from Choices, so that a model is a list of small
 // numbers and a smaller model is a smaller list.

@@ -392,6 +392,9 @@ func (s *scope) slice(*ir.Value) *ir.Value {
 	if v == nil {
 		return nil
 	}
+	if n := v.Type.Dims[axis].N; n > 3 && s.Coin() { // of which a slice is taken
+		v = s.try("slice", "half", ir.Attrs{"axis": int64(axis), "from": int64(s.N(2)), "to": n, "step": int64(2 - s.N(2))}, v)
+	}
 	n := int(v.Type.Dims[axis].N)
 	from := s.N(n)
 	to := n - s.N(n-from)
@@ -531,9 +534,11 @@ func (s *scope) gather(*ir.Value) *ir.Value {
 			return nil
 		}
 	}
-	if s.Rare(4) { // the ids as numbers
-		f := s.Op("cast", "real", ir.Attrs{"dtype": "f32"}, ids)
-		return s.Reshape("column", s.Op("sin", "wave", nil, f), append(slices.Clone(ids.Type.Dims), ir.Const(1))...)
+	if s.Rare(4) { // the ids as numbers, made once
+		return s.invariant("wave", func(m *scope) *ir.Value {
+			f := m.Op("cast", "real", ir.Attrs{"dtype": "f32"}, m.ids)
+			return m.Reshape("column", m.Op("sin", "wave", nil, f), append(slices.Clone(m.ids.Type.Dims), ir.Const(1))...)
+		})
 	}
 	return s.Op("gather", "looked", nil, s.weightLike("table", s.vocab, int64(s.Between(1, 2))*s.width/2), ids)
 }

@@ -20,8 +20,15 @@ func Spec(c *Choices) *Case {
 	if c.Rare(8) {
 		k.Disable = append(k.Disable, []string{"fuse_rope", "fuse_qkv", "fuse_rmsnorm", "fuse_add_rmsnorm", "fuse_swiglu", "cleanup"}[c.N(6)])
 	}
+	if c.Rare(3) {
+		s.Data.Boundary = "mask" // attention stops at documents
+	}
 	var err error
-	if k.Train, err = build.Train(s); err != nil {
+	if k.Train, err = build.Train(s); err != nil && s.Data.Boundary == "mask" {
+		s.Data.Boundary = "" // there is no attention
+		k.Train, err = build.Train(s)
+	}
+	if err != nil {
 		panic(err)
 	}
 	if k.Infer, err = build.Infer(s); err != nil {
@@ -64,7 +71,7 @@ func (w *writer) spec() *specs.Spec {
 	}
 	s.Train.MicroBatch = w.Between(1, 3)
 	w.list(&m.Block, value{name: "x", width: m.Dim}, func(x value) value {
-		for range w.Between(1, 4) {
+		for range w.Between(1, 3) {
 			x = w.piece(x)
 		}
 		if x.name == "x" {

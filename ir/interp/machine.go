@@ -105,10 +105,9 @@ func (m *Machine) perLayer(layers int, t ir.Type) []*Tensor {
 
 // shape is a type's dimensions as numbers.
 func (m *Machine) shape(t ir.Type) ([]int, error) {
-	b := t.Bind(m.Dims)
-	dims := make([]int, len(b.Dims))
-	for i, d := range b.Dims {
-		if !d.IsConst() {
+	dims := make([]int, len(t.Dims))
+	for i, d := range t.Dims {
+		if d = d.Bind(m.Dims); !d.IsConst() {
 			return nil, fmt.Errorf("%s: dimension %s has no value", t, d.Sym)
 		}
 		dims[i] = int(d.N)

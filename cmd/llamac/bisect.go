@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/fuzz"
+	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/specs"
+)
+
+type bisectCmd struct {
+	File        string   `arg:"" help:"Specification, a .jsonnet file, or a failing case, a .txtar file."`
+	Set         []string `help:"Override a field of the spec: path=value, the value in JSON." placeholder:"PATH=VALUE" sep:"none"`
+	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
+	FullSize    bool     `help:"Keep the spec's sizes instead of small ones."`
+	DumpDir     string   `help:"Folder for the module before and after the pass." default:"." type:"path"`
+}
+
+// Help is the text behind --help.
+func (bisectCmd) Help() string {
+	return "Compares what the graph computes before all passes with what it computes after each of them, in float64 and under every " +
+		"checkpoint policy, and then with the plan run by llamac's own kernels. Where only the plan is wrong, the optional passes run " +
+		"one after the other until it is. Prints the first pass after which a number differs and writes the module before and after it. " +
+		"A spec is taken with few layers and small widths; random weights and tokens are drawn."
+}
+
+func (c *bisectCmd) Run() error {
+	for _, name := range c.DisablePass {
+		if !slices.Contains(passes.Names(), name) {
+			return noPass("disable-pass", name)
+		}
+	}
+	k, err := c.load()
+	if err != nil {
+		return err
+	}
+	k.Disable = append(k.Disable, c.DisablePass...)
+	checker := fuzz.NewChecker()
+	defer checker.Device.Close()
+	found, err := checker.Bisect(k)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	if found == nil {
+		fmt.Printf("%s: %d sequences of %d tokens: every pass, every checkpoint policy and the plans compute what the graph does\n", c.File, k.B, k.T)
+		return nil
+	}
+	for i, text := range []string{found.Before, found.After} {
+		file := filepath.Join(c.DumpDir, []string{"before.ir", "after.ir"}[i])
+		if err := gobuild.WriteFile(file, []byte(text)); err != nil {
+			return err
+		}
+		fmt.Println("wrote", file)
+	}
+	return errors.New(found.String())
+}
+
+// load makes a case of the file.
+func (c *bisectCmd) load() (*fuzz.Case, error) {
+	if strings.HasSuffix(c.File, ".txtar") {
+		return loadCase(c.File)
+	}
+	s, err := specs.Load(c.File, specs.Options{Set: c.Set})
+	if err != nil || c.FullSize {
+		if err != nil {
+			return nil, err
+		}
+		return fuzz.FromSpec(s)
+	}
+	for _, set := range fuzz.Scales(s) {
+		small, err := specs.Load(c.File, specs.Options{Set: append(slices.Clone(c.Set), set...)})
+		if err == nil {
+			return fuzz.FromSpec(small)
+		}
+	}
+	return fuzz.FromSpec(s)
+}
+
+func loadCase(file string) (*fuzz.Case, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return fuzz.ParseCase(file, text)
+}
+
+type replayCmd struct {
+	File string `arg:"" help:"Reproducer of a crash, or a failing case, a .txtar file."`
+}
+
+// Help is the text behind --help.
+func (replayCmd) Help() string {
+	return "Runs once more what a file holds that llamac wrote: the module before a pass that panicked and the passes from there on, or a " +
+		"model that computed something else after compilation."
+}
+
+func (c *replayCmd) Run() error {
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	if compile.IsReproducer(text) {
+		err := compile.Replay(c.File, text, nil)
+		var crash *passes.Crash
+		if errors.As(err, &crash) {
+			return fmt.Errorf("%s: it crashes still: %w\n%s", c.File, err, crash.Stack)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s: it does not crash any more\n", c.File)
+		return nil
+	}
+	k, err := fuzz.ParseCase(c.File, text)
+	if err != nil {
+		return err
+	}
+	k.Extra = true // at every station
+	checker := fuzz.NewChecker()
+	defer checker.Device.Close()
+	if err := checker.Check(k); err != nil {
+		what, _, _ := strings.Cut(err.Error(), "\n") // texts of modules and plans follow
+		return fmt.Errorf("%s: %s", c.File, what)
+	}
+	if checker.Counts["checked"] == 0 {
+		for what := range checker.Counts {
+			if what != "cases" {
+				return fmt.Errorf("%s: not compared: %s", c.File, what)
+			}
+		}
+	}
+	fmt.Printf("%s: nothing differs\n", c.File)
+	return nil
+}

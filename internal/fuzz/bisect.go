@@ -1,0 +1,254 @@
+package fuzz
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/ir/interp"
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/model"
+)
+
+// Culprit is the first pass after which a case computes something else than
+// its untouched graph.
+type Culprit struct {
+	Mode          string // train or infer
+	Pass          string
+	Setting       string // policy and order of nodes with which it goes wrong
+	Err           error  // the difference
+	Before, After string // texts of the module around the pass, or of the plan
+}
+
+func (c *Culprit) String() string {
+	return fmt.Sprintf("%s, %s: wrong after pass %s: %v", c.Mode, c.Setting, c.Pass, c.Err)
+}
+
+// behind names what lowers a module and runs it, where no pass over the module
+// is to blame.
+const behind = "schedule, plan_memory or a kernel"
+
+// Bisect looks for the pass that makes a case go wrong; it is nil where all
+// is well. Under every checkpoint policy and in two orders of nodes it compares
+// the interpreter after each pass with the interpreter before all, then package
+// exec on the plan. Where only the plan is wrong, it lets the optional passes
+// run one after the other until it is.
+func (k *Checker) Bisect(c *Case) (*Culprit, error) {
+	r, err := newReference(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Infer != nil {
+		if err := r.wholeSequences(rand.New(rand.NewPCG(c.Seed, 2))); err != nil {
+			return nil, err
+		}
+	}
+	for _, shuffle := range []uint64{0, 1 + c.Seed} {
+		order := ""
+		if shuffle != 0 {
+			order = ", nodes in another order"
+		}
+		var first *execResult
+		for _, policy := range policies {
+			b := &bisection{k, c, r, "train", "checkpoint " + policy + order, policy, shuffle, nil}
+			found, err := b.look()
+			if found != nil || err != nil {
+				return found, err
+			}
+			if shuffle != 0 {
+				continue // another order of nodes adds gradients in another
+			}
+			if first == nil {
+				first = b.last
+			} else if err := sameGrads(first.plan, first.trainer, b.last.plan, b.last.trainer); err != nil {
+				return &Culprit{"train", passes.PlanCheckpoint.Name, "checkpoint none and " + policy, fmt.Errorf("the policies differ: %w", firstLine(err)),
+					first.plan.String(), b.last.plan.String()}, nil
+			}
+		}
+		if c.Infer != nil {
+			b := &bisection{k, c, r, "infer", "inference" + order, "", shuffle, nil}
+			if found, err := b.look(); found != nil || err != nil {
+				return found, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// bisection is the search in one mode with one setting.
+type bisection struct {
+	k       *Checker
+	c       *Case
+	r       *reference
+	mode    string
+	setting string
+	policy  string
+	shuffle uint64
+	last    *execResult // of the plan that was right
+}
+
+func (b *bisection) pipeline() []passes.Pass {
+	if b.mode == "infer" {
+		return b.k.Infer
+	}
+	return b.k.Train
+}
+
+// look finds the culprit among the passes that run.
+func (b *bisection) look() (*Culprit, error) {
+	found, err := b.try(b.c.Disable, nil)
+	if found == nil || err != nil || found.Pass != behind {
+		return found, err
+	}
+	// The graph is right and the plan is wrong. Without the optional passes,
+	// and then with one after the other:
+	var optional []string
+	for _, p := range b.pipeline() {
+		if !p.Required && !slices.Contains(b.c.Disable, p.Name) {
+			optional = append(optional, p.Name)
+		}
+	}
+	for n := range len(optional) + 1 {
+		without := append(slices.Clone(b.c.Disable), optional[n:]...)
+		watch := ""
+		if n > 0 {
+			watch = optional[n-1]
+		}
+		wrong, err := b.try(without, &watch)
+		var refused Refusal
+		if errors.As(err, &refused) {
+			continue // a plan that needs the passes
+		}
+		if err != nil {
+			return nil, err
+		}
+		if wrong != nil && n > 0 && wrong.Pass == behind {
+			wrong.Pass = watch
+			wrong.Err = fmt.Errorf("the graph computes the same, its plan does not: the plan goes wrong once this pass runs: %w", wrong.Err)
+		}
+		if wrong != nil {
+			return wrong, nil
+		}
+	}
+	return found, nil
+}
+
+// try compiles without some passes and compares after each that runs. watch
+// names a pass whose texts are kept for a plan that is wrong.
+func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
+	m := b.c.Train
+	config := passes.Config{Disable: disable, Checkpoint: b.policy, Shuffle: b.shuffle,
+		Dims: map[string]int64{"B": int64(b.c.B), "T": int64(b.c.T)}}
+	if b.mode == "infer" {
+		m = b.c.Infer
+		config = b.c.inferConfig(b.shuffle)
+		config.Disable, config.VerifyLast = disable, false
+	}
+	u := &passes.Unit{Module: ir.Clone(m, nil)}
+	before := u.Module.String()
+	var found *Culprit
+	var watched [2]string
+	config.Observe = func(rep passes.Report) {
+		if found != nil {
+			return
+		}
+		text := rep.Unit.Module.String()
+		if watch != nil && rep.Pass.Name == *watch {
+			watched = [2]string{before, text}
+		}
+		if err := b.step(rep.Unit.Module); err != nil {
+			found = &Culprit{b.mode, rep.Pass.Name, b.setting, err, before, text}
+		}
+		before = text
+	}
+	u.Config = config
+	crash, err := caught(u, b.pipeline())
+	switch {
+	case found != nil:
+		return found, nil
+	case crash != nil:
+		return &Culprit{b.mode, crash.Pass, b.setting, crash, before, u.Module.String()}, nil
+	case err != nil:
+		return nil, refusal(err)
+	}
+	b.last, err = b.exec(u)
+	var refused Refusal
+	switch {
+	case errors.As(err, &refused):
+		return nil, err
+	case err != nil && watch != nil && *watch != "":
+		return &Culprit{b.mode, behind, b.setting, firstLine(err), watched[0], watched[1]}, nil
+	case err != nil:
+		return &Culprit{b.mode, behind, b.setting, firstLine(err), u.Module.String(), u.Plan.String()}, nil
+	}
+	return nil, nil
+}
+
+// step compares a module in the interpreter. A pass may have left what the
+// interpreter cannot run, which is a difference too.
+func (b *bisection) step(m *ir.Module) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the interpreter: %v", r)
+		}
+	}()
+	if b.mode == "train" {
+		return b.r.compareStep(m)
+	}
+	if m.Func("logits") == nil {
+		return nil // decode takes tokens apart: exec compares it
+	}
+	out, err := b.r.machine(b.r.weights).Run(m, "logits", interp.FromI32(b.r.tokens, b.c.B, b.c.T))
+	if err != nil {
+		return err
+	}
+	diff := interp.MaxDiff(out[0], b.r.logits)
+	if most := allowed64(b.r.logitMoves, b.r.logits.MaxAbs()); !(diff <= most) {
+		return fmt.Errorf("logits differ by %.3g, at most %.3g is allowed", diff, most)
+	}
+	return nil
+}
+
+// caught runs a pipeline and gives a crash instead of panicking with it.
+func caught(u *passes.Unit, pipeline []passes.Pass) (crash *passes.Crash, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c, ok := r.(*passes.Crash)
+			if !ok {
+				panic(r)
+			}
+			crash = c
+		}
+	}()
+	return nil, passes.Run(u, pipeline)
+}
+
+// execResult is a plan that was run, with the gradients it gave.
+type execResult struct {
+	plan    *plan.Plan
+	trainer model.Trainer
+}
+
+// exec runs the unit's plan and compares it; a panic is a difference.
+func (b *bisection) exec(u *passes.Unit) (res *execResult, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("exec: panic: %v", r)
+		}
+	}()
+	if b.mode == "infer" {
+		return nil, b.k.decode(b.c, b.r, u.Plan, rand.New(rand.NewPCG(b.c.Seed, 3)))
+	}
+	t, err := b.k.run(u.Plan, b.r)
+	return &execResult{u.Plan, t}, err
+}
+
+// firstLine is an error without the texts below its message.
+func firstLine(err error) error {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(first)
+}
