@@ -101,7 +101,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 			if errors.As(err, &small) {
 				return nil, s.Errorf("checkpoint.budget", "%v", small)
 			}
-			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
+			return nil, placed(s, mode, err)
 		}
 		if mode == "train" {
 			r.Train, r.Checkpoint = u.Module, u.Checkpoint
@@ -127,7 +127,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 		}
 		files, err := t.Generate(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.File, err)
+			return nil, placed(s, "", err)
 		}
 		r.Files = append(r.Files, files...)
 	}
