@@ -37,6 +37,7 @@ func (bisectCmd) Help() string {
 // Run ends with status 0 if nothing differs, and with 1 and the pass's name if
 // something does, so that a script can bisect revisions with it as well.
 func (c *bisectCmd) Run() error {
+	// A name that no pass has would be left out in silence.
 	for _, name := range c.DisablePass {
 		if !slices.Contains(passes.Names(), name) {
 			return noPass("disable-pass", name)
@@ -48,12 +49,15 @@ func (c *bisectCmd) Run() error {
 	}
 	// A case may leave passes out already; those of the flag come on top.
 	k.Disable = append(k.Disable, c.DisablePass...)
+	// The checker runs the compiler's own pipelines, with the device that trains:
+	// nothing here is a model of them.
 	checker := fuzz.NewChecker()
 	defer checker.Device.Close()
 	found, err := checker.Bisect(k)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
+	// No difference is an answer too, and says what was compared.
 	if found == nil {
 		fmt.Printf("%s: %d sequences of %d tokens: every pass, every checkpoint policy and the plans compute what the graph does\n", c.File, k.B, k.T)
 		return nil
@@ -74,6 +78,8 @@ func (c *bisectCmd) Run() error {
 // which that still loads: the interpreter is exact and slow, and what a pass does
 // depends on the model's shape and not on its size.
 func (c *bisectCmd) load() (*fuzz.Case, error) {
+	// Cases hold modules of primitives as they were drawn. No spec stands behind
+	// them, so that --set has nothing to act on.
 	if strings.HasSuffix(c.File, ".txtar") {
 		return loadCase(c.File)
 	}
