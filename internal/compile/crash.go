@@ -29,6 +29,26 @@ func (c *Crash) Error() string {
 
 func (c *Crash) Unwrap() error { return c.Crash }
 
+// elsewhere makes an error of a panic outside of the passes, in what builds the
+// graph or prints the program. Its reproducer is the spec as it was evaluated,
+// which is a spec itself and needs no library, no overrides and no data.
+func elsewhere(s *specs.Spec, r any, stack []byte) error {
+	first, _, _ := strings.Cut(fmt.Sprint(r), "\n")
+	file := "no file"
+	if f, err := os.CreateTemp("", "llamac-crash-*.jsonnet"); err == nil {
+		var b strings.Builder
+		fmt.Fprintf(&b, "// llamac %s: %v\n//\n", Version, first)
+		for line := range strings.Lines(string(stack)) {
+			b.WriteString("// " + line)
+		}
+		b.Write(s.JSON)
+		if _, err := f.WriteString(b.String() + "\n"); err == nil && f.Close() == nil {
+			file = f.Name()
+		}
+	}
+	return fmt.Errorf("%s: this is a bug of llamac: %s\nthe evaluated spec and where it happened are in %s; `llamac compile` with that file runs into it again", s.File, first, file)
+}
+
 // guarded runs a mode's passes. A panic of theirs becomes an error that names a
 // reproducer.
 func guarded(s *specs.Spec, o Options, mode string, u *passes.Unit) error {
