@@ -206,7 +206,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
 		}
 	}
-	if c.also(narrow, 4) {
+	if c.also(narrow, 8) {
 		if err := k.narrow(c, r); err != nil {
 			return err
 		}
