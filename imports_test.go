@@ -32,10 +32,12 @@ var allowed = map[string][]string{
 	"internal/fuzz/run":       {"internal/fuzz"},
 	"internal/fuzz/sample":    {"runtime/model"},
 	"internal/planted":        {},
+	"internal/raster":         {"runtime/plot"},
 	"internal/testreport":     {},
 	"internal/spelling":       {"ir"},
 	"internal/lossfell":       {},
 	"internal/scango":         {},
+	"internal/budgets":        {"codegen", "internal/compile", "internal/gobuild", "specs"},
 	"internal/compile":        {"internal/diag", "specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
 	"internal/gobuild":        {".", "codegen"},
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model", "runtime/model/modeltest"},
@@ -43,7 +45,7 @@ var allowed = map[string][]string{
 	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
 	"internal/inspect":        {"specs", "ir", "ir/build", "passes", "plan", "internal/compile", "internal/diag"},
 	"internal/generate/run":   {"internal/generate", "internal/gobuild"},
-	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/cpu"},
+	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/cpu", "runtime/plot"},
 	"generated/...":           {"runtime/...", "tokenizer", "weights"},
 	"data":                    {},
 	"data/prepare":            {"data"},
@@ -56,12 +58,13 @@ var allowed = map[string][]string{
 	"runtime/rng":             {},
 	"runtime/sample":          {"runtime/rng"},
 	"runtime/schedule":        {},
+	"runtime/plot":            {},
 	"runtime/app":             {"runtime/...", "tokenizer", "data", "weights"},
 }
 
 // linked are the packages that a generated binary consists of: they import the
 // standard library and each other alone.
-var linked = []string{"runtime/app", "runtime/cpu", "runtime/kv", "runtime/model", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
+var linked = []string{"runtime/app", "runtime/cpu", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
 
 type goPackage struct {
 	ImportPath string

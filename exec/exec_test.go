@@ -17,6 +17,7 @@ import (
 	"github.com/llamac/llamac/generated/custom_qknorm"
 	"github.com/llamac/llamac/generated/stories260k_short"
 	"github.com/llamac/llamac/generated/tiny_gqa"
+	"github.com/llamac/llamac/generated/tiny_gqa_auto"
 	"github.com/llamac/llamac/generated/tiny_gqa_full"
 	"github.com/llamac/llamac/generated/tiny_gqa_mask"
 	"github.com/llamac/llamac/generated/tiny_gqa_none"
@@ -32,7 +33,8 @@ import (
 var compiled = map[string]*model.Info{
 	"custom_gelu": &custom_gelu.Info, "custom_meeting": &custom_meeting.Info, "custom_parallel": &custom_parallel.Info,
 	"custom_qknorm": &custom_qknorm.Info, "stories260k_short": &stories260k_short.Info,
-	"tiny_gqa": &tiny_gqa.Info, "tiny_gqa_full": &tiny_gqa_full.Info, "tiny_gqa_mask": &tiny_gqa_mask.Info, "tiny_gqa_none": &tiny_gqa_none.Info, "tiny_mha": &tiny_mha.Info,
+	"tiny_gqa": &tiny_gqa.Info, "tiny_gqa_auto": &tiny_gqa_auto.Info, "tiny_gqa_full": &tiny_gqa_full.Info,
+	"tiny_gqa_mask": &tiny_gqa_mask.Info, "tiny_gqa_none": &tiny_gqa_none.Info, "tiny_mha": &tiny_mha.Info,
 }
 
 // load parses the plan that a package was generated from.

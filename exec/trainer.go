@@ -64,24 +64,31 @@ func (r *program) take(in model.Batch) {
 	r.set("starts", in.Starts)
 }
 
-// poisonGrads fills the gradients that the program overwrites with NaN.
+// poisonGrads fills the gradients that the program overwrites with NaN: of
+// weights of layers, those of the layers whose loops write them. What no launch
+// writes keeps the zeros of its allocation.
 func (t *trainer) poisonGrads() {
-	t.step.prog.Walk(func(it plan.Item) {
-		l, ok := it.(*plan.Launch)
-		if !ok {
-			return
-		}
-		for _, o := range l.Results {
-			if o.Mode != plan.OverwriteFirst {
-				continue
-			}
-			for _, w := range o.Weight {
-				for l := range max(1, w.Layers) {
-					fillNaN(t.grads[w.At(l) : w.At(l)+w.Elems()])
+	var visit func(items []plan.Item, from, to int)
+	visit = func(items []plan.Item, from, to int) {
+		for _, it := range items {
+			switch x := it.(type) {
+			case *plan.Loop:
+				visit(x.Body, x.From, x.To)
+			case *plan.Launch:
+				for _, o := range x.Results {
+					if o.Mode != plan.OverwriteFirst {
+						continue
+					}
+					for _, w := range o.Weight {
+						for l := from; l < to; l++ {
+							fillNaN(t.grads[w.At(l) : w.At(l)+w.Elems()])
+						}
+					}
 				}
 			}
 		}
-	})
+	}
+	visit(t.step.prog.Items, 0, 1)
 }
 
 func (t *trainer) Eval(in model.Batch) float32 {

@@ -2,9 +2,11 @@ package generated
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llamac/llamac/generated/tiny_gqa"
+	"github.com/llamac/llamac/generated/tiny_gqa_auto"
 	"github.com/llamac/llamac/generated/tiny_gqa_full"
 	"github.com/llamac/llamac/generated/tiny_gqa_none"
 	"github.com/llamac/llamac/generated/tiny_mha"
@@ -12,11 +14,11 @@ import (
 	"github.com/llamac/llamac/runtime/model/modeltest"
 )
 
-// run is one micro-batch of a twin.
+// run is one micro-batch of a twin, and the gradients' sum with another.
 type run struct {
-	loss     float32
-	grads    []float32
-	counters map[string]int64
+	loss       float32
+	grads, sum []float32
+	counters   map[string]int64
 }
 
 func microStep(t *testing.T, info *model.Info) run {
@@ -28,23 +30,33 @@ func microStep(t *testing.T, info *model.Info) run {
 	defer tr.Close()
 	modeltest.Fill(tr.Params(), info.Weights, modeltest.WeightSeed)
 	tr.Counters()
-	loss := tr.MicroStep(modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed), true)
-	return run{loss, tr.Grads(), tr.Counters()}
+	for i := range tr.Grads() {
+		tr.Grads()[i] = float32(math.NaN()) // the first of a step overwrites
+	}
+	r := run{loss: tr.MicroStep(modeltest.Batch(info, modeltest.TokenSeed, modeltest.TargetSeed), true)}
+	r.counters, r.grads = tr.Counters(), slices.Clone(tr.Grads())
+	tr.MicroStep(modeltest.Batch(info, 5, 6), false)
+	r.sum = tr.Grads()
+	return r
 }
 
 // TestPolicies holds the promise of checkpoint planning: what is recomputed
 // comes out of the same kernels on the same numbers, so that gradients are
-// equal bit for bit under every policy; and keep-linear runs no matrix product
-// again.
+// equal bit for bit under every policy, also where layers store different
+// things; and keep-linear runs no matrix product again.
 func TestPolicies(t *testing.T) {
 	none, linear, full := microStep(t, &tiny_gqa_none.Info), microStep(t, &tiny_gqa.Info), microStep(t, &tiny_gqa_full.Info)
-	for name, r := range map[string]run{"keep-linear": linear, "full": full} {
+	auto := microStep(t, &tiny_gqa_auto.Info)
+	for name, r := range map[string]run{"keep-linear": linear, "full": full, "auto": auto} {
 		if r.loss != none.loss {
 			t.Errorf("%s: loss %v, with everything stored %v", name, r.loss, none.loss)
 		}
 		for i := range none.grads {
 			if math.Float32bits(r.grads[i]) != math.Float32bits(none.grads[i]) {
 				t.Fatalf("%s: gradient %d is %v, with everything stored %v", name, i, r.grads[i], none.grads[i])
+			}
+			if math.Float32bits(r.sum[i]) != math.Float32bits(none.sum[i]) {
+				t.Fatalf("%s: gradient %d is %v after two micro-batches, with everything stored %v", name, i, r.sum[i], none.sum[i])
 			}
 		}
 	}
@@ -63,6 +75,15 @@ func TestPolicies(t *testing.T) {
 	}
 	if a, b := full.counters["attention_blocks"], 2*none.counters["attention_blocks"]; a != b {
 		t.Errorf("full recomputation visits %d blocks of keys, want %d", a, b)
+	}
+	// Under its budget the lower layer stores r beside its input, the upper one
+	// q, k, v, r, g and u: the lower makes its packed projections again, and
+	// both attend again, without their output projection.
+	if a, b := auto.counters["gemms"], none.counters["gemms"]+2; a != b {
+		t.Errorf("under a budget %d matrix products are run, want %d", a, b)
+	}
+	if m := tiny_gqa_auto.Info.Memory.TrainActivations; m > 140000 {
+		t.Errorf("%d bytes of activations with a budget of 140000", m)
 	}
 }
 

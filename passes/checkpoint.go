@@ -17,6 +17,8 @@ import (
 //	keep-linear  store the layer's input, the outputs of linear layers, of
 //	             attention with its logsumexp, and the residual stream
 //	full         store the layer's input
+//	auto         store what costs least to leave out under a budget of bytes,
+//	             in each layer its own: see planBudget
 //
 // A value that is dropped is a function of stored values computed by the same
 // kernels as in the forward, so gradients are bit-identical under every policy.
@@ -26,6 +28,9 @@ var PlanCheckpoint = Pass{
 }
 
 func planCheckpoint(u *Unit) error {
+	if u.Config.Checkpoint == "auto" {
+		return planBudget(u)
+	}
 	for _, s := range u.Module.Stacks {
 		for i := range s.Segments {
 			seg := &s.Segments[i]
@@ -36,12 +41,7 @@ func planCheckpoint(u *Unit) error {
 			var keep map[*ir.Value]bool
 			switch u.Config.Checkpoint {
 			case "", "none":
-				keep = map[*ir.Value]bool{}
-				for _, v := range f.Saved {
-					if v = underViews(v); !fromConstants(v) {
-						keep[v] = true
-					}
-				}
+				keep = readDirectly(f)
 			case "full":
 				keep = map[*ir.Value]bool{f.Params[0]: true}
 			case "keep-linear":
@@ -49,12 +49,40 @@ func planCheckpoint(u *Unit) error {
 			default:
 				return fmt.Errorf("plan_checkpoint: no policy named %q", u.Config.Checkpoint)
 			}
-			recomputed := recompute(f, bwd, keep)
+			recomputed := recompute(f, bwd, keep, false)
 			u.Stats["stored."+f.Name] = len(f.Saved)
 			u.Stats["recomputed."+bwd.Name] = recomputed
 		}
+		storeInputs(s)
 	}
 	return nil
+}
+
+// storeInputs makes all layers of a stack of several segments store their
+// inputs if any of them stores something: the stored blocks follow each other,
+// each with a layer's input in front, which the layer below writes.
+func storeInputs(s *ir.Stack) {
+	if len(s.Segments) == 1 || !slices.ContainsFunc(s.Segments, func(g ir.Segment) bool { return len(g.Forward.Saved) > 0 }) {
+		return
+	}
+	for _, g := range s.Segments {
+		if x := g.Forward.Params[0]; !slices.Contains(g.Forward.Saved, x) && g.Backward != nil {
+			g.Forward.Saved = slices.Insert(g.Forward.Saved, 0, x)
+			g.Backward.Saved = slices.Insert(g.Backward.Saved, 0, &ir.Value{Name: x.Name, Type: x.Type})
+		}
+	}
+}
+
+// readDirectly is the set of values that the backward of f reads before
+// anything is recomputed.
+func readDirectly(f *ir.Func) map[*ir.Value]bool {
+	read := map[*ir.Value]bool{}
+	for _, v := range f.Saved {
+		if v = underViews(v); !fromConstants(v) {
+			read[v] = true
+		}
+	}
+	return read
 }
 
 func setOf(vs []*ir.Value) map[*ir.Value]bool {
@@ -196,8 +224,9 @@ func onlyReader(f *ir.Func, u *ir.Value, needed map[*ir.Value]bool) *ir.Value {
 }
 
 // recompute makes the values that bwd loads and that are not kept again inside
-// bwd, each just before its first reader, and gives their number.
-func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool) int {
+// bwd, each just before its first reader, and gives their number. The layer's
+// input is stored if bwd reads it, or in any case.
+func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 	forward := map[string]*ir.Value{} // by name: forward values
 	for _, p := range f.Params {
 		forward[p.Name] = p
@@ -246,8 +275,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool) int {
 			}
 			n := b.Node(v.Def.Op.Name, strings.Join(names, ","), v.Def.Attrs, operands...)
 			for i, r := range n.Results {
-				if loads[v.Def.Results[i]] == nil {
-					loads[v.Def.Results[i]] = r
+				if f := v.Def.Results[i]; loads[f] == nil && !keep[f] {
+					loads[f] = r
 				}
 			}
 			if !v.Def.Op.View {
@@ -274,6 +303,9 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool) int {
 			f.Saved = append(f.Saved, v)
 			bwd.Saved = append(bwd.Saved, loads[v])
 		}
+	}
+	if input {
+		available(f.Params[0])
 	}
 	save(f.Params[0])
 	for _, n := range f.Nodes {

@@ -45,7 +45,10 @@ func (s *scheduler) lower(n *ir.Node) error {
 }
 
 func (s *scheduler) launch(n *ir.Node, op string, args, results []plan.Operand) {
-	l := &plan.Launch{Op: op, Text: n.String(), Args: args, Results: results, Attrs: n.Attrs, FLOPs: s.flops(n)}
+	l := &plan.Launch{Op: op, Args: args, Results: results, Attrs: n.Attrs, FLOPs: s.flops(n)}
+	if !s.draft {
+		l.Text = n.String()
+	}
 	if len(n.Results) > 0 {
 		l.Name = n.Results[0].Name
 	} else {
@@ -106,11 +109,24 @@ func (s *scheduler) foldsGrad(v *ir.Value) bool {
 // first micro-batch of a step.
 func (s *scheduler) grad(w *ir.Weight) plan.Operand {
 	o := plan.Operand{Kind: plan.InGrads, Name: w.Name, Weight: []*plan.Weight{{Of: w}}, Type: w.Type, Layer: s.layerOf(w.Stack), Mode: plan.OverwriteFirst}
-	if s.written[w] {
+	if s.written[s.gradient(w)] {
 		o.Mode = plan.Accumulate
 	}
-	s.written[w] = true
+	s.written[s.gradient(w)] = true
 	return o
+}
+
+// gradient is a weight's gradient; of layers, of those that one loop runs.
+type gradient struct {
+	w *ir.Weight
+	l *layerLoop
+}
+
+func (s *scheduler) gradient(w *ir.Weight) gradient {
+	if w.Stack == "" {
+		return gradient{w: w}
+	}
+	return gradient{w, s.loop}
 }
 
 // joined is one operand over the weights of a pack.
@@ -226,7 +242,7 @@ func (s *scheduler) linearPackGradW(n *ir.Node) error {
 
 func (s *scheduler) sameMode(ws []*ir.Weight) bool {
 	for _, w := range ws {
-		if s.written[w] != s.written[ws[0]] {
+		if s.written[s.gradient(w)] != s.written[s.gradient(ws[0])] {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/llamac/llamac/plan"
@@ -9,13 +10,13 @@ import (
 // PlanMemory gives every buffer its place. Stored activations form a stack of
 // one block a layer from the arena's start; the result of the layers lies
 // behind the last block, where another layer's input would, and scratch above
-// that:
+// that, or above the layers that are still stored then:
 //
 //	| layer 0 | layer 1 | ... | layer L-1 | x | scratch |
+//	| layer 0 | layer 1 | scratch of layer 1's backward |
 //
-// Scratch buffers whose lives do not meet share memory. With equal layers the
-// peak is the sum of what is stored plus the largest transient, wherever the
-// scratch of one layer lies.
+// Scratch buffers whose lives do not meet share memory. The peak is the largest
+// sum of what lives at one time: see placeTight.
 var PlanMemory = Pass{
 	Name: "plan_memory", Doc: "Places buffers in arenas by their lifetimes.",
 	Run: planMemory, Required: true,
@@ -23,20 +24,19 @@ var PlanMemory = Pass{
 
 func planMemory(u *Unit) error {
 	p := u.Plan
-	arenas := map[string]int64{}
-	for _, a := range p.Arenas {
-		arenas[a.Name] = a.Bytes
-	}
+	layers := p.Layers()
 	for _, q := range p.Programs {
-		if q.Name == "tables" {
+		switch {
+		case q.Name == "tables":
 			var at int64
 			for _, b := range q.Buffers {
 				b.Offset = at
 				at += align(b.Bytes, plan.Align)
 			}
 			q.ScratchBytes = at
-		} else {
-			placeSaved(p, q)
+		case placeSaved(q, layers):
+			placeTight(q, layers)
+		default:
 			q.ScratchBytes = placeScratch(q)
 		}
 		setArena(p, q.Arena, q.SavedBytes+q.ScratchBytes)
@@ -45,6 +45,9 @@ func planMemory(u *Unit) error {
 	}
 	for _, s := range p.State {
 		setArena(p, s.Name, s.Bytes*int64(max(1, s.Layers)))
+	}
+	if c := u.Checkpoint; c != nil && p.Arena("act.train") != c.Peak {
+		return fmt.Errorf("plan_memory: the arena has %d bytes, plan_checkpoint counted on %d", p.Arena("act.train"), c.Peak)
 	}
 	return p.Verify()
 }
@@ -63,49 +66,53 @@ func setArena(p *plan.Plan, name string, bytes int64) {
 	p.Arenas = append(p.Arenas, plan.Arena{Name: name, Bytes: bytes})
 }
 
-// placeSaved lays out the block of a layer. The input comes first, so that the
-// result of the last layer is the input of a layer that does not exist.
-func placeSaved(p *plan.Plan, q *plan.Program) {
-	var saved []*plan.Buffer
-	for _, b := range q.Buffers {
-		if b.Region == plan.Saved {
-			saved = append(saved, b)
-		}
-	}
-	if len(saved) == 0 {
-		return
-	}
-	input := carriedBuffer(q)
-	slices.SortStableFunc(saved, func(a, b *plan.Buffer) int {
-		switch {
-		case a == input:
-			return -1
-		case b == input:
+// placeSaved lays out the layers' blocks from the arena's start and reports
+// whether there are any. In each the input comes first, so that the result of
+// the last layer is the input of a layer that does not exist.
+func placeSaved(q *plan.Program, layers int) bool {
+	inputs := carriedBuffers(q)
+	q.SavedBytes, q.SavedPerLayer = 0, 0
+	blocks := q.Blocks(layers)
+	for _, k := range blocks {
+		saved := k.Buffers
+		slices.SortStableFunc(saved, func(a, b *plan.Buffer) int {
+			switch {
+			case inputs[a] == inputs[b]:
+				return 0
+			case inputs[a]:
+				return -1
+			}
 			return 1
+		})
+		var block, tail int64
+		for _, b := range saved {
+			b.Offset = block
+			block += align(b.Bytes, plan.Align)
+			if inputs[b] {
+				tail = block
+			}
 		}
-		return 0
-	})
-	var block, tail int64
-	for _, b := range saved {
-		b.Offset = block
-		block += align(b.Bytes, plan.Align)
-		if b == input {
-			tail = block
+		for _, b := range saved {
+			b.Stride = block
+			b.Offset += q.SavedBytes - int64(k.From)*block
+		}
+		q.SavedBytes += int64(k.To-k.From) * block
+		if k.To == layers {
+			q.SavedBytes += tail
+		}
+		if len(blocks) == 1 {
+			q.SavedPerLayer = block
 		}
 	}
-	for _, b := range saved {
-		b.Stride = block
-	}
-	q.SavedPerLayer = block
-	q.SavedBytes = int64(p.Layers())*block + tail
+	return len(blocks) > 0
 }
 
-// carriedBuffer is the stored buffer that a layer writes for the next one.
-func carriedBuffer(q *plan.Program) *plan.Buffer {
-	var found *plan.Buffer
+// carriedBuffers are the stored buffers that a layer writes for the next one.
+func carriedBuffers(q *plan.Program) map[*plan.Buffer]bool {
+	found := map[*plan.Buffer]bool{}
 	see := func(o plan.Operand) {
 		if o.Layer == plan.NextLayer && o.Kind == plan.InBuffer {
-			found = o.Buffer
+			found[o.Buffer] = true
 		}
 	}
 	q.Walk(func(it plan.Item) {
@@ -121,51 +128,27 @@ func carriedBuffer(q *plan.Program) *plan.Buffer {
 	return found
 }
 
-// placeScratch places the largest buffers first, each at the lowest offset
-// where no buffer that lives at the same time lies, and returns the peak.
-func placeScratch(q *plan.Program) int64 {
-	var todo, done []*plan.Buffer
+// scratchOf lists the program's scratch buffers with their lives.
+func scratchOf(q *plan.Program) []*slot {
+	var out []*slot
 	for _, b := range q.Buffers {
 		if b.Region == plan.Scratch {
-			todo = append(todo, b)
+			out = append(out, &slot{buffer: b, bytes: align(b.Bytes, plan.Align), life: plan.Span{First: b.First, Last: b.Last}})
 		}
 	}
-	slices.SortStableFunc(todo, func(a, b *plan.Buffer) int { return int(b.Bytes - a.Bytes) })
-	var peak int64
-	for _, b := range todo {
-		var busy []*plan.Buffer
-		for _, d := range done {
-			if d.First <= b.Last && b.First <= d.Last {
-				busy = append(busy, d)
-			}
-		}
-		slices.SortFunc(busy, func(x, y *plan.Buffer) int { return int(x.Offset - y.Offset) })
-		at := q.SavedBytes
-		for _, d := range busy {
-			if at+align(b.Bytes, plan.Align) <= d.Offset {
-				break
-			}
-			at = max(at, d.Offset+align(d.Bytes, plan.Align))
-		}
-		b.Offset = at
-		done = append(done, b)
-		peak = max(peak, at+align(b.Bytes, plan.Align)-q.SavedBytes)
+	return out
+}
+
+// placeScratch places scratch above all that is stored and gives its peak.
+func placeScratch(q *plan.Program) int64 {
+	slots := scratchOf(q)
+	peak := arrange(slots, load(slots), extent)
+	for _, s := range slots {
+		s.buffer.Offset = q.SavedBytes + s.at
 	}
 	return peak
 }
 
 // LargestLive is the largest sum of scratch buffers alive at one time: no
 // placement can need less.
-func LargestLive(q *plan.Program) int64 {
-	var most int64
-	for _, a := range q.Buffers {
-		var live int64
-		for _, b := range q.Buffers {
-			if b.Region == plan.Scratch && a.Region == plan.Scratch && b.First <= a.First && a.First <= b.Last {
-				live += align(b.Bytes, plan.Align)
-			}
-		}
-		most = max(most, live)
-	}
-	return most
-}
+func LargestLive(q *plan.Program) int64 { return load(scratchOf(q)) }

@@ -30,11 +30,16 @@ type Unit struct {
 	Plan   *plan.Plan // filled by schedule; a second pipeline adds its programs
 	Config Config
 	Stats  Stats // of the pass that runs
+
+	// Checkpoint is what plan_checkpoint chose under the policy auto, else nil.
+	Checkpoint *Checkpoints
 }
 
 // Config is a compilation's choices.
 type Config struct {
-	Checkpoint string           // "none", "keep-linear" or "full"
+	Checkpoint string           // "none", "keep-linear", "full" or "auto"
+	Budget     int64            // bytes of the activation arena under "auto"
+	Units      int              // of a layer that "auto" stores or leaves out at most; 0 for 12
 	Compute    string           // dtype to compute in: "f32", "bf16", "f16"
 	Dims       map[string]int64 // sizes of dimensions that are fixed
 	Capacity   map[string]int64 // largest sizes of those that vary from run to run

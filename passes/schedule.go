@@ -24,26 +24,13 @@ func schedule(u *Unit) error {
 		u.Plan = &plan.Plan{Name: m.Name}
 	}
 	p := u.Plan
-	addDims(p, m)
-	addState(p, m) // operands point to it
-	s := &scheduler{u: u, plan: p, tables: &plan.Program{Name: "tables", Doc: "Computes once what depends on constants alone.", Arena: "tables"},
-		tableOf: map[string]*plan.Buffer{}}
-	if old := p.Program("tables"); old != nil {
-		s.tables = old
-		for k, b := range p.Tables {
-			s.tableOf[k] = b
-		}
-	}
-	fixed := map[string]bool{}
-	for _, d := range p.Dims {
-		fixed[d.Name] = d.Fixed
-	}
+	s := newScheduler(u)
 	var groups [][]*ir.Weight
 	for _, f := range m.Funcs {
 		if f.Role != ir.RoleMain {
 			continue
 		}
-		q, err := s.program(f, fixed)
+		q, err := s.program(f)
 		if err != nil {
 			return fmt.Errorf("schedule: @%s: %w", f.Name, err)
 		}
@@ -95,6 +82,8 @@ type scheduler struct {
 	tables  *plan.Program
 	tableOf map[string]*plan.Buffer // by how they are made
 	groups  [][]*ir.Weight          // packs of weights that programs need
+	fixed   map[string]bool         // dimensions that have one size only
+	draft   bool                    // only sizes, lives and FLOPs matter: no texts, no tables
 
 	prog    *plan.Program
 	st      *storage
@@ -102,20 +91,39 @@ type scheduler struct {
 	sizes   map[string]int64
 	buffers map[any]*plan.Buffer // of a *class or *pack
 	names   map[string]bool
-	written map[*ir.Weight]bool // gradients written so far in this program
+	written map[gradient]bool // gradients written so far in this program
 	uses    map[*ir.Value][]*ir.Node
 	time    int
 	loop    *layerLoop
 	out     *[]plan.Item
 }
 
-func (s *scheduler) program(f *ir.Func, fixed map[string]bool) (*plan.Program, error) {
+// newScheduler makes a scheduler that adds to the unit's plan.
+func newScheduler(u *Unit) *scheduler {
+	p := u.Plan
+	addDims(p, u.Module)
+	addState(p, u.Module) // operands point to it
+	s := &scheduler{u: u, plan: p, tables: &plan.Program{Name: "tables", Doc: "Computes once what depends on constants alone.", Arena: "tables"},
+		tableOf: map[string]*plan.Buffer{}, fixed: map[string]bool{}}
+	if old := p.Program("tables"); old != nil {
+		s.tables = old
+		for k, b := range p.Tables {
+			s.tableOf[k] = b
+		}
+	}
+	for _, d := range p.Dims {
+		s.fixed[d.Name] = d.Fixed
+	}
+	return s
+}
+
+func (s *scheduler) program(f *ir.Func) (*plan.Program, error) {
 	m := s.u.Module
 	tl, err := newTimeline(m, f)
 	if err != nil {
 		return nil, err
 	}
-	s.isConst = constants(m, fixed)
+	s.isConst = constants(m, s.fixed)
 	s.st = newStorage(m, tl, s.isConst, s.u.Stats)
 	arena := "act.infer"
 	if m.Func("micro_step") != nil {
@@ -123,7 +131,7 @@ func (s *scheduler) program(f *ir.Func, fixed map[string]bool) (*plan.Program, e
 	}
 	s.prog = &plan.Program{Name: f.Name, Doc: programDocs[f.Name], Arena: arena}
 	s.sizes = Sizes(m)
-	s.buffers, s.names, s.written = map[any]*plan.Buffer{}, map[string]bool{}, map[*ir.Weight]bool{}
+	s.buffers, s.names, s.written = map[any]*plan.Buffer{}, map[string]bool{}, map[gradient]bool{}
 	s.uses = f.Uses()
 	for _, l := range tl.loops {
 		for v, n := range l.f.Uses() {
@@ -331,11 +339,8 @@ func (s *scheduler) buffer(c *class, v *ir.Value) *plan.Buffer {
 		key = c.pack
 	}
 	if c.layer { // the next layer's input lies in the buffer of this layer's
-		for _, l := range s.st.tl.loops {
-			if !l.backward {
-				return s.buffer(s.st.of(l.f.Params[0]), l.f.Params[0])
-			}
-		}
+		x := s.forward().f.Params[0]
+		return s.buffer(s.st.of(x), x)
 	}
 	if b := s.buffers[key]; b != nil {
 		return b
@@ -346,6 +351,9 @@ func (s *scheduler) buffer(c *class, v *ir.Value) *plan.Buffer {
 	}
 	if c.region == kept {
 		b.Region = plan.Saved
+		if l := s.storing(c); l != nil {
+			b.From, b.To = l.segment.From, l.segment.To
+		}
 	}
 	if p := c.pack; p != nil {
 		var names []string
@@ -360,6 +368,12 @@ func (s *scheduler) buffer(c *class, v *ir.Value) *plan.Buffer {
 				b.Dims = m.Type.Dims
 			}
 		}
+		if first := s.st.tl.loops; len(first) > 0 && c.region == kept && c == s.st.of(s.forward().f.Params[0]) {
+			b.Name = className(s.st.of(first[0].f.Params[0])) // one name for the inputs of all layers
+		}
+	}
+	if s.loop != nil && s.loop.number > 0 { // layer.2 has attn.n.2
+		b.Name = fmt.Sprintf("%s.%d", b.Name, s.loop.number+1)
 	}
 	for base, i := b.Name, 2; s.names[b.Name]; i++ {
 		b.Name = fmt.Sprintf("%s.%d", base, i)
@@ -369,6 +383,30 @@ func (s *scheduler) buffer(c *class, v *ir.Value) *plan.Buffer {
 	s.buffers[key] = b
 	s.prog.Buffers = append(s.prog.Buffers, b)
 	return b
+}
+
+// forward is the loop over layers that runs, or else the last of the forward.
+func (s *scheduler) forward() *layerLoop {
+	if s.loop != nil && !s.loop.backward {
+		return s.loop
+	}
+	var last *layerLoop
+	for _, l := range s.st.tl.loops {
+		if !l.backward {
+			last = l
+		}
+	}
+	return last
+}
+
+// storing is the loop whose layers store the class, or nil if all layers do.
+func (s *scheduler) storing(c *class) *layerLoop {
+	for _, v := range c.members {
+		if l := s.st.tl.ownerOf[v]; l != nil && !(l.first && l.last) {
+			return l
+		}
+	}
+	return nil
 }
 
 // className is the shortest name of the class's values: the spec's, where
@@ -419,6 +457,9 @@ func joinNames(names []string) string {
 // table computes a constant once, in the program "tables". Constants made in
 // the same way are one, whichever programs they occur in.
 func (s *scheduler) table(v *ir.Value) *plan.Buffer {
+	if s.draft {
+		return &plan.Buffer{Region: plan.Table}
+	}
 	key := recipe(v)
 	if b := s.tableOf[key]; b != nil {
 		return b

@@ -146,8 +146,9 @@ func (s *storage) unionSaved() {
 func (s *storage) enterLoop(l *layerLoop) {
 	x := l.f.Params[0]
 	if !l.first {
-		prev := s.loopBefore(l)
-		s.union(prev.f.Params[0], x)
+		if s.of(x).region != kept { // else each segment's inputs lie in its own blocks
+			s.union(s.loopBefore(l).f.Params[0], x)
+		}
 		return
 	}
 	from := l.call.Operands[0]
@@ -155,6 +156,10 @@ func (s *storage) enterLoop(l *layerLoop) {
 		if s.joinable(from, l.begin) {
 			s.union(x, from)
 		}
+		// The result lies above the blocks, where no gradient may take its place
+		// and stay while the backward frees the blocks below.
+		h := s.of(l.call.Result())
+		h.region, h.layer = kept, true
 		return
 	}
 	s.of(x).region = carried
@@ -184,10 +189,6 @@ func (s *storage) leaveLoop(l *layerLoop) {
 		if co.region == anywhere && co != cx {
 			co.region, co.layer = kept, true
 			s.stats["out_in_place"]++
-		}
-		if l.last {
-			h := s.of(l.call.Result())
-			h.region, h.layer = kept, true
 		}
 	default:
 		if co != cx && co.region == anywhere && s.lastReadIn(cx, l) <= s.bornOf(co) && !s.overlapsInLoop(cx, co, l) {

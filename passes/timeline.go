@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/llamac/llamac/ir"
 )
@@ -35,6 +36,7 @@ type layerLoop struct {
 	segment    *ir.Segment
 	f          *ir.Func
 	backward   bool
+	number     int // of the segment, from 0 for the first layers
 	begin, end int
 	times      []int // of the body's nodes
 	first      bool  // reads the call's operand
@@ -54,7 +56,7 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 			tl.train = true
 		}
 	}
-	if err := oneStack(m, f); err != nil {
+	if err := tl.plannable(m, f); err != nil {
 		return nil, err
 	}
 	for _, n := range f.Nodes {
@@ -73,19 +75,27 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 		if s == nil {
 			return nil, fmt.Errorf("no stack %q", n.Str("name"))
 		}
-		k := len(s.Segments)
+		segments := s.Segments
+		if !tl.train {
+			segments = joinEqual(segments)
+		}
+		k := len(segments)
 		for i := range k {
-			l := &layerLoop{call: n, stack: s, backward: n.Op.Name == "stack_grad", first: i == 0, last: i == k-1}
-			l.segment = &s.Segments[i]
+			l := &layerLoop{call: n, stack: s, backward: n.Op.Name == "stack_grad", first: i == 0, last: i == k-1, number: i}
+			if l.backward {
+				l.number = k - 1 - i
+			}
+			l.segment = &segments[l.number]
 			l.f = l.segment.Forward
 			if l.backward {
-				l.segment = &s.Segments[k-1-i]
 				l.f = l.segment.Backward
 			}
 			l.begin = t
 			t++
 			for j, v := range n.Operands {
-				read(v, l.begin)
+				if j > 0 || l.first {
+					read(v, l.begin)
+				}
 				if j > 0 {
 					read(v, l.begin+len(l.f.Nodes)+1)
 				}
@@ -127,15 +137,18 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 	return tl, nil
 }
 
-// oneStack refuses what the planner cannot place yet: stored blocks of several
-// stacks or of different layers, and layers that run twice.
-func oneStack(m *ir.Module, f *ir.Func) error {
+// plannable refuses what the planner cannot place: stored blocks of several
+// stacks, layers that run twice, and layers of which some store their input
+// and some do not.
+func (tl *timeline) plannable(m *ir.Module, f *ir.Func) error {
 	if len(m.Stacks) > 1 {
 		return fmt.Errorf("the module has %d stacks; plans hold one", len(m.Stacks))
 	}
 	for _, s := range m.Stacks {
-		if len(s.Segments) > 1 {
-			return fmt.Errorf("stack %s has %d segments; plans hold one", s.Name, len(s.Segments))
+		for i, g := range s.Segments {
+			if tl.train && storesInput(&g) != storesInput(&s.Segments[0]) {
+				return fmt.Errorf("stack %s: segment %d and segment 0 differ in whether they store a layer's input", s.Name, i)
+			}
 		}
 	}
 	runs := map[string]int{}
@@ -147,6 +160,33 @@ func oneStack(m *ir.Module, f *ir.Func) error {
 		}
 	}
 	return nil
+}
+
+func storesInput(g *ir.Segment) bool { return slices.Contains(g.Forward.Saved, g.Forward.Params[0]) }
+
+// joinEqual joins neighbouring segments whose layers compute the same: in a
+// program without a backward it does not matter what they store.
+func joinEqual(segments []ir.Segment) []ir.Segment {
+	var out []ir.Segment
+	for _, g := range segments {
+		if k := len(out); k > 0 && sameNodes(out[k-1].Forward, g.Forward) {
+			out[k-1].To = g.To
+			continue
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+func sameNodes(f, g *ir.Func) bool {
+	same := len(f.Nodes) == len(g.Nodes) && len(f.Params) == len(g.Params)
+	for i := 0; same && i < len(f.Nodes); i++ {
+		same = f.Nodes[i].String() == g.Nodes[i].String()
+	}
+	for i := 0; same && i < len(f.Params); i++ {
+		same = f.Params[i].Name == g.Params[i].Name
+	}
+	return same && f.Results[0].Name == g.Results[0].Name
 }
 
 func (tl *timeline) own(v *ir.Value, l *layerLoop) {

@@ -63,7 +63,7 @@ func (p *parser) declaration() {
 		p.Want(":")
 		typ := ir.ParseType(p.Parser)
 		s.DType, s.Dims = typ.DType, typ.Dims
-		s.Layers, s.Bytes = p.layers(), p.after("bytes")
+		s.Layers, s.Bytes = p.count(), p.after("bytes")
 		p.plan.State = append(p.plan.State, s)
 	case "program":
 		p.program()
@@ -87,7 +87,7 @@ func (p *parser) weight() {
 	w.Offset = p.after("at")
 	if p.Accept("+") {
 		w.Stride = p.stride()
-		w.Layers = p.layers()
+		w.Layers = p.count()
 	}
 	if p.Accept("layout") {
 		w.Layout = ir.Layout(p.word("a layout"))
@@ -99,9 +99,9 @@ func (p *parser) weight() {
 	p.plan.Weights = append(p.plan.Weights, w)
 }
 
-// layers reads how many there are. Programs over them are written out layer by
+// count reads how many layers there are. Programs over them are written out layer by
 // layer in places, so that the number is bounded.
-func (p *parser) layers() int {
+func (p *parser) count() int {
 	p.Want("layers")
 	at := p.Tok.Pos
 	n := p.Int()
@@ -116,6 +116,16 @@ func (p *parser) stride() int64 {
 	p.Want("l")
 	p.Want("*")
 	return p.Int()
+}
+
+// layers reads [FROM, TO).
+func (p *parser) layers() (from, to int) {
+	p.Want("[")
+	from = int(p.Int())
+	p.Want(",")
+	to = int(p.Int())
+	p.Want(")")
+	return from, to
 }
 
 func (p *parser) program() {
@@ -171,6 +181,9 @@ func (p *parser) buffer() *Buffer {
 	if p.Accept("+") {
 		b.Stride = p.stride()
 	}
+	if p.Accept("layers") {
+		b.From, b.To = p.layers()
+	}
 	b.Bytes = p.after("bytes")
 	if p.Accept("lives") {
 		p.Want("[")
@@ -197,11 +210,7 @@ func (p *parser) items() []Item {
 			l := &Loop{Func: p.Sigil("@", "a function").Text}
 			p.Want("l")
 			p.Want("in")
-			p.Want("[")
-			l.From = int(p.Int())
-			p.Want(",")
-			l.To = int(p.Int())
-			p.Want(")")
+			l.From, l.To = p.layers()
 			if l.Reverse = p.Accept("down"); !l.Reverse {
 				p.Want("up")
 			}

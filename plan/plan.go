@@ -99,13 +99,21 @@ type Buffer struct {
 	Region Region
 	DType  ir.DType
 	Dims   []ir.Dim  // row-major
-	Offset int64     // bytes into the arena; for Saved of layer 0
+	Offset int64     // bytes into the arena; for Saved what At counts layers from
 	Stride int64     // bytes from one layer to the next, for Saved
+	From   int       // for Saved where layers store different things: those that have
+	To     int       // it, [From, To); 0, 0 where all layers do
 	Bytes  int64     // at capacity
 	Values []float64 // contents of a constant table
 	First  int       // first and last launch that touch it, numbered through the program
 	Last   int
 }
+
+// At is where layer l's copy of a saved buffer lies, in bytes into the arena.
+// Layers count from the stack's first, whichever have the buffer, so Offset is
+// negative where blocks below are smaller than this buffer's. The input of a
+// layer has a place for layer To as well: there the next block begins.
+func (b *Buffer) At(l int) int64 { return b.Offset + int64(l)*b.Stride }
 
 // Mode is what an operand's memory undergoes.
 type Mode string
@@ -167,9 +175,9 @@ type Program struct {
 	Items   []Item
 	Results []Operand
 
-	SavedPerLayer int64 // bytes of one layer's block
+	SavedPerLayer int64 // bytes of one layer's block; 0 where layers differ: see Blocks
 	SavedBytes    int64 // all blocks, the stack's result included
-	ScratchBytes  int64
+	ScratchBytes  int64 // what the arena has above them
 }
 
 // Item is a *Launch, *Loop, *Copy or *Comm.
@@ -273,17 +281,6 @@ func walk(items []Item, f func(Item)) {
 			walk(l.Body, f)
 		}
 	}
-}
-
-// Stored is what a layer stores for its backward in bytes, alignment aside.
-func (p *Program) Stored() int64 {
-	var n int64
-	for _, b := range p.Buffers {
-		if b.Region == Saved {
-			n += b.Bytes
-		}
-	}
-	return n
 }
 
 // Params is the number of trained numbers.

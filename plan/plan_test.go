@@ -43,10 +43,12 @@ func firstDifference(a, b string) string {
 	return "one is longer"
 }
 
-// load parses the plan of a twin.
-func load(t *testing.T) *plan.Plan {
+func load(t *testing.T) *plan.Plan { return loadPlan(t, "tiny_gqa") }
+
+// loadPlan parses the plan of a twin.
+func loadPlan(t *testing.T, twin string) *plan.Plan {
 	t.Helper()
-	src, err := os.ReadFile("../generated/tiny_gqa/plan.txt")
+	src, err := os.ReadFile("../generated/" + twin + "/plan.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +98,53 @@ func TestVerify(t *testing.T) {
 		c.do(p)
 		err := p.Verify()
 		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// TestVerifyBlocks plants faults in a plan whose layers store different things.
+func TestVerifyBlocks(t *testing.T) {
+	buffer := func(p *plan.Plan, name string) *plan.Buffer {
+		for _, b := range p.Program("micro_step").Buffers {
+			if b.Name == name {
+				return b
+			}
+		}
+		t.Fatalf("no buffer %s", name)
+		return nil
+	}
+	for _, c := range []struct {
+		name string
+		do   func(*plan.Plan)
+		want string
+	}{
+		{"nothing", func(*plan.Plan) {}, ""},
+		{"the upper layer's scratch where the lower may have its own", func(p *plan.Plan) { buffer(p, "d.ffn.gu.2").Offset = buffer(p, "d.ffn.gu").Offset }, "lies among stored activations"},
+		{"scratch over the input that the upper layer will read", func(p *plan.Plan) { b := buffer(p, "ffn.m"); b.Offset = buffer(p, "h.2").At(1) }, "lies among stored activations"},
+		{"scratch over the layers' result", func(p *plan.Plan) { buffer(p, "d.n").Offset = buffer(p, "h.2").At(2) }, "lies among stored activations"},
+		{"what is handed from layer to layer over the scratch of one", func(p *plan.Plan) { buffer(p, "d.h").Offset = buffer(p, "d.ffn.gu").Offset + 1<<16 }, "overlap"},
+		{"a block moved up", func(p *plan.Plan) {
+			for _, b := range p.Program("micro_step").Buffers {
+				if b.From == 1 {
+					b.Offset += 64
+				}
+			}
+		}, "the block of layer 1 lies at"},
+		{"a layer without a block", func(p *plan.Plan) {
+			for _, b := range p.Program("micro_step").Buffers {
+				if b.To == 1 {
+					b.Region, b.From, b.To, b.Stride = plan.Scratch, 0, 0, 0
+				}
+			}
+		}, "the block of layer 1 lies at"},
+		{"a stored buffer of another stride", func(p *plan.Plan) { buffer(p, "r.2").Stride += 64 }, "leaves its block"},
+		{"two stored buffers over each other", func(p *plan.Plan) { buffer(p, "r.2").Offset = buffer(p, "ffn.gu.2").Offset + 64 }, "overlap"},
+	} {
+		p := loadPlan(t, "tiny_gqa_auto")
+		c.do(p)
+		err := p.Verify()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}

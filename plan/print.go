@@ -80,6 +80,9 @@ func (x *Buffer) print(b *strings.Builder) {
 	if x.Stride != 0 {
 		fmt.Fprintf(b, " + l*%d", x.Stride)
 	}
+	if x.To > 0 {
+		fmt.Fprintf(b, " layers [%d, %d)", x.From, x.To)
+	}
 	fmt.Fprintf(b, " bytes %d", x.Bytes)
 	if x.Region == Scratch || x.Region == Saved {
 		fmt.Fprintf(b, " lives [%d, %d]", x.First, x.Last)

@@ -63,35 +63,51 @@ func (p *Plan) verifyWeights(bad func(string, ...any)) {
 
 func (p *Plan) verifyBuffers(q *Program, bad func(string, ...any)) {
 	arena := p.Arena(q.Arena)
-	layers := int64(p.Layers())
-	lives := q.lives()
+	layers := p.Layers()
+	p.verifyBlocks(q, layers, bad)
+	lives := q.Lives(layers)
 	for i, b := range q.Buffers {
-		end := b.Offset + b.Bytes
-		switch b.Region {
-		case Saved:
-			end = b.Offset + (layers-1)*b.Stride + b.Bytes
-			if b.Offset+b.Bytes > b.Stride || end > q.SavedBytes {
-				bad("%s: stored %s leaves its block", q.Name, b.Name)
-			}
-		case Scratch:
-			if b.Offset < q.SavedBytes {
-				bad("%s: scratch %s lies among stored activations", q.Name, b.Name)
-			}
+		if b.Region == Saved {
+			continue
 		}
-		if b.Offset%Align != 0 || end > arena {
+		if b.Region == Scratch && b.Offset < lives.Floor(lives.Spans[b]) {
+			bad("%s: scratch %s lies among stored activations", q.Name, b.Name)
+		}
+		if b.Offset < 0 || b.Offset%Align != 0 || b.Offset+b.Bytes > arena {
 			bad("%s: buffer %s at %d with %d bytes does not fit its arena of %d", q.Name, b.Name, b.Offset, b.Bytes, arena)
 		}
 		for _, c := range q.Buffers[:i] {
-			if b.Region != c.Region {
-				continue
-			}
-			if x, y := lives[b], lives[c]; b.Region == Scratch && (x.first > y.last || y.first > x.last) {
+			if b.Region != c.Region || b.Region == Scratch && !lives.Spans[b].Meets(lives.Spans[c]) {
 				continue
 			}
 			if b.Offset < c.Offset+c.Bytes && c.Offset < b.Offset+b.Bytes {
 				bad("%s: buffers %s and %s overlap", q.Name, c.Name, b.Name)
 			}
 		}
+	}
+}
+
+// verifyBlocks checks the stack of stored blocks: each layer has one, blocks
+// follow each other from the arena's start, and buffers stay in theirs, apart
+// from each other.
+func (p *Plan) verifyBlocks(q *Program, layers int, bad func(string, ...any)) {
+	next, at := 0, int64(0)
+	for _, k := range q.Blocks(layers) {
+		if k.From != next || k.Base != at {
+			bad("%s: the block of layer %d lies at %d, want that of layer %d at %d", q.Name, k.From, k.Base, next, at)
+		}
+		next, at = k.To, k.Base+int64(k.To-k.From)*k.Bytes
+		for i, b := range k.Buffers {
+			if at := b.At(k.From); b.Stride != k.Bytes || at%Align != 0 || at < k.Base || at+b.Bytes > k.Base+k.Bytes {
+				bad("%s: stored %s leaves its block", q.Name, b.Name)
+			}
+			if i > 0 && b.Offset < k.Buffers[i-1].Offset+k.Buffers[i-1].Bytes {
+				bad("%s: buffers %s and %s overlap", q.Name, k.Buffers[i-1].Name, b.Name)
+			}
+		}
+	}
+	if next != 0 && (next != layers || at > q.SavedBytes || q.SavedBytes > p.Arena(q.Arena)) {
+		bad("%s: the blocks of %d layers end at %d, of %d bytes for %d layers", q.Name, next, at, q.SavedBytes, layers)
 	}
 }
 
@@ -129,6 +145,11 @@ func (p *Plan) verifyOperands(q *Program, bad func(string, ...any)) {
 				bad("%s: %s writes the input %s", q.Name, at, o.Buffer.Name)
 			}
 			written[o.Buffer] = true
+			for _, c := range q.Buffers { // the next block's layers know their input by another name
+				if o.Layer == NextLayer && c.Region == Saved && c.From == o.Buffer.To && c.At(c.From) == o.Buffer.At(c.From) {
+					written[c] = true
+				}
+			}
 		}
 	}
 	q.Walk(func(it Item) {

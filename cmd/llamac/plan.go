@@ -3,19 +3,19 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/passes"
 )
 
 type planCmd struct {
 	specFlags
-	Full bool `help:"Print the whole plan: every launch of every program."`
-	JSON bool `help:"Print every figure as JSON." name:"json"`
+	Full  bool   `help:"Print the whole plan: every launch of every program."`
+	JSON  bool   `help:"Print every figure as JSON." name:"json"`
+	Curve string `help:"Draw what every budget of activations costs in recomputation: FILE.svg, .png or .json." name:"checkpoint-curve" placeholder:"FILE"`
 }
-
-// policies are the checkpoint policies in the order of what they store.
-var policies = []string{"none", "keep-linear", "full"}
 
 func (c *planCmd) Run() error {
 	s, err := c.load()
@@ -31,8 +31,11 @@ func (c *planCmd) Run() error {
 		return nil
 	}
 	fig := compile.Figures(s, r)
+	if c.Curve != "" {
+		return writeCurve(s, &fig, c.Curve)
+	}
 	saved := map[string]compile.Figure{}
-	for _, p := range policies {
+	for _, p := range compile.Policies {
 		q, err := compile.Spec(s, compile.Options{Checkpoint: p, Modes: []string{"train"}, Targets: []string{}})
 		if err != nil {
 			return err
@@ -58,9 +61,41 @@ func (c *planCmd) Run() error {
 	}
 	w.Flush()
 	fmt.Printf("\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
-	fmt.Fprintln(w, "  policy\tstored a layer\tarena")
-	for _, p := range policies {
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", p, size(saved[p].SavedPerLayer), size(saved[p].Arenas["act.train"]))
+	fmt.Fprintln(w, "  policy\tstored a layer\tarena\trecomputed")
+	least := saved["none"].StepFLOPs
+	for _, p := range compile.Policies {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", p, size(saved[p].SavedPerLayer), size(saved[p].Arenas["act.train"]), again(saved[p].StepFLOPs-least, least))
+	}
+	if m, err := compile.Menu(s, compile.Options{}); err == nil {
+		fmt.Fprintf(w, "  auto\tby budget\t%s to %s\t\n", size(m.Minimum()), size(m.Maximum()))
+	}
+	w.Flush()
+	if fig.Auto != nil {
+		return printAuto(fig.Auto, least)
+	}
+	return nil
+}
+
+// again prints recomputed work and its share of the work without it.
+func again(flops, all int64) string {
+	return fmt.Sprintf("%.4g FLOPs, %.3g %%", float64(flops), 100*float64(flops)/float64(all))
+}
+
+// printAuto shows what the policy auto chose: layers that store the same in a
+// row, the first layers first.
+func printAuto(c *passes.Checkpoints, least int64) error {
+	fmt.Printf("\ncheckpoints under a budget of %d bytes (%s)\n", c.Budget, size(c.Budget))
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "  peak\t%d bytes (%s)\n", c.Peak, size(c.Peak))
+	fmt.Fprintf(w, "  smallest budget\t%d bytes (%s)\n", c.Minimum, size(c.Minimum))
+	fmt.Fprintf(w, "  recomputed\t%s of a micro-batch\n\n", again(c.FLOPs, least))
+	fmt.Fprintln(w, "  layers\tbytes a layer\tFLOPs recomputed a layer\tstored beside the layer's input")
+	for _, s := range c.Segments {
+		stored := strings.Join(s.Stored, " ")
+		if stored == "" {
+			stored = "nothing"
+		}
+		fmt.Fprintf(w, "  %d to %d\t%d\t%.4g\t%s\n", s.From, s.To-1, s.Bytes, float64(s.FLOPs), stored)
 	}
 	return w.Flush()
 }

@@ -20,6 +20,7 @@ type printer struct {
 	uses    map[string]bool   // local variables that the current function needs: w, g, s, next, b, mode, d
 	trace   []traceSection
 	loop    *plan.Loop
+	block   string // what the loop's layer stores
 	bodies  []layerFunc
 	outer   []string
 	outerU  map[string]bool
@@ -32,6 +33,7 @@ type layerFunc struct {
 	lines   []string
 	uses    map[string]bool
 	reverse bool
+	saved   string // what the layer stores
 }
 
 type traceSection struct {
@@ -125,19 +127,7 @@ func (p *printer) at(o plan.Operand) string {
 			p.uses["b"] = true
 			s = "b." + p.fields.get(b, b.Name)
 		case plan.Saved:
-			field := p.g.savedNames.get(b, b.Name)
-			switch o.Layer {
-			case plan.ThisLayer:
-				p.uses["s"] = true
-				s = "s." + field
-			case plan.NextLayer:
-				p.uses["next"] = true
-				s = "next." + field
-			case plan.FirstOne:
-				s = "t.saved[0]." + field
-			case plan.AfterLast:
-				s = "t.saved[Layers]." + field
-			}
+			s = p.saved(o)
 		}
 	}
 	if o.Col > 0 {

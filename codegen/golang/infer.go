@@ -114,7 +114,7 @@ func (g *generator) infer() (*jen.File, error) {
 	for _, b := range dec.p.prog.Inputs {
 		params = append(params, jen.Id(ident(b.Name)).Index().Int32())
 	}
-	pre := append([]string{"n, rows := len(tokens), len(want)"}, dec.p.prelude(dec.mainU)...)
+	pre := append([]string{"n, rows := len(tokens), len(want)"}, dec.p.prelude(dec.mainU, "")...)
 	if !hasWordIn(dec, "rows") {
 		pre[0] = "n := len(tokens)"
 	}

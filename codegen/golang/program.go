@@ -49,7 +49,7 @@ func (e *goEmitter) Loop(l *plan.Loop) error {
 // program.
 func (e *goEmitter) End(l *plan.Loop) error {
 	p := e.p
-	f := layerFunc{name: methodName(p.prog, l), lines: p.out, uses: p.uses, reverse: l.Reverse}
+	f := layerFunc{name: methodName(p.prog, l), lines: p.out, uses: p.uses, reverse: l.Reverse, saved: p.block}
 	f.doc = fmt.Sprintf("%s runs @%s of the IR for layer l.", f.name, l.Func)
 	p.bodies = append(p.bodies, f)
 	p.out, p.uses, p.loop = p.outer, p.outerU, nil
@@ -63,12 +63,16 @@ func (e *goEmitter) End(l *plan.Loop) error {
 	for _, a := range p.layerInputs(f) {
 		args += ", " + a
 	}
+	if l.To == l.From+1 && p.g.in.Plan.Layers() > 1 {
+		p.line("t.%s(%d%s)", f.name, l.From, strings.TrimPrefix(args, "l"))
+		return nil
+	}
 	if l.Reverse {
 		p.line("for l := %d; l >= %d; l-- {", l.To-1, l.From)
 	} else if l.From == 0 {
 		p.line("for l := range %s {", layersExpr(p.g, l.To))
 	} else {
-		p.line("for l := %d; l < %d; l++ {", l.From, l.To)
+		p.line("for l := %d; l < %s; l++ {", l.From, layersExpr(p.g, l.To))
 	}
 	p.line("t.%s(%s)", f.name, args)
 	p.line("}")
@@ -125,8 +129,9 @@ func hasWord(text, name string) bool {
 	return false
 }
 
-// prelude declares the local variables that the lines use.
-func (p *printer) prelude(uses map[string]bool) []string {
+// prelude declares the local variables that the lines use. saved is what the
+// layer stores.
+func (p *printer) prelude(uses map[string]bool, saved string) []string {
 	var lines []string
 	add := func(name, expr string) {
 		if uses[name] {
@@ -137,7 +142,7 @@ func (p *printer) prelude(uses map[string]bool) []string {
 	add("b", "&t."+p.scratch)
 	add("w", "&t.w.layers[l]")
 	add("g", "&t.g.layers[l]")
-	add("s", "&t.saved[l]")
+	add("s", "&"+saved)
 	add("next", "&t.saved[l+1]")
 	return lines
 }
@@ -158,7 +163,7 @@ func (g *generator) layerMethods(f *jen.File, r *printed, receiver string) {
 		}
 		f.Comment(m.doc)
 		f.Func().Params(jen.Id("t").Op("*").Id(receiver)).Id(m.name).Params(params...).
-			Block(g.body(append(r.p.prelude(m.uses), m.lines...))...)
+			Block(g.body(append(r.p.prelude(m.uses, m.saved), m.lines...))...)
 		f.Line()
 	}
 }
@@ -193,6 +198,9 @@ func (g *generator) traceVar(f *jen.File, r *printed, name string) {
 		s := "Nodes: []string{" + strings.Join(quoted, ", ") + "}"
 		if t.loop != nil {
 			s = fmt.Sprintf("Layers: %d, Reverse: %v, ", t.loop.To-t.loop.From, t.loop.Reverse) + s
+			if t.loop.From > 0 {
+				s = fmt.Sprintf("From: %d, ", t.loop.From) + s
+			}
 		}
 		rows = append(rows, jen.Line().Values(jen.Id(s)))
 	}

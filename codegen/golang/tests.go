@@ -1,9 +1,6 @@
 package golang
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/dave/jennifer/jen"
 )
 
@@ -27,26 +24,7 @@ func (g *generator) tests(numeric bool) *jen.File {
 	}
 	check("TestTrainer", "TestTrainer compares loss and gradients with the float64 oracle.", "CheckTrainer")
 	check("TestDecoder", "TestDecoder compares prefill and decoding with the oracle's full forward.", "CheckDecoder")
-	if saved := g.savedFields(); len(saved) > 0 {
-		var sum []string
-		for _, b := range saved {
-			sum = append(sum, fmt.Sprintf("len(s.%s)", g.savedNames.get(b, b.Name)))
-		}
-		f.Comment("TestSaved measures what the running program stores of a layer: its slices, and")
-		f.Comment("how far the next layer's lie behind them.")
-		f.Func().Id("TestSaved").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(g.body([]string{
-			"m, err := NewTrainer(model.Options{Workers: 1})",
-			"if err != nil {",
-			"t.Fatal(err)",
-			"}",
-			"defer m.Close()",
-			"s := &m.(*trainer).saved[0]",
-			"stored := 4 * (" + strings.Join(sum, " + ") + ")",
-			fmt.Sprintf("if want := %d; stored != want {", g.in.Plan.Program("micro_step").Stored()),
-			"t.Errorf(\"a layer stores %d bytes, the plan says %d\", stored, want)",
-			"}",
-		})...)
-	}
+	g.savedTest(f)
 	return f
 }
 

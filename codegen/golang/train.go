@@ -1,7 +1,6 @@
 package golang
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,28 +46,17 @@ func (g *generator) train() (*jen.File, error) {
 		jen.Id("step").Id("stepScratch"),
 		jen.Id("eval").Id("evalScratch"),
 	}
-	saved := g.savedFields()
-	if len(saved) > 0 {
-		fields = append(fields, jen.Id("saved").Index(jen.Id("Layers").Op("+").Lit(1)).Id("saved").Comment("the last holds x alone: what the layers return"))
-	}
+	fields = append(fields, g.savedTrainerFields()...)
 	if tables {
 		fields = append(fields, jen.Id("tables").Op("*").Id("tables"))
 	}
 	f.Type().Id("trainer").Struct(fields...)
 	f.Line()
 
-	if len(saved) > 0 {
-		var fs []jen.Code
-		for _, b := range saved {
-			fs = append(fs, jen.Id(g.savedNames.get(b, b.Name)).Index().Float32().Comment(shape(b.Dims)))
-		}
-		f.Comment("saved is what the backward of one layer finds stored.")
-		f.Type().Id("saved").Struct(fs...)
-		f.Line()
-	}
+	g.savedTypes(f)
 	stepLines := g.scratchType(f, step, "stepScratch", "// stepScratch is what lives within one micro-batch. Buffers whose lives do not\n// meet share memory.")
 	evalLines := g.scratchType(f, eval, "evalScratch", "evalScratch is the same for Eval.")
-	g.newTrainer(f, step, stepLines, evalLines, tables)
+	g.newTrainer(f, stepLines, evalLines, tables)
 	g.trainerMethods(f, step, eval, update)
 	g.traceVar(f, step, "stepTrace")
 	g.decayRanges(f)
@@ -76,19 +64,7 @@ func (g *generator) train() (*jen.File, error) {
 	return f, nil
 }
 
-// savedFields lists the stored buffers in the order of their block.
-func (g *generator) savedFields() []*plan.Buffer {
-	var out []*plan.Buffer
-	for _, b := range g.in.Plan.Program("micro_step").Buffers {
-		if b.Region == plan.Saved {
-			out = append(out, b)
-		}
-	}
-	slices.SortFunc(out, func(a, b *plan.Buffer) int { return cmp.Compare(a.Offset, b.Offset) })
-	return out
-}
-
-func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines []string, tables bool) {
+func (g *generator) newTrainer(f *jen.File, stepLines, evalLines []string, tables bool) {
 	p := g.in.Plan
 	lines := []string{
 		"t := &trainer{dev: cpu.New(o.Workers)}",
@@ -98,24 +74,7 @@ func (g *generator) newTrainer(f *jen.File, step *printed, stepLines, evalLines 
 		"t.g.bind(t.grads)",
 		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.train")/4),
 	}
-	if saved := g.savedFields(); len(saved) > 0 {
-		q := step.p.prog
-		lines = append(lines,
-			"for l := range Layers {",
-			fmt.Sprintf("a := act[l*%d:]", q.SavedPerLayer/4),
-			"t.saved[l] = saved{")
-		for _, b := range saved {
-			at := fmt.Sprintf("a[%d:]", b.Offset/4)
-			if b.Offset == 0 {
-				at = "a"
-			}
-			lines = append(lines, fmt.Sprintf("%s: %s[:%d],", g.savedNames.get(b, b.Name), at, b.Bytes/4))
-		}
-		lines = append(lines, "}", "}")
-		if first := saved[0]; q.SavedBytes > int64(g.in.Plan.Layers())*q.SavedPerLayer {
-			lines = append(lines, fmt.Sprintf("t.saved[Layers].%s = act[Layers*%d:][:%d]", g.savedNames.get(first, first.Name), q.SavedPerLayer/4, first.Bytes/4))
-		}
-	}
+	lines = append(lines, g.savedLines()...)
 	lines = append(lines, "t.step = stepScratch{")
 	lines = append(lines, stepLines...)
 	lines = append(lines, "}", "t.eval = evalScratch{")
@@ -157,7 +116,7 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	in := jen.Id("in").Qual(g.modelPkg(), "Batch")
 	result := func(r *printed) string { return "return " + r.p.at(r.p.prog.Results[0]) + "[0]" }
 
-	lines := append(step.inputs(), step.p.prelude(step.mainU)...)
+	lines := append(step.inputs(), step.p.prelude(step.mainU, "")...)
 	if step.mainU["mode"] {
 		lines = append(lines, "mode := cpu.Accumulate", "if first {", "mode = cpu.Overwrite", "}")
 	}
@@ -169,13 +128,13 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	f.Line()
 	g.layerMethods(f, step, "trainer")
 
-	lines = slices.Concat(eval.inputs(), eval.p.prelude(eval.mainU), eval.main)
+	lines = slices.Concat(eval.inputs(), eval.p.prelude(eval.mainU, ""), eval.main)
 	f.Comment("Eval returns the mean loss of one micro-batch in nats per token.")
 	recv().Id("Eval").Params(in.Clone()).Float32().Block(g.body(append(lines, result(eval)))...)
 	f.Line()
 	g.layerMethods(f, eval, "trainer")
 
-	lines = append(update.p.prelude(map[string]bool{"d": true}), update.main...)
+	lines = append(update.p.prelude(map[string]bool{"d": true}, ""), update.main...)
 	f.Comment("Update applies one AdamW step and returns the global norm of the gradients")
 	f.Comment("before clipping.")
 	recv().Id("Update").Params(jen.Id("h").Qual(g.modelPkg(), "Hyper")).Float64().Block(g.body(append(lines, "return norm"))...)

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           74752,
 		Grads:             74752,
 		Moments:           149504,
-		TrainActivations:  214336,
+		TrainActivations:  205120,
 		SavedPerLayer:     70272,
 		DecodeActivations: 23808,
 		KVCache:           131072,

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           48768,
 		Grads:             48768,
 		Moments:           97536,
-		TrainActivations:  110656,
+		TrainActivations:  101440,
 		SavedPerLayer:     27648,
 		DecodeActivations: 23808,
 		KVCache:           0,

@@ -72,7 +72,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 27664)
+	act := make([]float32, 25360)
 	for l := range Layers {
 		a := act[l*6912:]
 		t.saved[l] = saved{
@@ -83,19 +83,19 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*6912:][:2304]
 	t.step = stepScratch{
-		n:      act[16128:][:2304],
+		n:      act[13824:][:2304],
 		t:      act[16128:][:2304],
-		u:      act[18432:][:2304],
-		n2:     act[16128:][:2304],
-		loss1:  act[27648:][:1],
-		dN:     act[18432:][:2304],
-		dH:     act[16128:][:2304],
-		dS:     act[18432:][:2304],
-		dX:     act[20736:][:2304],
-		dC:     act[18432:][:2304],
-		dA:     act[23040:][:2304],
-		nAgain: act[25344:][:2304],
-		dN2:    act[25344:][:2304],
+		u:      act[13824:][:2304],
+		n2:     act[18432:][:2304],
+		loss1:  act[25344:][:1],
+		dN:     act[16128:][:2304],
+		dH:     act[23040:][:2304],
+		dS:     act[13824:][:2304],
+		dX:     act[16128:][:2304],
+		dC:     act[13824:][:2304],
+		dA:     act[18432:][:2304],
+		nAgain: act[20736:][:2304],
+		dN2:    act[20736:][:2304],
 	}
 	t.eval = evalScratch{
 		h:    act[0:][:2304],

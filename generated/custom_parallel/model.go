@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           85632,
 		Grads:             85632,
 		Moments:           171264,
-		TrainActivations:  237376,
+		TrainActivations:  228160,
 		SavedPerLayer:     74880,
 		DecodeActivations: 29952,
 		KVCache:           131072,

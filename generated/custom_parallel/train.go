@@ -76,7 +76,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 59344)
+	act := make([]float32, 57040)
 	for l := range Layers {
 		a := act[l*18720:]
 		t.saved[l] = saved{
@@ -88,19 +88,19 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*18720:][:2304]
 	t.step = stepScratch{
-		n:                        act[39744:][:2304],
+		n:                        act[37440:][:2304],
 		ffnM:                     act[39744:][:3456],
 		ffnOut:                   act[43200:][:2304],
-		n2:                       act[39744:][:2304],
-		loss1:                    act[59328:][:1],
-		dN:                       act[42048:][:2304],
-		dH:                       act[57024:][:2304],
-		ffnMAgain:                act[39744:][:3456],
-		dFfnM:                    act[53568:][:3456],
-		dAttnQAttnKAttnVFfnGFfnU: act[39744:][:13824],
-		dAttnO:                   act[53568:][:2304],
-		nAgain:                   act[53568:][:2304],
-		dN2:                      act[53568:][:2304],
+		n2:                       act[42048:][:2304],
+		loss1:                    act[57024:][:1],
+		dN:                       act[39744:][:2304],
+		dH:                       act[54720:][:2304],
+		ffnMAgain:                act[37440:][:3456],
+		dFfnM:                    act[51264:][:3456],
+		dAttnQAttnKAttnVFfnGFfnU: act[37440:][:13824],
+		dAttnO:                   act[51264:][:2304],
+		nAgain:                   act[51264:][:2304],
+		dN2:                      act[51264:][:2304],
 	}
 	t.eval = evalScratch{
 		h:                       act[17280:][:2304],

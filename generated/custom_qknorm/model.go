@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           86144,
 		Grads:             86144,
 		Moments:           172288,
-		TrainActivations:  246592,
+		TrainActivations:  232768,
 		SavedPerLayer:     84096,
 		DecodeActivations: 23808,
 		KVCache:           131072,

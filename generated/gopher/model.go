@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           14951424,
 		Grads:             14951424,
 		Moments:           29902848,
-		TrainActivations:  118227008,
+		TrainActivations:  116129856,
 		SavedPerLayer:     24182784,
 		DecodeActivations: 2457600,
 		KVCache:           33554432,

@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 29556752)
+	act := make([]float32, 29032464)
 	for l := range Layers {
 		a := act[l*6045696:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*6045696:][:524288]
 	t.step = stepScratch{
-		attnN:      act[24707072:][:524288],
-		attnOut:    act[24707072:][:524288],
-		ffnN:       act[25231360:][:524288],
+		attnN:      act[24182784:][:524288],
+		attnOut:    act[24182784:][:524288],
+		ffnN:       act[24707072:][:524288],
 		ffnM:       act[24707072:][:1441792],
-		n:          act[24707072:][:524288],
-		loss1:      act[29556736:][:1],
-		dN:         act[25231360:][:524288],
-		dH:         act[29032448:][:524288],
-		ffnMAgain:  act[24707072:][:1441792],
-		dFfnM:      act[27590656:][:1441792],
-		dFfnGu:     act[24707072:][:2883584],
-		ffnNAgain:  act[27590656:][:524288],
-		dFfnN:      act[27590656:][:524288],
-		dAttnO:     act[26279936:][:524288],
-		dAttnQkv:   act[24707072:][:1572864],
-		attnNAgain: act[26279936:][:524288],
-		dAttnN:     act[26279936:][:524288],
+		n:          act[25231360:][:524288],
+		loss1:      act[29032448:][:1],
+		dN:         act[24707072:][:524288],
+		dH:         act[28508160:][:524288],
+		ffnMAgain:  act[24182784:][:1441792],
+		dFfnM:      act[27066368:][:1441792],
+		dFfnGu:     act[24182784:][:2883584],
+		ffnNAgain:  act[27066368:][:524288],
+		dFfnN:      act[27066368:][:524288],
+		dAttnO:     act[25755648:][:524288],
+		dAttnQkv:   act[24182784:][:1572864],
+		attnNAgain: act[25755648:][:524288],
+		dAttnN:     act[25755648:][:524288],
 	}
 	t.eval = evalScratch{
 		h:            act[4325376:][:524288],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           52063457280,
 		Grads:             52063457280,
 		Moments:           104126914560,
-		TrainActivations:  19562758208,
+		TrainActivations:  19520815168,
 		SavedPerLayer:     478478336,
 		DecodeActivations: 47841280,
 		KVCache:           26843545600,

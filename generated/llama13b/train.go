@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 4890689552)
+	act := make([]float32, 4880203792)
 	for l := range Layers {
 		a := act[l*119619584:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*119619584:][:10485760]
 	t.step = stepScratch{
-		attnN:      act[4795269120:][:10485760],
-		attnOut:    act[4795269120:][:10485760],
-		ffnN:       act[4805754880:][:10485760],
+		attnN:      act[4784783360:][:10485760],
+		attnOut:    act[4784783360:][:10485760],
+		ffnN:       act[4795269120:][:10485760],
 		ffnM:       act[4795269120:][:28311552],
-		n:          act[4795269120:][:10485760],
-		loss1:      act[4890689536:][:1],
-		dN:         act[4805754880:][:10485760],
-		dH:         act[4880203776:][:10485760],
-		ffnMAgain:  act[4795269120:][:28311552],
-		dFfnM:      act[4851892224:][:28311552],
-		dFfnGu:     act[4795269120:][:56623104],
-		ffnNAgain:  act[4851892224:][:10485760],
-		dFfnN:      act[4851892224:][:10485760],
-		dAttnO:     act[4826726400:][:10485760],
-		dAttnQkv:   act[4795269120:][:31457280],
-		attnNAgain: act[4826726400:][:10485760],
-		dAttnN:     act[4826726400:][:10485760],
+		n:          act[4805754880:][:10485760],
+		loss1:      act[4880203776:][:1],
+		dN:         act[4795269120:][:10485760],
+		dH:         act[4869718016:][:10485760],
+		ffnMAgain:  act[4784783360:][:28311552],
+		dFfnM:      act[4841406464:][:28311552],
+		dFfnGu:     act[4784783360:][:56623104],
+		ffnNAgain:  act[4841406464:][:10485760],
+		dFfnN:      act[4841406464:][:10485760],
+		dAttnO:     act[4816240640:][:10485760],
+		dAttnQkv:   act[4784783360:][:31457280],
+		attnNAgain: act[4816240640:][:10485760],
+		dAttnN:     act[4816240640:][:10485760],
 	}
 	t.eval = evalScratch{
 		h:            act[84934656:][:10485760],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           130115774464,
 		Grads:             130115774464,
 		Moments:           260231548928,
-		TrainActivations:  37820432448,
+		TrainActivations:  37765906496,
 		SavedPerLayer:     621182976,
 		DecodeActivations: 61997056,
 		KVCache:           52344913920,

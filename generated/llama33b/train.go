@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 9455108112)
+	act := make([]float32, 9441476624)
 	for l := range Layers {
 		a := act[l*155295744:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*155295744:][:13631488]
 	t.step = stepScratch{
-		attnN:      act[9331376128:][:13631488],
-		attnOut:    act[9331376128:][:13631488],
-		ffnN:       act[9345007616:][:13631488],
+		attnN:      act[9317744640:][:13631488],
+		attnOut:    act[9317744640:][:13631488],
+		ffnN:       act[9331376128:][:13631488],
 		ffnM:       act[9331376128:][:36700160],
-		n:          act[9331376128:][:13631488],
-		loss1:      act[9455108096:][:1],
-		dN:         act[9345007616:][:13631488],
-		dH:         act[9441476608:][:13631488],
-		ffnMAgain:  act[9331376128:][:36700160],
-		dFfnM:      act[9404776448:][:36700160],
-		dFfnGu:     act[9331376128:][:73400320],
-		ffnNAgain:  act[9404776448:][:13631488],
-		dFfnN:      act[9404776448:][:13631488],
-		dAttnO:     act[9372270592:][:13631488],
-		dAttnQkv:   act[9331376128:][:40894464],
-		attnNAgain: act[9372270592:][:13631488],
-		dAttnN:     act[9372270592:][:13631488],
+		n:          act[9345007616:][:13631488],
+		loss1:      act[9441476608:][:1],
+		dN:         act[9331376128:][:13631488],
+		dH:         act[9427845120:][:13631488],
+		ffnMAgain:  act[9317744640:][:36700160],
+		dFfnM:      act[9391144960:][:36700160],
+		dFfnGu:     act[9317744640:][:73400320],
+		ffnNAgain:  act[9391144960:][:13631488],
+		dFfnN:      act[9391144960:][:13631488],
+		dAttnO:     act[9358639104:][:13631488],
+		dAttnQkv:   act[9317744640:][:40894464],
+		attnNAgain: act[9358639104:][:13631488],
+		dAttnN:     act[9358639104:][:13631488],
 	}
 	t.eval = evalScratch{
 		h:            act[110100480:][:13631488],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           261142642688,
 		Grads:             261142642688,
 		Moments:           522285285376,
-		TrainActivations:  61786292288,
+		TrainActivations:  61719183424,
 		SavedPerLayer:     763887616,
 		DecodeActivations: 76152832,
 		KVCache:           85899345920,

@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 15446573072)
+	act := make([]float32, 15429795856)
 	for l := range Layers {
 		a := act[l*190971904:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*190971904:][:16777216]
 	t.step = stepScratch{
-		attnN:      act[15294529536:][:16777216],
-		attnOut:    act[15294529536:][:16777216],
-		ffnN:       act[15311306752:][:16777216],
+		attnN:      act[15277752320:][:16777216],
+		attnOut:    act[15277752320:][:16777216],
+		ffnN:       act[15294529536:][:16777216],
 		ffnM:       act[15294529536:][:45088768],
-		n:          act[15294529536:][:16777216],
-		loss1:      act[15446573056:][:1],
-		dN:         act[15311306752:][:16777216],
-		dH:         act[15429795840:][:16777216],
-		ffnMAgain:  act[15294529536:][:45088768],
-		dFfnM:      act[15384707072:][:45088768],
-		dFfnGu:     act[15294529536:][:90177536],
-		ffnNAgain:  act[15384707072:][:16777216],
-		dFfnN:      act[15384707072:][:16777216],
-		dAttnO:     act[15344861184:][:16777216],
-		dAttnQkv:   act[15294529536:][:50331648],
-		attnNAgain: act[15344861184:][:16777216],
-		dAttnN:     act[15344861184:][:16777216],
+		n:          act[15311306752:][:16777216],
+		loss1:      act[15429795840:][:1],
+		dN:         act[15294529536:][:16777216],
+		dH:         act[15413018624:][:16777216],
+		ffnMAgain:  act[15277752320:][:45088768],
+		dFfnM:      act[15367929856:][:45088768],
+		dFfnGu:     act[15277752320:][:90177536],
+		ffnNAgain:  act[15367929856:][:16777216],
+		dFfnN:      act[15367929856:][:16777216],
+		dAttnO:     act[15328083968:][:16777216],
+		dAttnQkv:   act[15277752320:][:50331648],
+		attnNAgain: act[15328083968:][:16777216],
+		dAttnN:     act[15328083968:][:16777216],
 	}
 	t.eval = evalScratch{
 		h:            act[135266304:][:16777216],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           26953662464,
 		Grads:             26953662464,
 		Moments:           53907324928,
-		TrainActivations:  12559843392,
+		TrainActivations:  12526288960,
 		SavedPerLayer:     381943808,
 		DecodeActivations: 38141952,
 		KVCache:           17179869184,

@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 3139960848)
+	act := make([]float32, 3131572240)
 	for l := range Layers {
 		a := act[l*95485952:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*95485952:][:8388608]
 	t.step = stepScratch{
-		attnN:      act[3063939072:][:8388608],
-		attnOut:    act[3063939072:][:8388608],
-		ffnN:       act[3072327680:][:8388608],
+		attnN:      act[3055550464:][:8388608],
+		attnOut:    act[3055550464:][:8388608],
+		ffnN:       act[3063939072:][:8388608],
 		ffnM:       act[3063939072:][:22544384],
-		n:          act[3063939072:][:8388608],
-		loss1:      act[3139960832:][:1],
-		dN:         act[3072327680:][:8388608],
-		dH:         act[3131572224:][:8388608],
-		ffnMAgain:  act[3063939072:][:22544384],
-		dFfnM:      act[3109027840:][:22544384],
-		dFfnGu:     act[3063939072:][:45088768],
-		ffnNAgain:  act[3109027840:][:8388608],
-		dFfnN:      act[3109027840:][:8388608],
-		dAttnO:     act[3089104896:][:8388608],
-		dAttnQkv:   act[3063939072:][:25165824],
-		attnNAgain: act[3089104896:][:8388608],
-		dAttnN:     act[3089104896:][:8388608],
+		n:          act[3072327680:][:8388608],
+		loss1:      act[3131572224:][:1],
+		dN:         act[3063939072:][:8388608],
+		dH:         act[3123183616:][:8388608],
+		ffnMAgain:  act[3055550464:][:22544384],
+		dFfnM:      act[3100639232:][:22544384],
+		dFfnGu:     act[3055550464:][:45088768],
+		ffnNAgain:  act[3100639232:][:8388608],
+		dFfnN:      act[3100639232:][:8388608],
+		dAttnO:     act[3080716288:][:8388608],
+		dAttnQkv:   act[3055550464:][:25165824],
+		attnNAgain: act[3080716288:][:8388608],
+		dAttnN:     act[3080716288:][:8388608],
 	}
 	t.eval = evalScratch{
 		h:            act[67633152:][:8388608],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           205760,
 		Grads:             205760,
 		Moments:           411520,
-		TrainActivations:  1130560,
+		TrainActivations:  1089600,
 		SavedPerLayer:     389120,
 		DecodeActivations: 80384,
 		KVCache:           163840,

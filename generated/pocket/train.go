@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 282640)
+	act := make([]float32, 272400)
 	for l := range Layers {
 		a := act[l*97280:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*97280:][:10240]
 	t.step = stepScratch{
-		attnN:      act[204800:][:10240],
-		attnOut:    act[204800:][:10240],
-		ffnN:       act[215040:][:10240],
+		attnN:      act[194560:][:10240],
+		attnOut:    act[194560:][:10240],
+		ffnN:       act[204800:][:10240],
 		ffnM:       act[204800:][:22528],
-		n:          act[204800:][:10240],
-		loss1:      act[282624:][:1],
-		dN:         act[215040:][:10240],
-		dH:         act[272384:][:10240],
-		ffnMAgain:  act[204800:][:22528],
-		dFfnM:      act[249856:][:22528],
-		dFfnGu:     act[204800:][:45056],
-		ffnNAgain:  act[249856:][:10240],
-		dFfnN:      act[249856:][:10240],
-		dAttnO:     act[225280:][:10240],
-		dAttnQkv:   act[204800:][:20480],
-		attnNAgain: act[225280:][:10240],
-		dAttnN:     act[225280:][:10240],
+		n:          act[215040:][:10240],
+		loss1:      act[272384:][:1],
+		dN:         act[204800:][:10240],
+		dH:         act[262144:][:10240],
+		ffnMAgain:  act[194560:][:22528],
+		dFfnM:      act[239616:][:22528],
+		dFfnGu:     act[194560:][:45056],
+		ffnNAgain:  act[239616:][:10240],
+		dFfnN:      act[239616:][:10240],
+		dAttnO:     act[215040:][:10240],
+		dAttnQkv:   act[194560:][:20480],
+		attnNAgain: act[215040:][:10240],
+		dAttnN:     act[215040:][:10240],
 	}
 	t.eval = evalScratch{
 		h:            act[67584:][:10240],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           1040128,
 		Grads:             1040128,
 		Moments:           2080256,
-		TrainActivations:  131203136,
+		TrainActivations:  129105984,
 		SavedPerLayer:     22020096,
 		DecodeActivations: 602112,
 		KVCache:           5242880,

@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 32800784)
+	act := make([]float32, 32276496)
 	for l := range Layers {
 		a := act[l*5505024:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*5505024:][:524288]
 	t.step = stepScratch{
-		attnN:      act[28049408:][:524288],
-		attnOut:    act[28049408:][:524288],
-		ffnN:       act[28573696:][:524288],
+		attnN:      act[27525120:][:524288],
+		attnOut:    act[27525120:][:524288],
+		ffnN:       act[28049408:][:524288],
 		ffnM:       act[28049408:][:1409024],
-		n:          act[28049408:][:524288],
-		loss1:      act[32800768:][:1],
-		dN:         act[28573696:][:524288],
-		dH:         act[32276480:][:524288],
-		ffnMAgain:  act[28049408:][:1409024],
-		dFfnM:      act[30867456:][:1409024],
-		dFfnGu:     act[28049408:][:2818048],
-		ffnNAgain:  act[30867456:][:524288],
-		dFfnN:      act[30867456:][:524288],
-		dAttnO:     act[29097984:][:524288],
-		dAttnQkv:   act[28049408:][:1048576],
-		attnNAgain: act[29097984:][:524288],
-		dAttnN:     act[29097984:][:524288],
+		n:          act[28573696:][:524288],
+		loss1:      act[32276480:][:1],
+		dN:         act[28049408:][:524288],
+		dH:         act[31752192:][:524288],
+		ffnMAgain:  act[27525120:][:1409024],
+		dFfnM:      act[30343168:][:1409024],
+		dFfnGu:     act[27525120:][:2818048],
+		ffnNAgain:  act[30343168:][:524288],
+		dFfnN:      act[30343168:][:524288],
+		dAttnO:     act[28573696:][:524288],
+		dAttnQkv:   act[27525120:][:1048576],
+		attnNAgain: act[28573696:][:524288],
+		dAttnN:     act[28573696:][:524288],
 	}
 	t.eval = evalScratch{
 		h:            act[4227072:][:524288],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           1040128,
 		Grads:             1040128,
 		Moments:           2080256,
-		TrainActivations:  4100160,
+		TrainActivations:  4034624,
 		SavedPerLayer:     688128,
 		DecodeActivations: 150528,
 		KVCache:           655360,

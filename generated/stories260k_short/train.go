@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 1025040)
+	act := make([]float32, 1008656)
 	for l := range Layers {
 		a := act[l*172032:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*172032:][:16384]
 	t.step = stepScratch{
-		attnN:      act[876544:][:16384],
-		attnOut:    act[876544:][:16384],
-		ffnN:       act[892928:][:16384],
+		attnN:      act[860160:][:16384],
+		attnOut:    act[860160:][:16384],
+		ffnN:       act[876544:][:16384],
 		ffnM:       act[876544:][:44032],
-		n:          act[876544:][:16384],
-		loss1:      act[1025024:][:1],
-		dN:         act[892928:][:16384],
-		dH:         act[1008640:][:16384],
-		ffnMAgain:  act[876544:][:44032],
-		dFfnM:      act[964608:][:44032],
-		dFfnGu:     act[876544:][:88064],
-		ffnNAgain:  act[964608:][:16384],
-		dFfnN:      act[964608:][:16384],
-		dAttnO:     act[909312:][:16384],
-		dAttnQkv:   act[876544:][:32768],
-		attnNAgain: act[909312:][:16384],
-		dAttnN:     act[909312:][:16384],
+		n:          act[892928:][:16384],
+		loss1:      act[1008640:][:1],
+		dN:         act[876544:][:16384],
+		dH:         act[992256:][:16384],
+		ffnMAgain:  act[860160:][:44032],
+		dFfnM:      act[948224:][:44032],
+		dFfnGu:     act[860160:][:88064],
+		ffnNAgain:  act[948224:][:16384],
+		dFfnN:      act[948224:][:16384],
+		dAttnO:     act[892928:][:16384],
+		dAttnQkv:   act[860160:][:32768],
+		attnNAgain: act[892928:][:16384],
+		dAttnN:     act[892928:][:16384],
 	}
 	t.eval = evalScratch{
 		h:            act[132096:][:16384],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           77696,
 		Grads:             77696,
 		Moments:           155392,
-		TrainActivations:  209728,
+		TrainActivations:  200512,
 		SavedPerLayer:     74880,
 		DecodeActivations: 23808,
 		KVCache:           65536,

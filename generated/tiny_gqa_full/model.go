@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           77696,
 		Grads:             77696,
 		Moments:           155392,
-		TrainActivations:  162496,
+		TrainActivations:  153280,
 		SavedPerLayer:     9216,
 		DecodeActivations: 23808,
 		KVCache:           65536,

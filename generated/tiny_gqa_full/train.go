@@ -91,7 +91,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 40624)
+	act := make([]float32, 38320)
 	for l := range Layers {
 		a := act[l*2304:]
 		t.saved[l] = saved{
@@ -100,35 +100,35 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*2304:][:2304]
 	t.step = stepScratch{
-		attnN:             act[11520:][:2304],
-		attnQkv:           act[6912:][:4608],
-		attnO:             act[11520:][:2304],
-		attnORowsLse:      act[13824:][:288],
+		attnN:             act[9216:][:2304],
+		attnQkv:           act[4608:][:4608],
+		attnO:             act[9216:][:2304],
+		attnORowsLse:      act[11520:][:288],
 		attnOut:           act[6912:][:2304],
 		ffnN:              act[13824:][:2304],
 		ffnGu:             act[6912:][:6912],
 		ffnM:              act[13824:][:3456],
 		ffnOut:            act[6912:][:2304],
-		n:                 act[6912:][:2304],
-		loss1:             act[40608:][:1],
-		dN:                act[9216:][:2304],
-		dH:                act[28800:][:2304],
-		attnNAgain:        act[31104:][:2304],
-		attnQkvAgain:      act[20736:][:4608],
-		attnOAgain:        act[33408:][:2304],
-		attnORowsLseAgain: act[40320:][:288],
-		attnOutAgain:      act[6912:][:2304],
-		rAgain:            act[35712:][:2304],
-		ffnNAgain:         act[9216:][:2304],
-		ffnNAgain1:        act[38016:][:2304],
-		ffnGuAgain:        act[6912:][:6912],
-		ffnMAgain:         act[13824:][:3456],
-		dFfnM:             act[25344:][:3456],
-		dFfnGu:            act[13824:][:6912],
-		dFfnN:             act[6912:][:2304],
-		dAttnO:            act[11520:][:2304],
-		dAttnQkv:          act[6912:][:4608],
-		dAttnN:            act[11520:][:2304],
+		n:                 act[9216:][:2304],
+		loss1:             act[38304:][:1],
+		dN:                act[6912:][:2304],
+		dH:                act[36000:][:2304],
+		attnNAgain:        act[26496:][:2304],
+		attnQkvAgain:      act[18432:][:4608],
+		attnOAgain:        act[28800:][:2304],
+		attnORowsLseAgain: act[35712:][:288],
+		attnOutAgain:      act[4608:][:2304],
+		rAgain:            act[31104:][:2304],
+		ffnNAgain:         act[6912:][:2304],
+		ffnNAgain1:        act[33408:][:2304],
+		ffnGuAgain:        act[4608:][:6912],
+		ffnMAgain:         act[11520:][:3456],
+		dFfnM:             act[23040:][:3456],
+		dFfnGu:            act[11520:][:6912],
+		dFfnN:             act[4608:][:2304],
+		dAttnO:            act[9216:][:2304],
+		dAttnQkv:          act[4608:][:4608],
+		dAttnN:            act[9216:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],

@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 52432)
+	act := make([]float32, 50128)
 	for l := range Layers {
 		a := act[l*18720:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*18720:][:2304]
 	t.step = stepScratch{
-		attnN:      act[39744:][:2304],
-		attnOut:    act[39744:][:2304],
-		ffnN:       act[42048:][:2304],
+		attnN:      act[37440:][:2304],
+		attnOut:    act[37440:][:2304],
+		ffnN:       act[39744:][:2304],
 		ffnM:       act[39744:][:3456],
-		n:          act[39744:][:2304],
-		loss1:      act[52416:][:1],
-		dN:         act[42048:][:2304],
-		dH:         act[50112:][:2304],
-		ffnMAgain:  act[39744:][:3456],
-		dFfnM:      act[46656:][:3456],
-		dFfnGu:     act[39744:][:6912],
-		ffnNAgain:  act[46656:][:2304],
-		dFfnN:      act[46656:][:2304],
-		dAttnO:     act[44352:][:2304],
-		dAttnQkv:   act[39744:][:4608],
-		attnNAgain: act[44352:][:2304],
-		dAttnN:     act[44352:][:2304],
+		n:          act[42048:][:2304],
+		loss1:      act[50112:][:1],
+		dN:         act[39744:][:2304],
+		dH:         act[47808:][:2304],
+		ffnMAgain:  act[37440:][:3456],
+		dFfnM:      act[44352:][:3456],
+		dFfnGu:     act[37440:][:6912],
+		ffnNAgain:  act[44352:][:2304],
+		dFfnN:      act[44352:][:2304],
+		dAttnO:     act[42048:][:2304],
+		dAttnQkv:   act[37440:][:4608],
+		attnNAgain: act[42048:][:2304],
+		dAttnN:     act[42048:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],

@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           77696,
 		Grads:             77696,
 		Moments:           155392,
-		TrainActivations:  274240,
+		TrainActivations:  265024,
 		SavedPerLayer:     107136,
 		DecodeActivations: 23808,
 		KVCache:           65536,

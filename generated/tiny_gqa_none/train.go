@@ -81,7 +81,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 68560)
+	act := make([]float32, 66256)
 	for l := range Layers {
 		a := act[l*26784:]
 		t.saved[l] = saved{
@@ -98,17 +98,17 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*26784:][:2304]
 	t.step = stepScratch{
-		attnOut:  act[55872:][:2304],
-		n:        act[55872:][:2304],
-		loss1:    act[68544:][:1],
-		dN:       act[58176:][:2304],
-		dH:       act[66240:][:2304],
-		dFfnM:    act[62784:][:3456],
-		dFfnGu:   act[55872:][:6912],
-		dFfnN:    act[62784:][:2304],
-		dAttnO:   act[60480:][:2304],
-		dAttnQkv: act[55872:][:4608],
-		dAttnN:   act[60480:][:2304],
+		attnOut:  act[53568:][:2304],
+		n:        act[58176:][:2304],
+		loss1:    act[66240:][:1],
+		dN:       act[55872:][:2304],
+		dH:       act[63936:][:2304],
+		dFfnM:    act[60480:][:3456],
+		dFfnGu:   act[53568:][:6912],
+		dFfnN:    act[60480:][:2304],
+		dAttnO:   act[58176:][:2304],
+		dAttnQkv: act[53568:][:4608],
+		dAttnN:   act[58176:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],

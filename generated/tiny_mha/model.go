@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           85888,
 		Grads:             85888,
 		Moments:           171776,
-		TrainActivations:  228160,
+		TrainActivations:  218944,
 		SavedPerLayer:     84096,
 		DecodeActivations: 23808,
 		KVCache:           131072,

@@ -84,7 +84,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 57040)
+	act := make([]float32, 54736)
 	for l := range Layers {
 		a := act[l*21024:]
 		t.saved[l] = saved{
@@ -98,23 +98,23 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	}
 	t.saved[Layers].h = act[Layers*21024:][:2304]
 	t.step = stepScratch{
-		attnN:      act[44352:][:2304],
-		attnOut:    act[44352:][:2304],
-		ffnN:       act[46656:][:2304],
+		attnN:      act[42048:][:2304],
+		attnOut:    act[42048:][:2304],
+		ffnN:       act[44352:][:2304],
 		ffnM:       act[44352:][:3456],
-		n:          act[44352:][:2304],
-		loss1:      act[57024:][:1],
-		dN:         act[46656:][:2304],
-		dH:         act[54720:][:2304],
-		ffnMAgain:  act[44352:][:3456],
-		dFfnM:      act[51264:][:3456],
-		dFfnGu:     act[44352:][:6912],
-		ffnNAgain:  act[51264:][:2304],
-		dFfnN:      act[51264:][:2304],
-		dAttnO:     act[51264:][:2304],
-		dAttnQkv:   act[44352:][:6912],
-		attnNAgain: act[51264:][:2304],
-		dAttnN:     act[51264:][:2304],
+		n:          act[46656:][:2304],
+		loss1:      act[54720:][:1],
+		dN:         act[44352:][:2304],
+		dH:         act[52416:][:2304],
+		ffnMAgain:  act[42048:][:3456],
+		dFfnM:      act[48960:][:3456],
+		dFfnGu:     act[42048:][:6912],
+		ffnNAgain:  act[48960:][:2304],
+		dFfnN:      act[48960:][:2304],
+		dAttnO:     act[48960:][:2304],
+		dAttnQkv:   act[42048:][:6912],
+		attnNAgain: act[48960:][:2304],
+		dAttnN:     act[48960:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],

@@ -3,6 +3,7 @@
 package compile
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -30,6 +31,7 @@ type Options struct {
 	Disable    []string
 	StopAfter  string
 	Checkpoint string // overrides the spec's policy
+	Budget     int64  // overrides the spec's budget, for the policy auto
 	MicroBatch int    // overrides the spec's
 	Package    string // name of the generated package; empty for the spec's
 	Runtime    string // import path prefix of the runtime; empty for llamac's own module
@@ -45,7 +47,8 @@ var Pipelines = map[string][]passes.Pass{"train": passes.Train, "infer": passes.
 // Result is what a compilation made.
 type Result struct {
 	Train, Infer *ir.Module
-	Plan         *plan.Plan // nil when stopped before it
+	Plan         *plan.Plan          // nil when stopped before it
+	Checkpoint   *passes.Checkpoints // of the policy auto, else nil
 	Files        []codegen.File
 }
 
@@ -103,10 +106,14 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 			}
 		}
 		if err := guarded(s, o, mode, u); err != nil {
+			var small *passes.BudgetError
+			if errors.As(err, &small) {
+				return nil, s.Errorf("checkpoint.budget", "%v", small)
+			}
 			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
 		}
 		if mode == "train" {
-			r.Train = u.Module
+			r.Train, r.Checkpoint = u.Module, u.Checkpoint
 		} else {
 			r.Infer = u.Module
 		}
@@ -137,6 +144,25 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 	return r, nil
 }
 
+// Menu prices what the layers of a spec may store, for any number of budgets.
+func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
+	if err := supported(s); err != nil {
+		return nil, err
+	}
+	o.StopAfter = passes.Bind.Name
+	if o.Pipelines == nil {
+		o.Pipelines = Pipelines
+	}
+	u, err := unit(s, o, "train")
+	if err != nil {
+		return nil, err
+	}
+	if err := guarded(s, o, "train", u); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.File, err)
+	}
+	return passes.NewMenu(u)
+}
+
 // supported refuses what a spec may ask for and no pass does yet.
 func supported(s *specs.Spec) error {
 	var errs diag.List
@@ -146,7 +172,6 @@ func supported(s *specs.Spec) error {
 		}
 	}
 	p := s.Parallel
-	refuse(s.Checkpoint.Policy == "auto", "checkpoint.policy", "the policy auto is not there yet: none, keep-linear or full")
 	refuse(p.TP > 1, "parallel.tp", "tensor parallelism is not there yet: tp %d", p.TP)
 	refuse(p.DP > 1, "parallel.dp", "data parallelism is not there yet: dp %d", p.DP)
 	refuse(p.SP, "parallel.sp", "sequence parallelism is not there yet")
@@ -156,9 +181,12 @@ func supported(s *specs.Spec) error {
 }
 
 func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
-	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Compute: s.Precision.Compute, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
+	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Budget: int64(s.Checkpoint.Budget), Compute: s.Precision.Compute, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
 	if o.Checkpoint != "" {
 		c.Checkpoint = o.Checkpoint
+	}
+	if o.Budget > 0 {
+		c.Budget = o.Budget
 	}
 	switch mode {
 	case "train":

@@ -81,6 +81,8 @@ type crashConfig struct {
 	Mode       string
 	Passes     []string // the one that crashed and those behind it
 	Checkpoint string
+	Budget     int64 `json:",omitempty"`
+	Units      int   `json:",omitempty"`
 	Compute    string
 	Dims       map[string]int64
 	Capacity   map[string]int64
@@ -113,7 +115,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 	if crash, err := caught(u, o.Pipelines[mode][:at]); crash != nil || err != nil {
 		return "", fmt.Errorf("the passes before it did not run again: %v, %w", crash, err)
 	}
-	k := crashConfig{Mode: mode, Checkpoint: u.Config.Checkpoint, Compute: u.Config.Compute, Dims: u.Config.Dims, Capacity: u.Config.Capacity, Disable: u.Config.Disable}
+	k := crashConfig{Mode: mode, Checkpoint: u.Config.Checkpoint, Budget: u.Config.Budget, Units: u.Config.Units, Compute: u.Config.Compute, Dims: u.Config.Dims, Capacity: u.Config.Capacity, Disable: u.Config.Disable}
 	for _, p := range o.Pipelines[mode][at:] {
 		k.Passes = append(k.Passes, p.Name)
 	}
@@ -179,7 +181,7 @@ func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error 
 	if u.Module == nil {
 		return fmt.Errorf("%s: no module.ir", file)
 	}
-	u.Config = passes.Config{Checkpoint: k.Checkpoint, Compute: k.Compute, Dims: k.Dims, Capacity: k.Capacity, Disable: k.Disable, Shuffle: k.Shuffle}
+	u.Config = passes.Config{Checkpoint: k.Checkpoint, Budget: k.Budget, Units: k.Units, Compute: k.Compute, Dims: k.Dims, Capacity: k.Capacity, Disable: k.Disable, Shuffle: k.Shuffle}
 	crash, err := caught(u, rest)
 	if crash != nil {
 		return crash

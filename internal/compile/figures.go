@@ -5,23 +5,27 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/specs"
 )
 
 // Figure is what a compilation says of itself in numbers.
 type Figure struct {
-	Name          string           `json:"name"`
-	SpecHash      string           `json:"spec_sha256"`
-	Params        int64            `json:"params"`
-	FLOPsPerToken int64            `json:"model_flops_per_token"`
-	Tokens        int64            `json:"tokens_per_step"`
-	Steps         int              `json:"steps"`
-	Arenas        map[string]int64 `json:"arena_bytes"`
-	SavedPerLayer int64            `json:"saved_bytes_per_layer"`
-	Checkpoint    string           `json:"checkpoint"`
-	Files         int              `json:"go_files"`
-	Lines         int              `json:"go_lines"`
-	Bytes         int              `json:"go_bytes"`
+	Name          string              `json:"name"`
+	SpecHash      string              `json:"spec_sha256"`
+	Params        int64               `json:"params"`
+	FLOPsPerToken int64               `json:"model_flops_per_token"`
+	Tokens        int64               `json:"tokens_per_step"`
+	Steps         int                 `json:"steps"`
+	Arenas        map[string]int64    `json:"arena_bytes"`
+	SavedPerLayer int64               `json:"saved_bytes_per_layer"`
+	Checkpoint    string              `json:"checkpoint"`
+	StepFLOPs     int64               `json:"micro_batch_flops"` // forward, backward and what is recomputed
+	Auto          *passes.Checkpoints `json:"auto,omitempty"`    // what the policy auto chose
+	Files         int                 `json:"go_files"`
+	Lines         int                 `json:"go_lines"`
+	Bytes         int                 `json:"go_bytes"`
 }
 
 // Figures collects the numbers of a result.
@@ -29,13 +33,14 @@ func Figures(s *specs.Spec, r *Result) Figure {
 	f := Figure{
 		Name: s.Name, SpecHash: s.Hash, Params: r.Plan.Params(), FLOPsPerToken: r.Plan.ModelFLOPsPerToken(),
 		Tokens: int64(s.Train.MicroBatch) * int64(s.Train.Accum) * int64(s.Model.Context), Steps: s.Train.Steps,
-		Arenas: map[string]int64{}, Checkpoint: s.Checkpoint.Policy,
+		Arenas: map[string]int64{}, Checkpoint: s.Checkpoint.Policy, Auto: r.Checkpoint,
 	}
 	for _, a := range r.Plan.Arenas {
 		f.Arenas[a.Name] = a.Bytes
 	}
 	if q := r.Plan.Program("micro_step"); q != nil {
 		f.SavedPerLayer = q.Stored()
+		f.StepFLOPs = work(q.Items, 1)
 	}
 	for _, file := range r.Files {
 		if strings.HasSuffix(file.Name, ".go") {
@@ -45,6 +50,19 @@ func Figures(s *specs.Spec, r *Result) Figure {
 		}
 	}
 	return f
+}
+
+// work counts the FLOPs of items that run so many times.
+func work(items []plan.Item, times int64) (flops int64) {
+	for _, it := range items {
+		switch x := it.(type) {
+		case *plan.Loop:
+			flops += work(x.Body, times*int64(x.To-x.From))
+		case *plan.Launch:
+			flops += times * x.FLOPs
+		}
+	}
+	return flops
 }
 
 // Count prints a number of parameters as people say it: 3.4 M, 6.7 B. It cuts

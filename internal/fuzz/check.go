@@ -141,20 +141,23 @@ const (
 	planText            // the plan as text
 	secondPolicy        // which policy beside the first
 	narrow              // computing in 16 bits
+	budget              // the policy auto
 )
 
 // also chooses one in n cases for a station.
 func (c *Case) also(station int, n uint64) bool { return c.Extra || c.Seed>>(3*station)%n == 0 }
 
+// config is what all compilations of the case's training share.
+func (c *Case) config(policy string) passes.Config {
+	return passes.Config{Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable}
+}
+
 // compile runs the pipeline of training over a copy of the case's module.
 // Verifying costs a fifth of the time; a case that passes every station is
 // verified after each pass, others at the end.
 func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
-	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
-		Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)},
-		Disable: c.Disable, Shuffle: shuffle, Observe: observe,
-		VerifyLast: !c.also(everyPass, 4),
-	}}
+	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config(policy)}
+	u.Config.Shuffle, u.Config.Observe, u.Config.VerifyLast = shuffle, observe, !c.also(everyPass, 4)
 	if err := passes.Run(u, k.Train); err != nil {
 		return nil, refusal(err)
 	}
@@ -195,6 +198,11 @@ func (k *Checker) train(c *Case, r *reference) error {
 		}
 		if err := sameGrads(p, first, u.Plan, other); err != nil {
 			return fmt.Errorf("policies %s and %s: %w", policies[base], policy, err)
+		}
+	}
+	if c.also(budget, 4) {
+		if err := k.budget(c, r, p, first); err != nil {
+			return err
 		}
 	}
 	if c.also(otherOrder, 4) {
@@ -290,7 +298,9 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	for _, w := range p.Weights {
 		for l, x := range r.weights[w.Name] {
 			copy(t.Params()[w.At(l):], x.F32())
-			if r.grads[w.Name] != nil { // the first micro-batch overwrites
+			// The first micro-batch overwrites; of a weight that a layer does not
+			// read it leaves the gradient at 0.
+			if rows := r.grads[w.Name]; rows != nil && rows[l].MaxAbs() != 0 {
 				for i := range w.Elems() {
 					t.Grads()[w.At(l)+i] = float32(math.NaN())
 				}

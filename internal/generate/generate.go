@@ -45,6 +45,7 @@ var Packages = []Package{
 	{Name: "stories260k", Spec: "stories260k.jsonnet"},
 	{Name: "stories260k_short", Spec: "stories260k.jsonnet", Set: []string{"model.context=64", "train.micro_batch=4", "train.accum=1"}},
 	{Name: "tiny_gqa", Spec: "tiny_gqa.jsonnet", Numeric: true},
+	{Name: "tiny_gqa_auto", Spec: "tiny_gqa.jsonnet", Set: []string{"checkpoint.policy=auto", "checkpoint.budget=140000"}, Numeric: true},
 	{Name: "tiny_gqa_full", Spec: "tiny_gqa.jsonnet", Checkpoint: "full", Numeric: true},
 	{Name: "tiny_gqa_mask", Spec: "tiny_gqa.jsonnet", Set: []string{"data.boundary=mask"}, Numeric: true},
 	{Name: "tiny_gqa_none", Spec: "tiny_gqa.jsonnet", Checkpoint: "none", Numeric: true},

@@ -22,16 +22,18 @@ function drawMap() {
   const unrolled = state.view === "step" && q.loops.length > 0;
   switches($("#programs"), list.map((p) => [p.name, p.name]), q.name, (name) => ((state.program = name), drawMap(), saveHash()));
   switches($("#views"), q.loops.length ? [["layer", "one layer"], ["step", "all layers"]] : [], unrolled ? "step" : "layer", (v) => ((state.view = v), drawMap(), saveHash()));
-  const layers = q.perLayer ? Math.max(...q.loops.map((l) => l.to)) : 0;
-  const tail = q.saved - layers * q.perLayer; // the stack's result, behind the last block
+  const layers = q.block ? Math.max(...q.loops.map((l) => l.to)) : 0;
+  const stored = q.buffers.filter((b) => b.r === "saved");
+  const ends = Math.max(0, ...stored.map((b) => b.o - b.p + b.to * b.s)); // of all blocks
+  const tail = q.saved - ends; // the stack's result, behind the last block
   const fit = q.scratch > 0 ? (100 * q.live) / q.scratch : 100;
   $("#arena").title = "arena " + q.arena;
   $("#arena").innerHTML = `<b>${bytes(q.saved + q.scratch)}</b>` +
-    (layers ? ` = ${layers} × <b>${bytes(q.perLayer)}</b> stored + ${bytes(tail)} result` : "") +
+    (layers ? (q.perLayer ? ` = ${layers} × <b>${bytes(q.perLayer)}</b>` : ` = <b>${bytes(ends)}</b> in ${layers} layers`) + ` stored + ${bytes(tail)} result` : "") +
     ` ${layers ? "+ " : "= "}<b>${bytes(q.scratch)}</b> scratch` + (fit < 99.95 ? ` (${bytes(q.live)} alive at most)` : "");
   const W = Math.max(320, box.clientWidth), H = Math.max(150, box.clientHeight);
   const area = { left: 66, right: W - 8, top: 18, bottom: H - (unrolled ? 5 : 22) };
-  map = { q, layers, tail, area, W, H, unrolled };
+  map = { q, layers, ends, tail, area, W, H, unrolled };
   const inner = unrolled ? stepView(map) : layerView(map);
   box.innerHTML = `<svg class="${unrolled ? "step" : ""}" viewBox="0 0 ${W} ${H}" width="${W}" height="${H}" role="img" aria-label="lives of the buffers of ${esc(q.name)}">${inner}<line id="now" x1=0 x2=0 y1=${area.top} y2=${area.bottom} visibility=hidden /></svg><p class=legend>${legend(q, unrolled).map(([k, what]) => `<span><i class=${k}></i>${what}</span>`).join("")}</p>`;
   markMap();
@@ -63,7 +65,7 @@ function axis(ticks) {
 // layerView draws each buffer once.
 function layerView(m) {
   const { q, area } = m, n = q.times.length;
-  const total = q.perLayer + m.tail + q.scratch;
+  const total = q.block + Math.max(q.zone, m.tail);
   const x = (t) => area.left + ((area.right - area.left) * t) / n;
   const y = (off) => area.bottom - ((area.bottom - area.top) * off) / total;
   m.timeAt = (px) => Math.floor(((px - area.left) / (area.right - area.left)) * n);
@@ -72,13 +74,12 @@ function layerView(m) {
   for (const l of q.loops) back += `<rect class=loop x=${x(l.begin).toFixed(1)} width=${(x(l.end + 1) - x(l.begin)).toFixed(1)} y=${area.top} height=${area.bottom - area.top} /><text class=band x=${((x(l.begin) + x(l.end + 1)) / 2).toFixed(1)} y=12>@${esc(l.func)} × ${l.to - l.from}${l.reverse ? " ↓" : ""}</text>`;
   for (const b of q.buffers) {
     if (!placed(b)) continue;
-    const off = b.r === "saved" ? b.o : b.o - q.saved + q.perLayer + m.tail;
-    const box = [x(b.f), x(b.l + 1), y(off), y(off + b.b)];
+    const box = [x(b.f), x(b.l + 1), y(b.p), y(b.p + b.b)];
     rects += rect(b, ...box);
     names += label(b.n, ...box);
     if (b.r === "saved" && b.a) {
       const end = q.loops[0].end;
-      const last = [x(end), x(b.a + 1), y(q.perLayer), y(q.perLayer + m.tail)];
+      const last = [x(end), x(b.a + 1), y(q.block), y(q.block + m.tail)];
       rects += rect(b, ...last);
       names += label(b.n, ...last);
     }
@@ -86,7 +87,7 @@ function layerView(m) {
   const most = Math.max(1, ...q.launches.map((l) => l.f || 0));
   const work = q.launches.filter((l) => l.f && l.at >= 0).map((l) => `<rect class=work data-at=${l.at} x=${x(l.at).toFixed(1)} width=${(x(l.at + 1) - x(l.at)).toFixed(1)} y=${area.bottom + 9} height=9 opacity=${(0.08 + 0.92 * Math.sqrt(l.f / most)).toFixed(2)} />`).join("");
   const ticks = [[y(0), "0"]];
-  if (q.perLayer) ticks.push([y(q.perLayer), bytes(q.perLayer), "edge"]);
+  if (q.block) ticks.push([y(q.block), bytes(q.block), "edge"]);
   ticks.push([y(total), bytes(total)]);
   return back + axis(ticks) + rects + `<g class=names>${names}</g>` + work + `<text class=axis x=${area.left - 7} y=${area.bottom + 17}>FLOPs</text>`;
 }
@@ -124,22 +125,34 @@ function stepView(m) {
     back += `<rect class=loop x=${x(l.at).toFixed(1)} width=${(x(l.at + w) - x(l.at)).toFixed(1)} y=${area.top} height=${area.bottom - area.top} /><text class=band x=${x(l.at + w / 2).toFixed(1)} y=12>@${esc(l.func)} ${l.reverse ? `${l.to - 1} … ${l.from}` : `${l.from} … ${l.to - 1}`}</text>`;
   }
   const saved = q.buffers.filter((b) => b.r === "saved");
-  const forward = q.loops.find((l) => !l.reverse);
+  const forwards = q.loops.filter((l) => !l.reverse), forward = forwards[forwards.length - 1];
   for (let layer = 0; layer < m.layers; layer++)
     for (const b of saved) {
+      if (layer < b.from || layer >= b.to) continue;
       // What a layer hands to the next is written at that layer's end.
-      const first = b.f < forward.begin && layer > 0 ? when(forward.end, layer - 1) : when(b.f, layer);
+      const mine = forwards.find((l) => l.from <= layer && layer < l.to);
+      const below = forwards.find((l) => l.from <= layer - 1 && layer - 1 < l.to);
+      const first = b.f <= mine.begin && below ? when(below.end, layer - 1) : when(b.f, layer);
       rects += rect(b, x(first), x(when(b.l, layer) + 1), y(b.o + layer * b.s), y(b.o + layer * b.s + b.b), layer % 2 ? ' fill-opacity=".8"' : "");
     }
-  for (const b of saved) if (b.a) rects += rect(b, x(when(forward.end, m.layers - 1)), x(start[b.a] + outside), y(m.layers * q.perLayer), y(q.saved));
-  // Scratch as the extent that is in use; a layer's is its largest.
-  const top = (from, to) => Math.max(0, ...q.buffers.filter((b) => b.r === "scratch" && b.f <= to && b.l >= from).map((b) => b.o + b.b - q.saved));
+  for (const b of saved) if (b.a) rects += rect(b, x(when(forward.end, m.layers - 1)), x(start[b.a] + outside), y(m.ends), y(q.saved));
+  // Scratch as the extent that is in use, a layer's in all of its loop; what
+  // outlives a loop by itself.
+  const extent = (bs, x0, x1) => {
+    if (!bs.length) return;
+    const low = Math.min(...bs.map((b) => b.o)), high = Math.max(...bs.map((b) => b.o + b.b));
+    rects += `<rect class=extent x=${x(x0).toFixed(1)} width=${(x(x1) - x(x0)).toFixed(1)} y=${y(high).toFixed(1)} height=${Math.max(1.5, y(low) - y(high)).toFixed(1)} />`;
+  };
+  const scratch = q.buffers.filter((b) => b.r === "scratch");
+  const long = (b) => q.loops.some((l) => b.f <= l.end && b.l >= l.begin && (b.f < l.begin || b.l > l.end));
   for (let t = 0; t < q.times.length; t++) {
-    const l = loopOf(t);
-    const [x0, x1] = l ? [l.at, l.at + (l.to - l.from) * (l.end - l.begin + 1)] : [start[t], start[t] + outside];
-    const h = top(t, l ? l.end : t);
-    if (h) rects += `<rect class=extent x=${x(x0).toFixed(1)} width=${(x(x1) - x(x0)).toFixed(1)} y=${Math.min(y(q.saved + h), y(q.saved) - 1.5).toFixed(1)} height=${Math.max(1.5, y(q.saved) - y(q.saved + h)).toFixed(1)} />`;
-    if (l) t = l.end;
+    const l = loopOf(t), end = l ? l.end : t;
+    extent(scratch.filter((b) => !long(b) && b.f <= end && b.l >= t), l ? l.at : start[t], l ? l.at + (l.to - l.from) * (l.end - l.begin + 1) : start[t] + outside);
+    t = end;
+  }
+  for (const b of scratch.filter(long)) {
+    const last = loopOf(b.l);
+    extent([b], start[b.f], last ? last.at + (last.to - last.from) * (last.end - last.begin + 1) : start[b.l] + outside);
   }
   m.timeAt = null;
   const ticks = [[y(0), "0"]];

@@ -17,7 +17,9 @@ type program struct {
 	Name     string    `json:"name"`
 	Doc      string    `json:"doc"`
 	Arena    string    `json:"arena"`
-	PerLayer int64     `json:"perLayer"` // bytes stored a layer
+	PerLayer int64     `json:"perLayer"` // bytes stored a layer; 0 where layers differ
+	Block    int64     `json:"block"`    // bytes of the largest layer's
+	Zone     int64     `json:"zone"`     // bytes above a layer's block that some part of the program takes
 	Saved    int64     `json:"saved"`    // all of them, with the stack's result
 	Scratch  int64     `json:"scratch"`
 	Live     int64     `json:"live"` // largest sum of scratch buffers alive at once
@@ -54,6 +56,9 @@ type buffer struct {
 	Region string   `json:"r"`
 	Offset int64    `json:"o"`
 	Stride int64    `json:"s,omitempty"` // from one layer to the next
+	Place  int64    `json:"p"`           // in a picture of one layer's block and what lies on it
+	From   int      `json:"from"`        // for a stored buffer, the layers that have it
+	To     int      `json:"to"`
 	Bytes  int64    `json:"b"`
 	First  int      `json:"f"`
 	Last   int      `json:"l"`
@@ -158,6 +163,50 @@ func (d *describer) buffers() {
 	for _, b := range slices.Concat(d.q.Inputs, d.q.Buffers) {
 		d.out.Buffers = append(d.out.Buffers, &buffer{Name: b.Name, Type: ir.Type{DType: b.DType, Dims: b.Dims}.String(),
 			Region: string(b.Region), Offset: b.Offset, Stride: b.Stride, Bytes: b.Bytes, First: b.First, Last: b.Last, Values: []string{}})
+	}
+	d.oneLayer()
+}
+
+// oneLayer gives buffers their places in a picture of one block: stored ones
+// in their own, scratch above it by its distance from the blocks that are stored
+// at the time, and what outlives a loop at the upper end, as in the arena.
+func (d *describer) oneLayer() {
+	layers := 0
+	for _, it := range d.q.Items {
+		if l, ok := it.(*plan.Loop); ok {
+			layers = max(layers, l.To)
+		}
+	}
+	lives := d.q.Lives(layers)
+	end := d.q.SavedBytes + d.q.ScratchBytes
+	placed := d.out.Buffers[len(d.q.Inputs):]
+	for _, k := range d.q.Blocks(layers) {
+		d.out.Block = max(d.out.Block, k.Bytes)
+		for _, b := range k.Buffers {
+			x := placed[slices.Index(d.q.Buffers, b)]
+			x.Place, x.From, x.To = b.At(k.From)-k.Base, k.From, k.To
+		}
+	}
+	var long []*buffer
+	var outside int64 // of what outlives a loop
+	for i, b := range d.q.Buffers {
+		if b.Region != plan.Scratch {
+			continue
+		}
+		x, life := placed[i], lives.Spans[b]
+		crosses := slices.ContainsFunc(lives.Loops, func(l plan.Span) bool {
+			return life.Meets(l) && (life.First < l.First || life.Last > l.Last)
+		})
+		if crosses && d.out.Block > 0 {
+			long, outside = append(long, x), max(outside, end-b.Offset)
+			continue
+		}
+		x.Place = d.out.Block + b.Offset - lives.Base[life.First]
+		d.out.Zone = max(d.out.Zone, x.Place+b.Bytes-d.out.Block)
+	}
+	d.out.Zone += outside
+	for _, x := range long {
+		x.Place = d.out.Block + d.out.Zone - (end - x.Offset)
 	}
 }
 

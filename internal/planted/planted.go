@@ -82,8 +82,8 @@ var Bugs = []Bug{
 		`if s.readAfter(c, t, s.tl.ownerOf[r]) {`, `if s.readAfter(c, t+1, s.tl.ownerOf[r]) {`, graphs("300")},
 	{"layers take over memory that is read behind them", "passes/storage.go",
 		`return c.region == anywhere && s.lastRead(c) <= t && v.Def != nil`, `return c.region == anywhere && v.Def != nil`, graphs("300")},
-	{"buffers share memory one launch too early", "passes/memory.go",
-		`if d.First <= b.Last && b.First <= d.Last {`, `if d.First < b.Last && b.First < d.Last {`, graphs("50")},
+	{"buffers share memory one launch too early", "passes/arrange.go",
+		`if d.life.Meets(s.life) {`, `if d.life.First < s.life.Last && s.life.First < d.life.Last {`, graphs("50")},
 	{"what every layer reads dies inside of the loop", "passes/schedule.go",
 		`	s.out, s.loop = outer, nil
 	s.touchLoop(l)`, `	s.out, s.loop = outer, nil`, graphs("300")},
@@ -98,7 +98,7 @@ var Bugs = []Bug{
 `, `		b.Stride = block - plan.Align
 `, graphs("50")},
 	{"gradients are added to what is not there", "passes/lower.go",
-		`if s.written[w] {`, `if !s.written[w] {`, graphs("50")},
+		`if s.written[s.gradient(w)] {`, `if !s.written[s.gradient(w)] {`, graphs("50")},
 	{"weight decay on what does not decay", "plan/plan.go",
 		`rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), w.Decay})`, `rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), true})`, graphs("200")},
 	{"a cast to the narrow type is left out", "passes/precision.go",

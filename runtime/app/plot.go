@@ -2,15 +2,14 @@ package app
 
 import (
 	"fmt"
-	"html"
 	"math"
-	"strings"
+
+	"github.com/llamac/llamac/runtime/plot"
 )
 
 // The loss curve: training and validation loss over steps, the loss on a
 // logarithmic axis, so that the late, small gains stay visible beside the
-// first steep fall. It is one SVG without scripts or fonts of its own, light
-// or dark as the viewer prefers.
+// first steep fall.
 const (
 	plotWidth, plotHeight         = 960, 540
 	plotLeft, plotRight           = 72, 132 // margins; the right one holds the curves' names
@@ -20,22 +19,15 @@ const (
 	plotInnerH            float64 = plotHeight - plotTop - plotBottom
 )
 
-// Plain classes and no CSS variables: old viewers show it too.
-const plotStyle = `
-  .page { fill:#ffffff } .dot { fill:#ffffff; stroke:#e4572e; stroke-width:2 }
-  text { font-family:system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif; font-size:13px; fill:#69707d }
-  .title { font-size:20px; font-weight:600; fill:#1f2430 }
-  .grid { stroke:#e6e8ec; stroke-width:1 } .axis { stroke:#69707d; stroke-width:1 }
-  .band { fill:#2f6fdb; opacity:.14 } .raw { fill:none; stroke:#2f6fdb; stroke-width:1; opacity:.35 }
-  .train { fill:none; stroke:#2f6fdb; stroke-width:2.5; stroke-linejoin:round; stroke-linecap:round }
-  .val { fill:none; stroke:#e4572e; stroke-width:2; stroke-linejoin:round }
-  .ntrain { fill:#2f6fdb; font-weight:600 } .nval { fill:#e4572e; font-weight:600 }
-  @media (prefers-color-scheme: dark) {
-    .page { fill:#14171c } .dot { fill:#14171c; stroke:#ff8a5c } text { fill:#98a0ad } .title { fill:#e8eaee }
-    .grid { stroke:#2a2f38 } .axis { stroke:#98a0ad } .band { fill:#6ea3ff } .raw, .train { stroke:#6ea3ff } .val { stroke:#ff8a5c }
-    .ntrain { fill:#6ea3ff } .nval { fill:#ff8a5c }
-  }
-`
+var plotStyles = []plot.Style{
+	{Name: "dot", Fill: "#ffffff", Stroke: "#e4572e", DarkFill: "#14171c", DarkStroke: "#ff8a5c", Width: 2},
+	{Name: "band", Fill: "#2f6fdb", DarkFill: "#6ea3ff", Opacity: 0.14},
+	{Name: "raw", Stroke: "#2f6fdb", DarkStroke: "#6ea3ff", Width: 1, Opacity: 0.35},
+	{Name: "train", Stroke: "#2f6fdb", DarkStroke: "#6ea3ff", Width: 2.5},
+	{Name: "val", Stroke: "#e4572e", DarkStroke: "#ff8a5c", Width: 2},
+	{Name: "ntrain", Fill: "#2f6fdb", DarkFill: "#6ea3ff", Size: 13, Bold: true},
+	{Name: "nval", Fill: "#e4572e", DarkFill: "#ff8a5c", Size: 13, Bold: true},
+}
 
 // plotPoint is a bucket of steps: where it lies, and the mean, least and
 // largest loss in it.
@@ -88,6 +80,9 @@ func (s scale) y(v float64) float64 {
 	return plotTop + (s.y1-math.Log(v))/(s.y1-s.y0)*plotInnerH
 }
 
+// at is the place of a loss, of which a logarithm must exist.
+func (s scale) at(x, loss float64) plot.Point { return plot.Point{X: s.x(x), Y: s.y(max(loss, 1e-6))} }
+
 // lossCurve draws a history of which at least one record exists.
 func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	train := buckets(h, plotBuckets)
@@ -108,132 +103,83 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	margin := 0.04 * math.Log(most/least)
 	s := scale{0, float64(max(steps, h[len(h)-1].Step, 1)), math.Log(least) - margin, math.Log(most) + margin}
 
-	var b strings.Builder
-	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`,
-		plotWidth, plotHeight, plotWidth, plotHeight, html.EscapeString("loss curve of "+title))
-	p("<style>%s</style>", plotStyle)
-	p(`<rect width="100%%" height="100%%" class="page"/>`)
-	p(`<text class="title" x="%d" y="36">%s</text>`, plotLeft, html.EscapeString(title))
-	p(`<text x="%d" y="58">%s</text>`, plotLeft, html.EscapeString(subtitle))
+	p := plot.New(plotWidth, plotHeight, "loss curve of "+title, plotStyles)
+	p.Text("title", plot.Point{X: plotLeft, Y: 36}, "start", title)
+	p.Text("label", plot.Point{X: plotLeft, Y: 58}, "start", subtitle)
 	axes(p, s, math.Exp(s.y0), math.Exp(s.y1))
 	if len(h) > len(train) {
-		var band []string
+		var band []plot.Point
 		for _, q := range train {
-			band = append(band, at(s.x(q.x), s.y(max(q.most, 1e-6))))
+			band = append(band, s.at(q.x, q.most))
 		}
 		for i := len(train) - 1; i >= 0; i-- {
-			band = append(band, at(s.x(train[i].x), s.y(max(train[i].least, 1e-6))))
+			band = append(band, s.at(train[i].x, train[i].least))
 		}
-		p(`<polygon class="band" points="%s"/>`, strings.Join(band, " "))
+		p.Area("band", band)
 	}
-	var raw, line []string
+	var raw, line []plot.Point
 	for i, q := range train {
-		raw = append(raw, at(s.x(q.x), s.y(max(q.mean, 1e-6))))
-		line = append(line, at(s.x(q.x), s.y(max(soft[i], 1e-6))))
+		raw = append(raw, s.at(q.x, q.mean))
+		line = append(line, s.at(q.x, soft[i]))
 	}
-	p(`<polyline class="raw" points="%s"/>`, strings.Join(raw, " "))
-	p(`<polyline class="train" points="%s"/>`, strings.Join(line, " "))
-	endX, endY := s.x(train[len(train)-1].x), s.y(max(soft[len(soft)-1], 1e-6))
-	names(p, s, endX, endY, soft[len(soft)-1], val)
-	p("</svg>")
-	return []byte(b.String())
+	p.Line("raw", raw...)
+	p.Line("train", line...)
+	names(p, s, line[len(line)-1], soft[len(soft)-1], val)
+	return p.SVG()
 }
-
-// at prints a point to a tenth of a pixel.
-func at(x, y float64) string { return fmt.Sprintf("%.1f,%.1f", x, y) }
 
 // names draws the validation curve and writes each curve's name and last value
 // at its end, apart from each other.
-func names(p func(string, ...any), s scale, x, trainY, trainLoss float64, val []record) {
+func names(p *plot.Picture, s scale, end plot.Point, trainLoss float64, val []record) {
 	if len(val) == 0 {
-		name(p, "ntrain", x, trainY, "training", trainLoss)
+		name(p, "ntrain", end, "training", trainLoss)
 		return
 	}
-	var line []string
+	var line []plot.Point
 	for _, r := range val {
-		line = append(line, at(s.x(float64(r.Step)), s.y(*r.ValLoss)))
+		line = append(line, plot.Point{X: s.x(float64(r.Step)), Y: s.y(*r.ValLoss)})
 	}
-	p(`<polyline class="val" points="%s"/>`, strings.Join(line, " "))
+	p.Line("val", line...)
 	every := (len(val) + 39) / 40 // dots that touch are no dots
 	for i := len(val) - 1; i >= 0; i -= every {
-		p(`<circle class="dot" cx="%.1f" cy="%.1f" r="3.5"/>`, s.x(float64(val[i].Step)), s.y(*val[i].ValLoss))
+		p.Circle("dot", line[i], 3.5)
 	}
-	last := val[len(val)-1]
-	valY := s.y(*last.ValLoss)
+	last := line[len(line)-1]
 	const apart = 36 // two lines of text
-	if d := math.Abs(valY - trainY); d < apart {
+	if d := math.Abs(last.Y - end.Y); d < apart {
 		shift := (apart - d) / 2
-		if valY <= trainY {
+		if last.Y <= end.Y {
 			shift = -shift
 		}
-		valY, trainY = valY+shift, trainY-shift
+		last.Y, end.Y = last.Y+shift, end.Y-shift
 	}
-	name(p, "ntrain", x, trainY, "training", trainLoss)
-	name(p, "nval", max(x, s.x(float64(last.Step))), valY, "validation", *last.ValLoss)
+	name(p, "ntrain", end, "training", trainLoss)
+	name(p, "nval", plot.Point{X: max(end.X, last.X), Y: last.Y}, "validation", *val[len(val)-1].ValLoss)
 }
 
 // name writes a curve's name and last value beside its end, inside the picture.
-func name(p func(string, ...any), class string, x, y float64, what string, loss float64) {
-	y = min(max(y, plotTop+10), plotHeight-plotBottom-20)
-	p(`<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x+10, y-2, what)
-	p(`<text class="%s" x="%.1f" y="%.1f">%.4f</text>`, class, x+10, y+14, loss)
+func name(p *plot.Picture, style string, end plot.Point, what string, loss float64) {
+	y := min(max(end.Y, plotTop+10), plotHeight-plotBottom-20)
+	p.Text(style, plot.Point{X: end.X + 10, Y: y - 2}, "start", what)
+	p.Text(style, plot.Point{X: end.X + 10, Y: y + 14}, "start", fmt.Sprintf("%.4f", loss))
 }
 
 // axes draws the grid, the ticks and what they mean.
-func axes(p func(string, ...any), s scale, least, most float64) {
-	for _, v := range lossTicks(least, most) {
+func axes(p *plot.Picture, s scale, least, most float64) {
+	for _, v := range plot.LogTicks(least, most) {
 		y := s.y(v)
-		p(`<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y, y)
-		p(`<text x="%d" y="%.1f" text-anchor="end">%s</text>`, plotLeft-10, y+4.5, fmt.Sprintf("%.4g", v))
+		p.Line("grid", plot.Point{X: plotLeft, Y: y}, plot.Point{X: plotWidth - plotRight, Y: y})
+		p.Text("label", plot.Point{X: plotLeft - 10, Y: y + 4.5}, "end", fmt.Sprintf("%.4g", v))
 	}
-	bottom := plotHeight - plotBottom
-	for _, v := range linearTicks(s.x0, s.x1, 8) {
+	const bottom = plotHeight - plotBottom
+	for _, v := range plot.Ticks(s.x0, s.x1, 8) {
 		if v != math.Floor(v) {
 			continue // steps are whole
 		}
-		p(`<line class="axis" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`, s.x(v), s.x(v), bottom, bottom+5)
-		p(`<text x="%.1f" y="%d" text-anchor="middle">%s</text>`, s.x(v), bottom+22, thousands(int64(v)))
+		p.Line("axis", plot.Point{X: s.x(v), Y: bottom}, plot.Point{X: s.x(v), Y: bottom + 5})
+		p.Text("label", plot.Point{X: s.x(v), Y: bottom + 22}, "middle", thousands(int64(v)))
 	}
-	p(`<line class="axis" x1="%d" x2="%d" y1="%d" y2="%d"/>`, plotLeft, plotWidth-plotRight, bottom, bottom)
-	p(`<text x="%.1f" y="%d" text-anchor="middle">step</text>`, plotLeft+plotInnerW/2, plotHeight-14)
-	p(`<text transform="translate(20 %.1f) rotate(-90)" text-anchor="middle">loss, nats per token (logarithmic)</text>`, plotTop+plotInnerH/2)
-}
-
-// lossTicks are round values for a logarithmic axis: 1, 2, 5, or more of them
-// where the range is small, evenly spaced ones where it is very small.
-func lossTicks(least, most float64) []float64 {
-	if most/least < 2.5 {
-		return linearTicks(least, most, 6)
-	}
-	for _, digits := range [][]float64{{1, 1.5, 2, 2.5, 3, 4, 5, 6, 8}, {1, 2, 3, 5, 7}, {1, 2, 5}, {1}} {
-		var ticks []float64
-		for e := math.Floor(math.Log10(least)); e <= math.Log10(most); e++ {
-			for _, d := range digits {
-				if v := d * math.Pow(10, e); v >= least && v <= most {
-					ticks = append(ticks, v)
-				}
-			}
-		}
-		if len(ticks) <= 9 || len(digits) == 1 {
-			return ticks
-		}
-	}
-	return nil
-}
-
-// linearTicks are at most about n multiples of 1, 2 or 5 times a power of ten.
-func linearTicks(from, to float64, n int) []float64 {
-	step := math.Pow(10, math.Floor(math.Log10((to-from)/float64(n))))
-	for _, m := range []float64{1, 2, 5, 10} {
-		if (to-from)/(m*step) <= float64(n) {
-			step *= m
-			break
-		}
-	}
-	var ticks []float64
-	for i := math.Ceil(from / step); i*step <= to*(1+1e-12); i++ {
-		ticks = append(ticks, i*step)
-	}
-	return ticks
+	p.Line("axis", plot.Point{X: plotLeft, Y: bottom}, plot.Point{X: plotWidth - plotRight, Y: bottom})
+	p.Text("label", plot.Point{X: plotLeft + plotInnerW/2, Y: plotHeight - 14}, "middle", "step")
+	p.Turned("label", plot.Point{X: 20, Y: plotTop + plotInnerH/2}, "loss, nats per token (logarithmic)")
 }

@@ -91,18 +91,3 @@ func TestSmooth(t *testing.T) {
 		}
 	}
 }
-
-// TestTicks wants a handful of round, rising values inside the range.
-func TestTicks(t *testing.T) {
-	for _, r := range [][2]float64{{1, 11}, {2.3, 2.31}, {0.9, 1.1}, {0.001, 12}, {3, 9}, {1e-6, 1e3}, {2.6, 5.6}} {
-		ticks := lossTicks(r[0], r[1])
-		if len(ticks) < 2 || len(ticks) > 10 {
-			t.Errorf("%v: ticks %v", r, ticks)
-		}
-		for i, v := range ticks {
-			if v < r[0]*(1-1e-9) || v > r[1]*(1+1e-9) || i > 0 && v <= ticks[i-1] {
-				t.Errorf("%v: ticks %v", r, ticks)
-			}
-		}
-	}
-}

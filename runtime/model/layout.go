@@ -57,6 +57,7 @@ type Trace []TraceSection
 // over layers.
 type TraceSection struct {
 	Layers  int  // 0 for a straight piece
+	From    int  // first of the layers
 	Reverse bool // layers run downwards
 	Nodes   []string
 }
@@ -77,7 +78,7 @@ func (t Trace) Name(i int) string {
 		if s.Reverse {
 			l = s.Layers - 1 - l
 		}
-		return fmt.Sprintf("layer %d: %%%s", l, s.Nodes[i%len(s.Nodes)])
+		return fmt.Sprintf("layer %d: %%%s", s.From+l, s.Nodes[i%len(s.Nodes)])
 	}
 	return fmt.Sprintf("launch %d", i)
 }

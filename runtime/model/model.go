@@ -72,7 +72,7 @@ type Init struct {
 type Memory struct {
 	Weights, Grads, Moments    int64
 	TrainActivations           int64 // saved and scratch, the peak of the one activation arena
-	SavedPerLayer              int64
+	SavedPerLayer              int64 // of the layer that stores most, where layers differ
 	DecodeActivations, KVCache int64
 	KVBlock, KVBlocks, Prefill int // tokens a cache block, blocks of the cache, token capacity of a prefill
 	MaxSequences               int // sequences decoded together

@@ -1,0 +1,93 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/specs"
+)
+
+// Curve is what a spec's activations cost: the least recomputation for every
+// budget, and where the fixed policies lie.
+type Curve struct {
+	Name       string        `json:"name"`
+	Layers     int           `json:"layers"`
+	Units      [][]string    `json:"units"`             // what a layer may store beside its input, together what is in one list
+	Minimum    int64         `json:"minimum_bytes"`     // below it there is no answer
+	Maximum    int64         `json:"maximum_bytes"`     // above it nothing is recomputed
+	Resolution int64         `json:"resolution_bytes"`  // corners nearer to each other than this are left out
+	StepFLOPs  int64         `json:"micro_batch_flops"` // with nothing recomputed
+	Points     []CurvePoint  `json:"points"`            // corners of the curve, by budget
+	Policies   []CurvePolicy `json:"policies"`
+}
+
+// CurvePoint is a corner of the curve: from this budget on, until the next
+// corner's, this much is recomputed.
+type CurvePoint struct {
+	Budget int64 `json:"budget_bytes"`
+	FLOPs  int64 `json:"recomputed_flops"`
+}
+
+// CurvePolicy is a policy's arena of activations and its cost.
+type CurvePolicy struct {
+	Name  string `json:"policy"`
+	Arena int64  `json:"arena_bytes"`
+	FLOPs int64  `json:"recomputed_flops"`
+}
+
+// Policies are the checkpoint policies without a budget, in the order of what
+// they store.
+var Policies = []string{"none", "keep-linear", "full"}
+
+// curveSteps is how finely the range of budgets is divided at least. Curves
+// with fewer corners than that are complete.
+const curveSteps = 250
+
+// CheckpointCurve finds the curve of a spec, whatever its policy. Each corner
+// is an exact answer of the solver.
+func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
+	m, err := Menu(s, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum()}
+	c.Resolution = max(plan.Align, (c.Maximum-c.Minimum)/curveSteps)
+	for budget := c.Maximum; budget >= c.Minimum; {
+		a, err := m.Solve(budget)
+		if err != nil {
+			return nil, err
+		}
+		if k := len(c.Points) - 1; k >= 0 && c.Points[k].FLOPs == a.FLOPs {
+			c.Points[k].Budget = a.Peak
+		} else {
+			c.Points = append(c.Points, CurvePoint{a.Peak, a.FLOPs})
+		}
+		next := min(a.Peak-plan.Align, budget-c.Resolution)
+		if budget > c.Minimum {
+			next = max(next, c.Minimum) // the last corner is at the minimum itself
+		}
+		if budget = next; a.Peak == c.Minimum {
+			break
+		}
+	}
+	slices.Reverse(c.Points)
+	for _, name := range Policies {
+		o := o
+		o.Checkpoint, o.Modes, o.Targets = name, []string{"train"}, []string{}
+		r, err := Spec(s, o)
+		if err != nil {
+			return nil, err
+		}
+		q := r.Plan.Program("micro_step")
+		if q == nil {
+			return nil, fmt.Errorf("%s: no training", s.Name)
+		}
+		flops := work(q.Items, 1)
+		if name == "none" {
+			c.StepFLOPs = flops
+		}
+		c.Policies = append(c.Policies, CurvePolicy{name, r.Plan.Arena("act.train"), flops - c.StepFLOPs})
+	}
+	return c, nil
+}
