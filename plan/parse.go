@@ -63,7 +63,7 @@ func (p *parser) declaration() {
 		p.Want(":")
 		typ := ir.ParseType(p.Parser)
 		s.DType, s.Dims = typ.DType, typ.Dims
-		s.Layers, s.Bytes = p.count(), p.after("bytes")
+		s.Layers, s.Bytes = p.layers(), p.after("bytes")
 		p.plan.State = append(p.plan.State, s)
 	case "program":
 		p.program()
@@ -87,7 +87,7 @@ func (p *parser) weight() {
 	w.Offset = p.after("at")
 	if p.Accept("+") {
 		w.Stride = p.stride()
-		w.Layers = p.count()
+		w.Layers = p.layers()
 	}
 	if p.Accept("layout") {
 		w.Layout = ir.Layout(p.word("a layout"))
@@ -99,13 +99,16 @@ func (p *parser) weight() {
 	p.plan.Weights = append(p.plan.Weights, w)
 }
 
-// count reads how many layers there are. Programs over them are written out layer by
-// layer in places, so that the number is bounded.
-func (p *parser) count() int {
+// maxLayers bounds numbers of layers: programs are written out layer by layer in
+// places, and a plan may come from anywhere.
+const maxLayers = 1 << 20
+
+// layers reads how many there are.
+func (p *parser) layers() int {
 	p.Want("layers")
 	at := p.Tok.Pos
 	n := p.Int()
-	if n < 0 || n > 1<<20 {
+	if n < 0 || n > maxLayers {
 		p.Fail(at, "%d layers", n)
 	}
 	return int(n)
@@ -118,14 +121,18 @@ func (p *parser) stride() int64 {
 	return p.Int()
 }
 
-// layers reads [FROM, TO).
-func (p *parser) layers() (from, to int) {
+// span reads [FROM, TO), a range of layers.
+func (p *parser) span() (from, to int) {
+	at := p.Tok.Pos
 	p.Want("[")
-	from = int(p.Int())
+	a := p.Int()
 	p.Want(",")
-	to = int(p.Int())
+	b := p.Int()
 	p.Want(")")
-	return from, to
+	if a < 0 || b < a || b > maxLayers {
+		p.Fail(at, "no layers from %d to %d", a, b)
+	}
+	return int(a), int(b)
 }
 
 func (p *parser) program() {
@@ -182,7 +189,7 @@ func (p *parser) buffer() *Buffer {
 		b.Stride = p.stride()
 	}
 	if p.Accept("layers") {
-		b.From, b.To = p.layers()
+		b.From, b.To = p.span()
 	}
 	b.Bytes = p.after("bytes")
 	if p.Accept("lives") {
@@ -210,7 +217,7 @@ func (p *parser) items() []Item {
 			l := &Loop{Func: p.Sigil("@", "a function").Text}
 			p.Want("l")
 			p.Want("in")
-			l.From, l.To = p.layers()
+			l.From, l.To = p.span()
 			if l.Reverse = p.Accept("down"); !l.Reverse {
 				p.Want("up")
 			}

@@ -56,7 +56,7 @@ func (d *decoder) spec(doc map[string]any, s *Spec) {
 	// Which policies a pipeline can do is for the compiler to say.
 	o.section("checkpoint", func(o *object) {
 		o.enum("policy", &s.Checkpoint.Policy, "none", "full", "keep-linear", "auto")
-		o.number("budget", &s.Checkpoint.Budget, nonNegative)
+		o.bytes("budget", &s.Checkpoint.Budget)
 	})
 	// As with policies: what a target cannot do it refuses, with the place.
 	o.section("precision", func(o *object) {

@@ -21,8 +21,10 @@ var curveFormats = map[string]func(*compile.Curve, *compile.Figure) ([]byte, err
 }
 
 // writeCurve writes what memory of activations costs in recomputation, in the
-// format of the file's ending.
+// format of the file's ending: a picture for a page, one for anything else, or
+// the numbers. What it did goes to standard error, as for all files written.
 func writeCurve(s *specs.Spec, f *compile.Figure, file string) error {
+	// A wrong ending is said before anything is computed.
 	format := curveFormats[strings.ToLower(filepath.Ext(file))]
 	if format == nil {
 		return usagef("--checkpoint-curve=%s: the name must end in .svg, .png or .json", file)
@@ -42,6 +44,8 @@ func writeCurve(s *specs.Spec, f *compile.Figure, file string) error {
 	return nil
 }
 
+// curveStyles: blue is what the policy auto can do, red what the fixed policies
+// do. Colours are those of the loss curve.
 var curveStyles = []plot.Style{
 	{Name: "curve", Stroke: "#2f6fdb", DarkStroke: "#6ea3ff", Width: 2.5},
 	{Name: "under", Fill: "#2f6fdb", DarkFill: "#6ea3ff", Opacity: 0.10},
@@ -59,7 +63,7 @@ const (
 )
 
 // unitOf gives the largest of units, each a step times the one before, in which
-// a number is at least one.
+// a number is at least one: axes then have ticks of one to four digits.
 func unitOf(n, step float64, names ...string) (unit float64, name string) {
 	unit = 1
 	for i, name := range names {
@@ -73,19 +77,27 @@ func unitOf(n, step float64, names ...string) (unit float64, name string) {
 
 // curvePicture draws budget against recomputation, with the fixed policies
 // and, where the spec's own is auto, its plan.
+//
+// Both axes begin at zero, so that lengths are proportions; the right one
+// counts the same in hundredths of the work that a micro-batch is without
+// recomputation. A fixed policy lies on the curve or above it: the distance is
+// what auto gains on it.
 func curvePicture(c *compile.Curve, f *compile.Figure) *plot.Picture {
 	mostBytes, mostFLOPs := float64(c.Maximum), float64(c.Points[0].FLOPs)
 	for _, p := range c.Policies {
 		mostBytes, mostFLOPs = max(mostBytes, float64(p.Arena)), max(mostFLOPs, float64(p.FLOPs))
 	}
+	// Room for the last marks, and for a curve that is nought everywhere.
 	mostBytes, mostFLOPs = 1.04*mostBytes, max(1.08*mostFLOPs, 1)
 	const innerW, innerH float64 = curveWidth - curveLeft - curveRight, curveHeight - curveTop - curveBottom
+	// Places of bytes and FLOPs on the page.
 	x := func(bytes float64) float64 { return curveLeft + bytes/mostBytes*innerW }
 	y := func(flops float64) float64 { return curveTop + (1-flops/mostFLOPs)*innerH }
 	at := func(bytes, flops int64) plot.Point {
 		return plot.Point{X: x(float64(bytes)), Y: y(float64(flops))}
 	}
 
+	// Titles, then the axes: left, right, below.
 	p := plot.New(curveWidth, curveHeight, "memory of activations against recomputation: "+c.Name, curveStyles)
 	p.Text("title", plot.Point{X: curveLeft, Y: 36}, "start", c.Name+": memory of activations against recomputation")
 	p.Text("label", plot.Point{X: curveLeft, Y: 60}, "start", fmt.Sprintf(
@@ -97,6 +109,8 @@ func curvePicture(c *compile.Curve, f *compile.Figure) *plot.Picture {
 		p.Text("label", plot.Point{X: curveLeft - 10, Y: h + 4.5}, "end", fmt.Sprintf("%.4g", v))
 	}
 	p.Turned("label", plot.Point{X: 22, Y: curveTop + innerH/2}, "recomputed a micro-batch, "+name)
+	// The right axis: hundredths of the work without recomputation. Its ticks
+	// are round in that unit and so lie between the lines of the left one.
 	share := 100 / float64(c.StepFLOPs)
 	for _, v := range plot.Ticks(0, mostFLOPs*share, 7) {
 		h := y(v / share)
@@ -120,10 +134,12 @@ func curvePicture(c *compile.Curve, f *compile.Figure) *plot.Picture {
 	steps = append(steps, plot.Point{X: curveWidth - curveRight, Y: steps[len(steps)-1].Y})
 	p.Area("under", append(append([]plot.Point{}, steps...), at(0, 0), plot.Point{X: steps[0].X, Y: bottom}))
 	p.Line("axis", plot.Point{X: curveLeft, Y: bottom}, plot.Point{X: curveWidth - curveRight, Y: bottom})
+	// Left of the first corner there is no plan.
 	low := steps[0]
 	p.Line("edge", plot.Point{X: low.X, Y: curveTop}, plot.Point{X: low.X, Y: bottom})
 	p.Line("curve", steps...)
 	p.Text("auto", plot.Point{X: low.X + 8, Y: bottom - 10}, "start", "minimum "+size(c.Minimum))
+	// Marks come last and lie above the curve.
 	var names labels
 	for _, q := range c.Policies {
 		to := at(q.Arena, q.FLOPs)
@@ -149,9 +165,11 @@ const labelWidth = 8.2
 func (l *labels) write(p *plot.Picture, style string, mark plot.Point, text string) {
 	width := labelWidth * float64(len(text))
 	at := plot.Point{X: mark.X + 10, Y: mark.Y - 10}
+	// At the right edge to the left of the mark.
 	if at.X+width > curveWidth-curveRight {
 		at.X = mark.X - width
 	}
+	// Texts are at most 24 letters long and 16 pixels high.
 	free := func() bool {
 		for _, o := range *l {
 			if at.X < o.X+labelWidth*24 && o.X < at.X+width && at.Y < o.Y+16 && o.Y < at.Y+16 {
@@ -160,6 +178,7 @@ func (l *labels) write(p *plot.Picture, style string, mark plot.Point, text stri
 		}
 		return true
 	}
+	// Policies that lie close to each other have their names in a stair.
 	for !free() && at.Y > curveTop {
 		at.Y -= 17
 	}

@@ -31,8 +31,7 @@ var elsewhere = map[string]string{
 var replaced = strings.NewReplacer(
 	"go run ./cmd/llamac ", "llamac ", // this binary: to build another takes longer than all commands
 	"SPEC", "local.jsonnet",
-	"FILE.html", "page.html", "FILE.svg", "curve.svg",
-	"FILE.txtar", "case.txtar",
+	"FILE.html", "page.html", "FILE.svg", "curve.svg", "FILE.txtar", "case.txtar",
 	"--dump-dir DIR", "--dump-dir dumps",
 	"--dump-dir D ", "--dump-dir dumps ",
 	"-o DIR", "-o out",

@@ -10,6 +10,9 @@ import (
 	"github.com/llamac/llamac/passes"
 )
 
+// planCmd is llamac plan: what a model needs, found by compiling it for both
+// modes without printing code. Nothing is estimated: parameters, bytes and FLOPs
+// are those of the plan that a program would run.
 type planCmd struct {
 	specFlags
 	Full  bool   `help:"Print the whole plan: every launch of every program."`
@@ -17,6 +20,8 @@ type planCmd struct {
 	Curve string `help:"Draw what every budget of activations costs in recomputation: FILE.svg, .png or .json." name:"checkpoint-curve" placeholder:"FILE"`
 }
 
+// Run prints one of four things: the plan itself, the curve of budgets to a file,
+// all figures as JSON, or a page of them.
 func (c *planCmd) Run() error {
 	s, err := c.load()
 	if err != nil {
@@ -34,6 +39,8 @@ func (c *planCmd) Run() error {
 	if c.Curve != "" {
 		return writeCurve(s, &fig, c.Curve)
 	}
+	// The fixed policies are compiled too, to be compared with; they share the
+	// spec's micro-batch and differ in training alone.
 	saved := map[string]compile.Figure{}
 	for _, p := range compile.Policies {
 		q, err := compile.Spec(s, compile.Options{Checkpoint: p, Modes: []string{"train"}, Targets: []string{}})
@@ -55,6 +62,8 @@ func (c *planCmd) Run() error {
 	row("training FLOPs a token", fmt.Sprintf("%.4g (causal attention counted half)", float64(fig.FLOPsPerToken)))
 	row("tokens a step", fmt.Sprintf("%d = %d sequences x %d accumulated x %d tokens", fig.Tokens, s.Train.MicroBatch, s.Train.Accum, s.Model.Context))
 	row("steps", fmt.Sprintf("%d, %.3g tokens", fig.Steps, float64(fig.Steps)*float64(fig.Tokens)))
+	// Weights, their gradients and both moments of AdamW, and the activations
+	// of one micro-batch.
 	row("memory, training", size(fig.Arenas["weights"]+fig.Arenas["grads"]+fig.Arenas["moment1"]+fig.Arenas["moment2"]+fig.Arenas["act.train"]))
 	for _, a := range r.Plan.Arenas {
 		row("  "+a.Name, size(a.Bytes))
@@ -62,10 +71,11 @@ func (c *planCmd) Run() error {
 	w.Flush()
 	fmt.Printf("\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
 	fmt.Fprintln(w, "  policy\tstored a layer\tarena\trecomputed")
-	least := saved["none"].StepFLOPs
+	least := saved["none"].StepFLOPs // none recomputes nothing
 	for _, p := range compile.Policies {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", p, size(saved[p].SavedPerLayer), size(saved[p].Arenas["act.train"]), again(saved[p].StepFLOPs-least, least))
 	}
+	// Models whose layers are not all alike have no budgets.
 	if m, err := compile.Menu(s, compile.Options{}); err == nil {
 		fmt.Fprintf(w, "  auto\tby budget\t%s to %s\t\n", size(m.Minimum()), size(m.Maximum()))
 	}
@@ -82,7 +92,8 @@ func again(flops, all int64) string {
 }
 
 // printAuto shows what the policy auto chose: layers that store the same in a
-// row, the first layers first.
+// row, the first layers first. Bytes are exact, for they are what the program
+// allocates; least is the work of a micro-batch with nothing recomputed.
 func printAuto(c *passes.Checkpoints, least int64) error {
 	fmt.Printf("\ncheckpoints under a budget of %d bytes (%s)\n", c.Budget, size(c.Budget))
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)

@@ -110,7 +110,7 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 			if errors.As(err, &small) {
 				return nil, s.Errorf("checkpoint.budget", "%v", small)
 			}
-			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
+			return nil, placed(s, mode, err)
 		}
 		if mode == "train" {
 			r.Train, r.Checkpoint = u.Module, u.Checkpoint
@@ -136,7 +136,7 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 		}
 		files, err := t.Generate(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.File, err)
+			return nil, placed(s, "", err)
 		}
 		r.Files = append(r.Files, files...)
 	}
@@ -150,9 +150,7 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 		return nil, err
 	}
 	o.StopAfter = passes.Bind.Name
-	if o.Pipelines == nil {
-		o.Pipelines = Pipelines
-	}
+	o.Pipelines = Pipelines
 	u, err := unit(s, o, "train")
 	if err != nil {
 		return nil, err

@@ -81,8 +81,8 @@ type crashConfig struct {
 	Mode       string
 	Passes     []string // the one that crashed and those behind it
 	Checkpoint string
-	Budget     int64 `json:",omitempty"`
 	Units      int   `json:",omitempty"`
+	Budget     int64 `json:",omitempty"`
 	Compute    string
 	Dims       map[string]int64
 	Capacity   map[string]int64
