@@ -5,6 +5,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/llamac/llamac/codegen"
@@ -64,8 +65,16 @@ const (
 )
 
 // Spec compiles a spec to a plan, and to files if targets are asked for.
-func Spec(s *specs.Spec, o Options) (*Result, error) {
-	r := &Result{}
+//
+// A panic of the compiler is an error as well: one that names a file with which
+// it happens again.
+func Spec(s *specs.Spec, o Options) (r *Result, err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			r, err = nil, elsewhere(s, bug, debug.Stack())
+		}
+	}()
+	r = &Result{}
 	modes := o.Modes
 	if modes == nil {
 		modes = []string{"train", "infer"}
