@@ -13,6 +13,8 @@ type Checkpoints struct {
 	Minimum  int64               `json:"minimum_bytes"`    // with less there is no answer
 	Peak     int64               `json:"peak_bytes"`       // that there are
 	FLOPs    int64               `json:"recomputed_flops"` // in one micro-batch
+	Inputs   bool                `json:"stores_inputs"`    // of layers, beside what segments say
+	Joined   [][]string          `json:"joined,omitempty"` // values that could be stored apart and were not tried so
 	Segments []CheckpointSegment `json:"segments"`
 }
 
@@ -20,11 +22,12 @@ type Checkpoints struct {
 type CheckpointSegment struct {
 	From   int      `json:"from"`
 	To     int      `json:"to"`
-	Stored []string `json:"stored"`             // beside the layer's input
+	Stored []string `json:"stored"`             // beside the layer's input, if those are stored
 	Bytes  int64    `json:"bytes_a_layer"`      // of a layer's block
 	Above  int64    `json:"bytes_above"`        // that one of the layers needs above its block
 	FLOPs  int64    `json:"recomputed_a_layer"` // for a layer
 	Base   int64    `json:"base"`               // where the segment's first block lies
+	mask   int
 }
 
 // BudgetError says that a budget is too small for any choice of checkpoints.
@@ -38,10 +41,15 @@ func (e *BudgetError) Error() string {
 // within the budget it takes the one that recomputes least.
 //
 // What may be chosen: every layer's input is stored; beside it a layer stores
-// any set of its units (unitsOf); and any layer may have any set. The budget is
-// the arena's peak as plan_memory places it. The answer is exact in this space:
-// every set is priced by the planner, and solve finds the cheapest layers that
-// fit. Of equally cheap answers it takes the one that stores least.
+// any set of its units (unitsOf); and any layer may have any set. Or no layer's
+// input is stored, and all store the same set, from which all that the
+// backward reads can be made. The budget is the arena's peak as plan_memory
+// places it. The answer is exact in this space: every set is priced by the
+// planner, unless it cannot be better than one that is, and solve finds the
+// cheapest layers that fit. Of equally cheap answers it takes the one that
+// stores least. If there are more units than mostUnits, the smallest are joined,
+// and the fixed policies are choices beside what is left: auto is never worse
+// than any of them.
 //
 // Layers that store the same become a segment of the stack with functions of
 // its own, from @layer of the first layers to @layer.2 and so on: the code
@@ -51,28 +59,21 @@ func planBudget(u *Unit) error {
 	if err != nil {
 		return err
 	}
-	n := m.solve(u.Config.Budget)
-	if n == nil {
-		return &BudgetError{u.Config.Budget, m.Minimum()}
+	if u.Checkpoint, err = m.Solve(u.Config.Budget); err != nil {
+		return err
 	}
-	u.Checkpoint = m.describe(n, u.Config.Budget)
 	stack := u.Module.Stacks[0]
 	var segments []ir.Segment
 	var forward, backward []*ir.Func
-	from := 0
-	for i, k := range n {
-		if k == 0 {
-			continue
-		}
+	for i, s := range u.Checkpoint.Segments {
 		name, back := m.f.Name, m.bwd.Name
-		if len(segments) > 0 {
-			name = fmt.Sprintf("%s.%d", m.f.Name, len(segments)+1)
+		if i > 0 {
+			name = fmt.Sprintf("%s.%d", m.f.Name, i+1)
 			back = name + ".bwd"
 		}
-		f, bwd := m.variant(m.points[i].mask, name, back)
-		segments = append(segments, ir.Segment{From: from, To: from + k, Forward: f, Backward: bwd})
+		f, bwd := m.variant(s.mask, name, back, u.Checkpoint.Inputs)
+		segments = append(segments, ir.Segment{From: s.From, To: s.To, Forward: f, Backward: bwd})
 		forward, backward = append(forward, f), append(backward, bwd)
-		from += k
 		u.Stats["stored."+f.Name] = len(f.Saved)
 	}
 	replace := func(old *ir.Func, by []*ir.Func) {
@@ -82,7 +83,8 @@ func planBudget(u *Unit) error {
 	replace(m.f, forward)
 	replace(m.bwd, backward)
 	stack.Segments = segments
-	u.Stats["choices"] = 1 << len(m.units)
+	u.Stats["choices"] = m.Sets
+	u.Stats["priced"] = m.Priced
 	u.Stats["undominated"] = len(m.points)
 	return nil
 }
@@ -90,32 +92,29 @@ func planBudget(u *Unit) error {
 // Solve finds what to store under a budget, or a *BudgetError.
 func (m *Menu) Solve(budget int64) (*Checkpoints, error) {
 	n := m.solve(budget)
-	if n == nil {
-		return nil, &BudgetError{budget, m.Minimum()}
+	b := m.solveBare(budget)
+	c := &Checkpoints{Budget: budget, Minimum: m.Minimum(), Joined: m.Joined}
+	switch {
+	case n == nil && b == nil:
+		return nil, &BudgetError{budget, c.Minimum}
+	case n == nil || b != nil && (b.flops*int64(m.Layers) < m.flops(n) || b.flops*int64(m.Layers) == m.flops(n) && b.size*int64(m.Layers) < m.size(n)):
+		c.Peak, c.FLOPs = b.peak, b.flops*int64(m.Layers)
+		c.Segments = []CheckpointSegment{m.segment(*b, 0, m.Layers, 0)}
+		return c, nil
 	}
-	return m.describe(n, budget), nil
+	c.Inputs, c.Peak, c.FLOPs = true, m.peak(n), m.flops(n)
+	var base int64
+	from := 0
+	for i, k := range n {
+		if k > 0 {
+			c.Segments = append(c.Segments, m.segment(m.points[i], from, from+k, base))
+			from += k
+			base += int64(k) * m.points[i].size
+		}
+	}
+	return c, nil
 }
 
-// describe is the answer with n[i] layers of point i.
-func (m *Menu) describe(n []int, budget int64) *Checkpoints {
-	c := &Checkpoints{Budget: budget, Minimum: m.Minimum(), Peak: m.peak(n), FLOPs: m.flops(n)}
-	var base int64
-	for i, k := range n {
-		if k == 0 {
-			continue
-		}
-		p, from := m.points[i], 0
-		if s := c.Segments; len(s) > 0 {
-			from = s[len(s)-1].To
-		}
-		seg := CheckpointSegment{From: from, To: from + k, Bytes: p.size, Above: p.above, FLOPs: p.flops, Base: base}
-		for u, names := range m.Units {
-			if p.mask>>u&1 == 1 {
-				seg.Stored = append(seg.Stored, names...)
-			}
-		}
-		c.Segments = append(c.Segments, seg)
-		base += int64(k) * p.size
-	}
-	return c
+func (m *Menu) segment(p point, from, to int, base int64) CheckpointSegment {
+	return CheckpointSegment{From: from, To: to, Stored: m.names(p.mask), Bytes: p.size, Above: p.above, FLOPs: p.flops, Base: base, mask: p.mask}
 }

@@ -2,9 +2,10 @@ package passes
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -18,81 +19,182 @@ import (
 type Menu struct {
 	Layers int
 	Units  [][]string // values that are stored or left out together, by name
-	points []point    // none better than another in every respect, by above, largest first
-	head   int64      // bytes that the program takes above all blocks, outside of the layers
-	least  int64      // bytes that the arena has in any case
+	Joined [][]string // of these the ones that need not be together, but are since there are too many; nil if the menu is complete
+	Sets   int        // of units, that plan differently
+	Priced int        // of these the ones that were planned; the others were beaten by what they need at least
+
+	points []point // none better than another in every respect, by above, largest first
+	bare   []point // the whole stack without the layers' inputs, from large and cheap to small and dear
+	head   int64   // bytes that the program takes above all blocks, outside of the layers
+	least  int64   // bytes that the arena has in any case
 
 	f, bwd *ir.Func
-	units  [][]*ir.Value
+	units  [][]*ir.Value // of single choices, before any are joined
 }
 
-// point is one choice for a layer.
+// point is one choice for a layer; of bare ones, for all layers.
 type point struct {
 	mask  int   // units that are stored, one bit each
 	size  int64 // bytes of the layer's block
 	above int64 // bytes that forward and backward of the layer need above it
 	flops int64 // recomputed
+	peak  int64 // of bare ones: bytes of the arena
 }
 
-// mostUnits bounds the menu to 4096 points.
-const mostUnits = 12
+// mostUnits bounds the menu to 65,536 sets. Most of them are beaten before
+// they are planned.
+const mostUnits = 16
+
+// mostValues is how many single values a set can hold apart.
+const mostValues = 62
+
+// ErrNoMenu says that the policy auto cannot choose for a module.
+var ErrNoMenu = errors.New("a budget needs one stack of equal layers and its backward")
 
 // NewMenu prices every choice with the planner itself: for each the backward
-// is made, the program scheduled and its memory placed. The unit's module is
-// bound and differentiated, as it comes before plan_checkpoint, and is left as
-// it is.
+// is made, the program scheduled and its memory placed. A set is left out only
+// if what it needs at least (see bounds) is no better than what another takes.
+// The unit's module is bound and differentiated, as it comes before
+// plan_checkpoint, and is left as it is. A panic in planning comes from
+// NewMenu, not from its goroutines. The error is ErrNoMenu if there is nothing
+// to choose from.
 func NewMenu(u *Unit) (*Menu, error) {
 	step := u.Module.Func("micro_step")
 	if len(u.Module.Stacks) != 1 || len(u.Module.Stacks[0].Segments) != 1 || u.Module.Stacks[0].Segments[0].Backward == nil || step == nil {
-		return nil, fmt.Errorf("plan_checkpoint: a budget needs one stack of equal layers and its backward")
+		return nil, fmt.Errorf("plan_checkpoint: %w", ErrNoMenu)
 	}
 	s := u.Module.Stacks[0]
 	m := &Menu{Layers: s.Layers(), f: s.Segments[0].Forward, bwd: s.Segments[0].Backward}
-	m.units = joinUnits(unitsOf(m.f, Sizes(u.Module)), cmp.Or(u.Config.Units, mostUnits), Sizes(u.Module))
-	for _, values := range m.units {
-		var names []string
-		for _, v := range values {
-			names = append(names, v.Name)
-		}
+	sizes := Sizes(u.Module)
+	m.units = unitsOf(m.f, sizes)
+	groups := joinUnits(m.units, min(mostValues, cmp.Or(u.Config.Units, mostUnits)), sizes)
+	for _, g := range groups {
+		names := m.names(g)
 		m.Units = append(m.Units, names)
+		if g&(g-1) != 0 {
+			m.Joined = append(m.Joined, names)
+		}
 	}
 	if err := m.otherPrograms(u.Module); err != nil {
 		return nil, err
 	}
-	all := make([]priced, 1<<len(m.units))
-	errs := make([]error, runtime.GOMAXPROCS(0))
+	return m, m.fill(u.Module, step, groups)
+}
+
+// fill prices the sets that any union of groups gives, and those of the fixed
+// policies, so that none of these is better than the menu.
+//
+// Sets are planned in the order of what they recompute, so that all that could
+// beat a set comes before it, some at a time on all processors. Which set is
+// left out does not depend on how many there are.
+func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int) error {
+	all, policies := m.policySets()
+	b := newBounds(m, Sizes(module))
+	seen := map[int]bool{}
+	var sets []bound
+	add := func(mask int) {
+		if s := b.of(mask); !seen[s.mask] {
+			seen[s.mask] = true
+			sets = append(sets, s)
+		}
+	}
+	for k := range 1 << len(groups) {
+		mask := 0
+		for i, g := range groups {
+			if k>>i&1 == 1 {
+				mask |= g
+			}
+		}
+		add(mask)
+	}
+	for _, mask := range policies {
+		add(mask)
+	}
+	m.Sets = len(sets)
+	// Of equal sets the one that stores least memory comes first.
+	slices.SortFunc(sets, func(a, b bound) int {
+		return cmp.Or(cmp.Compare(a.flops, b.flops), cmp.Compare(a.size, b.size), cmp.Compare(a.top, b.top), cmp.Compare(a.mask, b.mask))
+	})
+	first, err := m.price(module, step, all, true)
+	if err != nil {
+		return fmt.Errorf("plan_checkpoint: %w", err)
+	}
+	m.head, m.least = first.head, max(m.least, first.least)
+	nothing := first.flops // with everything stored nothing is made again
+	var points []point
+	for len(sets) > 0 {
+		var jobs []job
+		for len(sets) > 0 && len(jobs) < 16 {
+			s := sets[0]
+			sets = sets[1:]
+			if !slices.ContainsFunc(points, s.beatenBy) {
+				jobs = append(jobs, job{mask: s.mask, input: true})
+			}
+			if !s.input && !slices.ContainsFunc(m.bare, func(p point) bool { return s.bareBeatenBy(p, m.Layers) }) {
+				jobs = append(jobs, job{mask: s.mask})
+			}
+		}
+		if err := m.priceAll(module, step, jobs); err != nil {
+			return fmt.Errorf("plan_checkpoint: %w", err)
+		}
+		for _, j := range jobs {
+			p := j.point
+			p.flops -= nothing
+			if j.input {
+				points = append(points, p)
+			} else if p.peak = max(p.peak, m.least); !slices.ContainsFunc(m.bare, func(q point) bool { return q.peak <= p.peak && q.flops <= p.flops }) {
+				m.bare = append(m.bare, p)
+			}
+		}
+		m.Priced += len(jobs)
+	}
+	m.points = undominated(points)
+	return nil
+}
+
+// job is a set to be priced, and its price.
+type job struct {
+	mask  int
+	input bool
+	priced
+}
+
+// priceAll prices sets on all processors. A panic of any of them is the
+// caller's, who knows how to report it.
+func (m *Menu) priceAll(module *ir.Module, step *ir.Func, jobs []job) error {
+	procs := min(runtime.GOMAXPROCS(0), len(jobs))
+	errs, panics := make([]error, procs), make([]any, procs)
 	var wait sync.WaitGroup
-	for w := range errs {
+	for w := range procs {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			for mask := w; mask < len(all) && errs[w] == nil; mask += len(errs) {
-				all[mask], errs[w] = m.price(u.Module, step, mask)
+			defer func() {
+				if r := recover(); r != nil {
+					panics[w] = fmt.Errorf("%v\n%s", r, debug.Stack())
+				}
+			}()
+			for i := w; i < len(jobs) && errs[w] == nil; i += procs {
+				jobs[i].priced, errs[w] = m.price(module, step, jobs[i].mask, jobs[i].input)
 			}
 		}()
 	}
 	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, fmt.Errorf("plan_checkpoint: %w", err)
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
 		}
 	}
-	var points []point
-	for _, p := range all {
-		p.flops -= all[len(all)-1].flops // with everything stored nothing is made again
-		points = append(points, p.point)
-	}
-	m.head = all[0].head
-	m.least = max(m.least, all[0].least)
-	m.points = undominated(points)
-	return m, nil
+	return errors.Join(errs...)
 }
 
-// withLayers is the module with all layers of one choice.
-func (m *Menu) withLayers(module *ir.Module, mask int) *ir.Module {
-	f, bwd := m.variant(mask, m.f.Name, m.bwd.Name)
+// withLayers is the module with all layers of one choice. The forward's nodes
+// are those of the original: only what it stores is its own.
+func (m *Menu) withLayers(module *ir.Module, mask int, input bool) *ir.Module {
+	f, bwd := *m.f, ir.CloneFunc(m.bwd, m.bwd.Name)
+	recompute(&f, bwd, m.kept(&f, mask), input)
 	k := *module
-	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: f, Backward: bwd}}}}
+	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: &f, Backward: bwd}}}}
 	return &k
 }
 
@@ -100,7 +202,7 @@ func (m *Menu) withLayers(module *ir.Module, mask int) *ir.Module {
 // They run the layers as they are once it is settled what is stored: what
 // nothing reads is gone by then. The choice itself does not matter to them.
 func (m *Menu) otherPrograms(module *ir.Module) error {
-	module = m.withLayers(module, 0)
+	module = m.withLayers(module, 0, true)
 	s := newScheduler(&Unit{Module: module, Plan: &plan.Plan{}, Stats: Stats{}})
 	for _, f := range module.Funcs {
 		if f.Role != ir.RoleMain || f.Name == "micro_step" {
@@ -125,31 +227,14 @@ type priced struct {
 // price plans the program with the same choice for all layers. Since
 // placeTight keeps layers apart, a layer needs the same above its block beside
 // layers of another choice.
-func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error) {
-	s := newScheduler(&Unit{Module: m.withLayers(module, mask), Plan: &plan.Plan{}, Stats: Stats{}})
+func (m *Menu) price(module *ir.Module, step *ir.Func, mask int, input bool) (priced, error) {
+	s := newScheduler(&Unit{Module: m.withLayers(module, mask, input), Plan: &plan.Plan{}, Stats: Stats{}})
 	s.draft = true
 	q, err := s.program(step)
 	if err != nil {
 		return priced{}, err
 	}
 	p := priced{point: point{mask: mask}}
-	if !placeSaved(q, m.Layers) { // no gradient comes as far as the layers
-		p.least = placeScratch(q)
-		return p, nil
-	}
-	p.size = q.SavedPerLayer
-	top := int64(m.Layers) * q.SavedPerLayer
-	phases := placeTight(q, m.Layers)
-	for _, ph := range phases {
-		switch {
-		case ph.loop:
-			p.above = max(p.above, ph.need-top)
-		case ph.base == 0:
-			p.least = max(p.least, ph.need)
-		default:
-			p.head = max(p.head, ph.need-top)
-		}
-	}
 	q.Walk(func(it plan.Item) {
 		if l, ok := it.(*plan.Loop); ok && l.Reverse {
 			for _, it := range l.Body {
@@ -159,115 +244,70 @@ func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error)
 			}
 		}
 	})
+	if !placeSaved(q, m.Layers) { // nothing is stored, or no gradient comes as far as the layers
+		p.least = placeScratch(q)
+		p.peak = p.least
+		return p, nil
+	}
+	p.size = q.SavedPerLayer
+	top := int64(m.Layers) * q.SavedPerLayer
+	for _, ph := range placeTight(q, m.Layers) {
+		p.peak = max(p.peak, ph.need)
+		switch {
+		case ph.loop:
+			p.above = max(p.above, ph.need-top)
+		case ph.base == 0:
+			p.least = max(p.least, ph.need)
+		default:
+			p.head = max(p.head, ph.need-top)
+		}
+	}
 	return p, nil
 }
 
-// variant copies the layer's functions and makes them store the units of a
-// mask beside the layer's input.
-func (m *Menu) variant(mask int, name, backward string) (f, bwd *ir.Func) {
-	f, bwd = ir.CloneFunc(m.f, name), ir.CloneFunc(m.bwd, backward)
+// kept are the values of f, the layer or its copy, that a set stores, the
+// layer's input among them.
+func (m *Menu) kept(f *ir.Func, mask int) map[*ir.Value]bool {
 	keep := map[*ir.Value]bool{f.Params[0]: true}
+	for u, values := range m.units {
+		if mask>>u&1 == 0 {
+			continue
+		}
+		for _, v := range values {
+			keep[v] = true
+		}
+	}
+	if f.Nodes[0] == m.f.Nodes[0] {
+		return keep
+	}
 	for i, n := range m.f.Nodes {
 		for j, r := range n.Results {
-			for u, values := range m.units {
-				if mask>>u&1 == 1 && slices.Contains(values, r) {
-					keep[f.Nodes[i].Results[j]] = true
-				}
+			if keep[r] {
+				keep[f.Nodes[i].Results[j]] = true
 			}
 		}
 	}
-	recompute(f, bwd, keep, true)
+	return keep
+}
+
+// variant copies the layer's functions and makes them store the units of a
+// mask, and the layer's input in any case or only if it is read.
+func (m *Menu) variant(mask int, name, backward string, input bool) (f, bwd *ir.Func) {
+	f, bwd = ir.CloneFunc(m.f, name), ir.CloneFunc(m.bwd, backward)
+	recompute(f, bwd, m.kept(f, mask), input)
 	return f, bwd
 }
 
-// unitsOf lists what a layer may store beside its input, in the order of the
-// forward: the values that its backward reads, and all from which those can be
-// made again. Any set of units may be stored, for what is missing follows from
-// the layer's input.
-//
-// Views are what they show. The results of one node are one unit, since
-// making one of them again makes all; so is a pack, which is one buffer. A
-// value that is read only to make another of its size is left out in favour of
-// that one: storing q after its rotation takes the bytes of q and saves the
-// rotation.
-func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
-	x := f.Params[0]
-	direct := readDirectly(f)
-	invariant := setOf(f.Params[1:])
-	relevant := map[*ir.Value]bool{}
-	readers := map[*ir.Value][]*ir.Value{}
-	var need func(v *ir.Value)
-	need = func(v *ir.Value) {
-		if relevant[v] || v == x || invariant[v] || !v.Local() || fromConstants(v) {
-			return
-		}
-		relevant[v] = true
-		for _, o := range recomputeInputs(v) {
-			if o == nil {
-				continue
-			}
-			if o = underViews(o); !slices.Contains(readers[o], v) {
-				readers[o] = append(readers[o], v)
-			}
-			need(o)
-		}
-	}
-	for _, v := range f.Saved {
-		need(underViews(v))
-	}
-	bytes := func(v *ir.Value) int64 { return v.Type.Bind(sizes).Bytes() }
-	instead := func(v *ir.Value) *ir.Value {
-		for !direct[v] && len(readers[v]) == 1 && bytes(readers[v][0]) == bytes(v) {
-			v = readers[v][0]
-		}
-		return v
-	}
-	var units [][]*ir.Value
-	taken := map[*ir.Value]bool{}
-	for _, n := range f.Nodes {
-		var unit []*ir.Value
-		for _, r := range n.Results {
-			if !relevant[r] || n.Op.View || taken[instead(r)] {
-				continue
-			}
-			taken[instead(r)] = true
-			unit = append(unit, instead(r))
-			if n.Op.Rederive != nil { // its other results can be made of the first
-				units = append(units, unit)
-				unit = nil
+// names are those of the values of a set.
+func (m *Menu) names(mask int) (names []string) {
+	for u, values := range m.units {
+		for _, v := range values {
+			if mask>>u&1 == 1 {
+				names = append(names, v.Name)
 			}
 		}
-		if unit != nil {
-			units = append(units, unit)
-		}
 	}
-	return units
-}
-
-// joinUnits stores or leaves out together what is smallest, until there are at
-// most so many units.
-func joinUnits(units [][]*ir.Value, most int, sizes map[string]int64) [][]*ir.Value {
-	smallest := func() int {
-		at, least := 0, int64(math.MaxInt64)
-		for i, unit := range units {
-			var n int64
-			for _, v := range unit {
-				n += v.Type.Bind(sizes).Bytes()
-			}
-			if n < least {
-				at, least = i, n
-			}
-		}
-		return at
-	}
-	for len(units) > most {
-		i := smallest()
-		small := units[i]
-		units = slices.Delete(units, i, i+1)
-		i = smallest()
-		units[i] = append(units[i], small...)
-	}
-	return units
+	return names
 }
 
 // undominated drops the points for which another is no worse in any respect:

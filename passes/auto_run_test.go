@@ -99,7 +99,7 @@ func TestBudgetRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := menu(t, bound(t, c.spec, "model.n_layers="+c.layers))
+		m := menu(t, boundUnit(t, c.spec, "model.n_layers="+c.layers))
 		low, high := m.Minimum(), m.Maximum()
 		var small *BudgetError
 		if _, _, err := trained(t, s, "auto", low-1); !errors.As(err, &small) || small.Minimum != low {

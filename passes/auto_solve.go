@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -78,6 +79,15 @@ func (m *Menu) lowest(budget int64) []int {
 
 // Minimum is the smallest budget for which there is an answer.
 func (m *Menu) Minimum() int64 {
+	least := m.minimum()
+	for _, p := range m.bare {
+		least = min(least, p.peak)
+	}
+	return least
+}
+
+// minimum is the smallest budget with the layers' inputs stored.
+func (m *Menu) minimum() int64 {
 	var low, high int64 = -1, 1 // in units of plan.Align, of which all sizes are multiples
 	for m.lowest(high*plan.Align) == nil {
 		low, high = high, 2*high
@@ -93,7 +103,34 @@ func (m *Menu) Minimum() int64 {
 }
 
 // Maximum is the peak with nothing recomputed: a larger budget changes nothing.
-func (m *Menu) Maximum() int64 { return m.peak(m.solve(math.MaxInt64 / 2)) }
+func (m *Menu) Maximum() int64 {
+	c, err := m.Solve(math.MaxInt64 / 2)
+	if err != nil {
+		panic(err)
+	}
+	return c.Peak
+}
+
+// solveBare finds the cheapest stack without the layers' inputs that fits, of
+// equally cheap ones the one that takes least, or nil if none does.
+func (m *Menu) solveBare(budget int64) *point {
+	var best *point
+	for i := range m.bare {
+		p := &m.bare[i]
+		if p.peak <= budget && (best == nil || cmp.Or(cmp.Compare(p.flops, best.flops), cmp.Compare(p.size, best.size), cmp.Compare(p.peak, best.peak)) < 0) {
+			best = p
+		}
+	}
+	return best
+}
+
+// size is the sum of the layers' blocks.
+func (m *Menu) size(n []int) (bytes int64) {
+	for i, k := range n {
+		bytes += int64(k) * m.points[i].size
+	}
+	return bytes
+}
 
 func (m *Menu) flops(n []int) int64 {
 	var f int64

@@ -15,8 +15,8 @@ import (
 	"github.com/llamac/llamac/specs"
 )
 
-// bound is a spec's training module as it comes before plan_checkpoint.
-func bound(t testing.TB, spec string, set ...string) *Unit {
+// boundUnit is a spec's training module as it comes before plan_checkpoint.
+func boundUnit(t testing.TB, spec string, set ...string) *Unit {
 	t.Helper()
 	s, err := specs.Load(filepath.Join("..", "specs", spec+".jsonnet"), specs.Options{Set: set})
 	if err != nil {
@@ -53,7 +53,7 @@ func planned(t testing.TB, u *Unit, m *Menu, masks []int) (arena, flops int64) {
 	s := &ir.Stack{Name: u.Module.Stacks[0].Name}
 	for l, mask := range masks {
 		name := fmt.Sprintf("layer.%d", l)
-		f, bwd := m.variant(mask, name, name+".bwd")
+		f, bwd := m.variant(mask, name, name+".bwd", true)
 		s.Segments = append(s.Segments, ir.Segment{From: l, To: l + 1, Forward: f, Backward: bwd})
 		k.Funcs = append(k.Funcs, f, bwd)
 	}
@@ -129,7 +129,7 @@ func againstBruteForce(t *testing.T, m *Menu, choices []choice) {
 // the passes themselves: on every budget the solver must find the cheapest.
 func TestBudgetOneLayer(t *testing.T) {
 	for _, spec := range []string{"tiny_gqa", "testdata/parallel", "testdata/meeting", "testdata/qknorm"} {
-		u := bound(t, spec, "model.n_layers=1")
+		u := boundUnit(t, spec, "model.n_layers=1")
 		m := menu(t, u)
 		var all []choice
 		for mask := range 1 << len(m.units) {
@@ -153,7 +153,7 @@ func TestBudgetSeveralLayers(t *testing.T) {
 		spec           string
 		layers, points int
 	}{{"tiny_gqa", 2, 6}, {"tiny_gqa", 3, 6}, {"tiny_gqa", 4, 4}, {"testdata/qknorm", 3, 5}} {
-		u := bound(t, c.spec, fmt.Sprintf("model.n_layers=%d", c.layers))
+		u := boundUnit(t, c.spec, fmt.Sprintf("model.n_layers=%d", c.layers))
 		m := menu(t, u)
 		// Sets that recompute everything, much and little, and a random one,
 		// which may well be dominated by another.
@@ -165,7 +165,7 @@ func TestBudgetSeveralLayers(t *testing.T) {
 		}
 		var points []point
 		for _, mask := range masks {
-			p, err := m.price(u.Module, u.Module.Func("micro_step"), mask)
+			p, err := m.price(u.Module, u.Module.Func("micro_step"), mask, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +208,7 @@ func TestBudgetSeveralLayers(t *testing.T) {
 // out in favour of others, and the members of what it joins: none of them may
 // make an answer cheaper.
 func TestBudgetUnits(t *testing.T) {
-	u := bound(t, "tiny_gqa", "model.n_layers=1")
+	u := boundUnit(t, "tiny_gqa", "model.n_layers=1")
 	m := menu(t, u)
 	wide := *m
 	for _, n := range m.f.Nodes {
@@ -296,7 +296,7 @@ func TestBudgetRandom(t *testing.T) {
 // falls as the budget rises, no budget is exceeded, and one answer with all its
 // preparation is there within a second.
 func TestBudget65B(t *testing.T) {
-	u := bound(t, "65b")
+	u := boundUnit(t, "65b")
 	var m *Menu
 	var low, high int64
 	best := time.Hour
@@ -332,7 +332,7 @@ func TestBudget65B(t *testing.T) {
 
 // BenchmarkMenu prices all that a layer of 65B may store.
 func BenchmarkMenu(b *testing.B) {
-	u := bound(b, "65b")
+	u := boundUnit(b, "65b")
 	for b.Loop() {
 		menu(b, u)
 	}
@@ -340,7 +340,7 @@ func BenchmarkMenu(b *testing.B) {
 
 // BenchmarkSolve finds the answer for 65B and one budget after the other.
 func BenchmarkSolve(b *testing.B) {
-	m := menu(b, bound(b, "65b"))
+	m := menu(b, boundUnit(b, "65b"))
 	low, high := m.Minimum(), m.Maximum()
 	i := int64(0)
 	for b.Loop() {

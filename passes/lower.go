@@ -181,7 +181,8 @@ func (s *scheduler) launchPart(n *ir.Node, i int, op string, args []plan.Operand
 	s.launch(n, op, args, []plan.Operand{result})
 	l := (*s.out)[len(*s.out)-1].(*plan.Launch)
 	l.Name = result.Name
-	l.FLOPs /= int64(max(1, len(n.Results)))
+	k := int64(max(1, len(n.Results)))
+	l.FLOPs = l.FLOPs*int64(i+1)/k - l.FLOPs*int64(i)/k // together all of it
 	if i > 0 {
 		l.Text = "... " + result.Name
 	}
