@@ -85,11 +85,8 @@ func newBounds(m *Menu, sizes map[string]int64) *bounds {
 	b := &bounds{x: m.f.Params[0].Type.Bind(sizes).Bytes(), nodes: make([][]int, len(m.f.Nodes))}
 	relevant, _ := neededBy(m.f)
 	unit := map[*ir.Value]int{}
-	for u, values := range m.units {
-		for _, v := range values {
-			unit[v] = u
-			relevant[v] = true
-		}
+	for u, v := range m.units {
+		unit[v], relevant[v] = u, true
 	}
 	count := &scheduler{sizes: sizes}
 	index := map[*ir.Value]int{m.f.Params[0]: layerInput}

@@ -29,7 +29,7 @@ type Menu struct {
 	least  int64   // bytes that the arena has in any case
 
 	f, bwd *ir.Func
-	units  [][]*ir.Value // of single choices, before any are joined
+	units  []*ir.Value // by bit of a mask
 }
 
 // point is one choice for a layer; of bare ones, for all layers.
@@ -41,9 +41,9 @@ type point struct {
 	peak  int64 // of bare ones: bytes of the arena
 }
 
-// mostUnits bounds the menu to 65,536 sets. Most of them are beaten before
-// they are planned.
-const mostUnits = 16
+// mostUnits bounds the menu to 262,144 sets. Nearly all of them are beaten
+// before they are planned.
+const mostUnits = 18
 
 // mostValues is how many single values a set can hold apart.
 const mostValues = 62
@@ -269,11 +269,8 @@ func (m *Menu) price(module *ir.Module, step *ir.Func, mask int, input bool) (pr
 // layer's input among them.
 func (m *Menu) kept(f *ir.Func, mask int) map[*ir.Value]bool {
 	keep := map[*ir.Value]bool{f.Params[0]: true}
-	for u, values := range m.units {
-		if mask>>u&1 == 0 {
-			continue
-		}
-		for _, v := range values {
+	for u, v := range m.units {
+		if mask>>u&1 == 1 {
 			keep[v] = true
 		}
 	}
@@ -300,11 +297,9 @@ func (m *Menu) variant(mask int, name, backward string, input bool) (f, bwd *ir.
 
 // names are those of the values of a set.
 func (m *Menu) names(mask int) (names []string) {
-	for u, values := range m.units {
-		for _, v := range values {
-			if mask>>u&1 == 1 {
-				names = append(names, v.Name)
-			}
+	for u, v := range m.units {
+		if mask>>u&1 == 1 {
+			names = append(names, v.Name)
 		}
 	}
 	return names

@@ -204,36 +204,6 @@ func TestBudgetSeveralLayers(t *testing.T) {
 	}
 }
 
-// TestBudgetUnits lets one layer store the values as well that unitsOf leaves
-// out in favour of others, and the members of what it joins: none of them may
-// make an answer cheaper.
-func TestBudgetUnits(t *testing.T) {
-	u := boundUnit(t, "tiny_gqa", "model.n_layers=1")
-	m := menu(t, u)
-	wide := *m
-	for _, n := range m.f.Nodes {
-		switch n.Results[0].Name {
-		case "attn.q": // not rotated, beside or in place of the rotated
-			wide.units = append(wide.units, n.Results[:2])
-		case "attn.out": // in place of the sum that it enters
-			wide.units = append(wide.units, n.Results)
-		}
-	}
-	if len(wide.units) != len(m.units)+2 {
-		t.Fatalf("units %v", wide.Units)
-	}
-	var all []choice
-	for mask := range 1 << len(wide.units) {
-		arena, flops := planned(t, u, &wide, []int{mask})
-		all = append(all, choice{arena, flops})
-	}
-	nothing := all[len(all)-1].flops
-	for i := range all {
-		all[i].flops -= nothing
-	}
-	againstBruteForce(t, m, all)
-}
-
 // TestBudgetRandom compares the solver with brute force on menus made up at
 // random, where sizes and needs pull in all directions: costs, then bytes
 // stored, then the smallest budget.

@@ -13,40 +13,21 @@ import (
 // made again. Any set of units may be stored, for what is missing follows from
 // the layer's input.
 //
-// Views are what they show. Each value is a unit, but for the results of a
-// kernel that makes them at once and into buffers of their own, such as
-// attention and its logsumexp: with one of them stored the other is made again
-// by all the work and in all the memory that both take. Members of a pack are
-// units, since the planner stores any of them alone. A value that is read only
-// to make another of its size is left out in favour of that one: storing q
+// Views are what they show. Each value is a unit, also where one kernel makes
+// several: the planner stores any of them alone, and then the kernel may run
+// again for the others, or later than it would without it. A value that is read
+// only to make another of its size is left out in favour of that one: storing q
 // after its rotation takes the bytes of q and saves the rotation.
-func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
+func unitsOf(f *ir.Func, sizes map[string]int64) []*ir.Value {
 	relevant, readers := neededBy(f)
 	direct := readDirectly(f)
 	bytes := func(v *ir.Value) int64 { return v.Type.Bind(sizes).Bytes() }
-	instead := func(v *ir.Value) *ir.Value {
-		for !direct[v] && len(readers[v]) == 1 && bytes(readers[v][0]) == bytes(v) {
-			v = readers[v][0]
-		}
-		return v
-	}
-	var units [][]*ir.Value
+	var units []*ir.Value
 	for _, n := range f.Nodes {
-		if n.Op.View {
-			continue
-		}
-		var unit []*ir.Value
-		for _, r := range n.Results {
-			switch {
-			case !relevant[r] || instead(r) != r:
-			case n.Op.Rederive != nil || n.Op.Name == "linear_pack":
-				units = append(units, []*ir.Value{r})
-			default:
-				unit = append(unit, r)
+		for _, v := range n.Results {
+			if relevant[v] && (direct[v] || len(readers[v]) != 1 || bytes(readers[v][0]) != bytes(v)) {
+				units = append(units, v)
 			}
-		}
-		if unit != nil {
-			units = append(units, unit)
 		}
 	}
 	return units
@@ -83,15 +64,11 @@ func neededBy(f *ir.Func) (relevant map[*ir.Value]bool, readers map[*ir.Value][]
 
 // joinUnits stores or leaves out together what is smallest, until there are at
 // most so many groups of units. Each is given by the bits of its units.
-func joinUnits(units [][]*ir.Value, most int, sizes map[string]int64) []int {
+func joinUnits(units []*ir.Value, most int, sizes map[string]int64) []int {
 	var groups []int
 	var bytes []int64
-	for i, unit := range units {
-		var n int64
-		for _, v := range unit {
-			n += v.Type.Bind(sizes).Bytes()
-		}
-		groups, bytes = append(groups, 1<<i), append(bytes, n)
+	for i, v := range units {
+		groups, bytes = append(groups, 1<<i), append(bytes, v.Type.Bind(sizes).Bytes())
 	}
 	smallest := func() int {
 		at, least := 0, int64(math.MaxInt64)
@@ -118,12 +95,6 @@ func joinUnits(units [][]*ir.Value, most int, sizes map[string]int64) []int {
 // all that the backward reads first and by itself too. What they store and is
 // no unit becomes one, beside those that can be chosen.
 func (m *Menu) policySets() (all int, policies []int) {
-	unit := map[*ir.Value]int{}
-	for u, values := range m.units {
-		for _, v := range values {
-			unit[v] = u
-		}
-	}
 	for _, keep := range []map[*ir.Value]bool{readDirectly(m.f), keepLinear(m.f), {}} {
 		mask := 0
 		for _, n := range m.f.Nodes {
@@ -131,11 +102,12 @@ func (m *Menu) policySets() (all int, policies []int) {
 				if !keep[v] {
 					continue
 				}
-				if _, ok := unit[v]; !ok {
-					unit[v] = len(m.units)
-					m.units = append(m.units, []*ir.Value{v})
+				i := slices.Index(m.units, v)
+				if i < 0 {
+					i = len(m.units)
+					m.units = append(m.units, v)
 				}
-				mask |= 1 << unit[v]
+				mask |= 1 << i
 			}
 		}
 		policies = append(policies, mask)

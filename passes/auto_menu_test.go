@@ -1,0 +1,121 @@
+package passes
+
+import (
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// smallSpecs are all specs whose training is small: every shipped spec and
+// every one of testdata but for the paper's four sizes, of which one stands for
+// all.
+func smallSpecs(t testing.TB) []string {
+	t.Helper()
+	var out []string
+	for _, pattern := range []string{"*.jsonnet", "testdata/*.jsonnet"} {
+		files, err := filepath.Glob(filepath.Join("..", "specs", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			name := strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(f), "../specs/"), ".jsonnet")
+			if !slices.Contains([]string{"13b", "33b", "65b"}, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	if len(out) < 12 {
+		t.Fatalf("only %v", out)
+	}
+	return out
+}
+
+// everyValue is a menu's space without any grouping or choice of its own: each
+// value that the backward reads, or from which one can be made again, by itself.
+func everyValue(m *Menu) *Menu {
+	wide := *m
+	wide.units = nil
+	relevant, _ := neededBy(m.f)
+	for _, n := range m.f.Nodes {
+		for _, v := range n.Results {
+			if relevant[v] {
+				wide.units = append(wide.units, v)
+			}
+		}
+	}
+	return &wide
+}
+
+// TestMenuHasAll plans sets of single values, all of them where there are few
+// and random ones otherwise, and finds for each a point of the menu that is no
+// worse in any respect. What bounds say of a set without planning it must hold.
+func TestMenuHasAll(t *testing.T) {
+	const most = 1 << 11
+	rng := rand.New(rand.NewPCG(11, 12))
+	for _, spec := range smallSpecs(t) {
+		u := boundUnit(t, spec)
+		m := menu(t, u)
+		wide := everyValue(m)
+		step := u.Module.Func("micro_step")
+		k := len(wide.units)
+		sets := 1 << k
+		next := func(i int) int { return i }
+		if sets > most { // of all sizes alike: few values, or all but a few
+			sets = most / 4
+			next = func(i int) int {
+				mask, p := 0, rng.Float64()
+				for u := range k {
+					if rng.Float64() < p {
+						mask |= 1 << u
+					}
+				}
+				return mask
+			}
+		}
+		all, err := wide.price(u.Module, step, 1<<k-1, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBounds(wide, Sizes(u.Module))
+		bad := 0
+		for i := range sets {
+			mask := next(i)
+			low := b.of(mask)
+			p, err := wide.price(u.Module, step, mask, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.flops -= all.flops
+			if p.flops != low.flops || p.size < low.x+low.size || p.size+p.above < low.x+low.top {
+				t.Errorf("%s: %v takes %d and %d bytes, %d FLOPs; the bounds are %+v", spec, wide.names(mask), p.size, p.size+p.above, p.flops, low)
+				bad++
+			}
+			if !slices.ContainsFunc(m.points, func(q point) bool {
+				return q.size <= p.size && q.size+q.above <= p.size+p.above && q.flops <= p.flops
+			}) {
+				t.Errorf("%s: nothing on the menu is as good as %v: %d and %d bytes, %d FLOPs", spec, wide.names(mask), p.size, p.size+p.above, p.flops)
+				bad++
+			}
+			if !low.input {
+				p, err := wide.price(u.Module, step, mask, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.flops -= all.flops
+				if p.peak < int64(m.Layers-1)*low.size+low.top {
+					t.Errorf("%s: %v takes %d bytes without inputs, the bounds are %+v", spec, wide.names(mask), p.peak, low)
+				}
+				if !slices.ContainsFunc(m.bare, func(q point) bool { return q.peak <= max(p.peak, m.least) && q.flops <= p.flops }) {
+					t.Errorf("%s: without inputs nothing is as good as %v: %d bytes, %d FLOPs", spec, wide.names(mask), p.peak, p.flops)
+					bad++
+				}
+			}
+			if bad > 5 {
+				break
+			}
+		}
+		t.Logf("%s: %d sets of %d values; the menu has %d units, %d sets, %d planned, %d and %d left", spec, sets, k, len(m.Units), m.Sets, m.Priced, len(m.points), len(m.bare))
+	}
+}
