@@ -32,6 +32,13 @@ func trained(t *testing.T, s *specs.Spec, policy string, budget int64) (*Unit, m
 	if err != nil {
 		t.Fatal(err)
 	}
+	microStep(r, s)
+	return u, r, nil
+}
+
+// microStep runs one micro-batch of random numbers with random parameters, the
+// same each time, and gives a copy of the gradients.
+func microStep(r model.Trainer, s *specs.Spec) []float32 {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for i := range r.Params() {
 		r.Params()[i] = float32(rng.NormFloat64()) / 8
@@ -42,7 +49,7 @@ func trained(t *testing.T, s *specs.Spec, policy string, budget int64) (*Unit, m
 		tokens[i], targets[i] = int32(rng.IntN(s.Model.Vocab)), int32(rng.IntN(s.Model.Vocab))
 	}
 	r.MicroStep(model.Batch{Tokens: tokens, Targets: targets}, true)
-	return u, r, nil
+	return slices.Clone(r.Grads())
 }
 
 // touched is the end of the highest place of the arena that a program's
