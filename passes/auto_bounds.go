@@ -28,6 +28,19 @@ func (b bound) bareBeatenBy(p point, layers int) bool {
 	return p.flops <= b.flops && p.peak <= int64(layers-1)*b.size+b.top
 }
 
+// holds reports whether planning a set gave what the bound allows.
+func (b bound) holds(p point, input bool, layers int) bool {
+	switch {
+	case p.flops != b.flops:
+		return false
+	case p.size == 0: // nothing is stored, or no gradient comes as far as the layers
+		return true
+	case input:
+		return p.size >= b.x+b.size && p.size+p.above >= b.x+b.top
+	}
+	return p.size >= b.size && p.peak >= int64(layers-1)*b.size+b.top
+}
+
 // bounds finds without planning what a set needs at least, from contents
 // alone: what is stored lies side by side; and while a node of the backward
 // runs, there are somewhere all values that have been made and are still read,

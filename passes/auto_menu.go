@@ -78,7 +78,10 @@ func NewMenu(u *Unit) (*Menu, error) {
 	if err := m.otherPrograms(u.Module); err != nil {
 		return nil, err
 	}
-	return m, m.fill(u.Module, step, groups)
+	if err := m.fill(u.Module, step, groups, u.Config.Audit); err != nil {
+		return nil, fmt.Errorf("plan_checkpoint: %w", err)
+	}
+	return m, nil
 }
 
 // fill prices the sets that any union of groups gives, and those of the fixed
@@ -87,7 +90,7 @@ func NewMenu(u *Unit) (*Menu, error) {
 // Sets are planned in the order of what they recompute, so that all that could
 // beat a set comes before it, some at a time on all processors. Which set is
 // left out does not depend on how many there are.
-func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int) error {
+func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int, audit bool) error {
 	all, policies := m.policySets()
 	b := newBounds(m, Sizes(module))
 	seen := map[int]bool{}
@@ -117,7 +120,7 @@ func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int) error {
 	})
 	first, err := m.price(module, step, all, true)
 	if err != nil {
-		return fmt.Errorf("plan_checkpoint: %w", err)
+		return err
 	}
 	m.head, m.least = first.head, max(m.least, first.least)
 	nothing := first.flops // with everything stored nothing is made again
@@ -127,19 +130,22 @@ func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int) error {
 		for len(sets) > 0 && len(jobs) < 16 {
 			s := sets[0]
 			sets = sets[1:]
-			if !slices.ContainsFunc(points, s.beatenBy) {
-				jobs = append(jobs, job{mask: s.mask, input: true})
+			if audit || !slices.ContainsFunc(points, s.beatenBy) {
+				jobs = append(jobs, job{bound: s, input: true})
 			}
-			if !s.input && !slices.ContainsFunc(m.bare, func(p point) bool { return s.bareBeatenBy(p, m.Layers) }) {
-				jobs = append(jobs, job{mask: s.mask})
+			if !s.input && (audit || !slices.ContainsFunc(m.bare, func(p point) bool { return s.bareBeatenBy(p, m.Layers) })) {
+				jobs = append(jobs, job{bound: s})
 			}
 		}
 		if err := m.priceAll(module, step, jobs); err != nil {
-			return fmt.Errorf("plan_checkpoint: %w", err)
+			return err
 		}
 		for _, j := range jobs {
 			p := j.point
 			p.flops -= nothing
+			if audit && !j.bound.holds(p, j.input, m.Layers) {
+				return fmt.Errorf("storing %v takes %+v, at least %+v was expected", m.names(j.bound.mask), p, j.bound)
+			}
 			if j.input {
 				points = append(points, p)
 			} else if p.peak = max(p.peak, m.least); !slices.ContainsFunc(m.bare, func(q point) bool { return q.peak <= p.peak && q.flops <= p.flops }) {
@@ -154,8 +160,8 @@ func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int) error {
 
 // job is a set to be priced, and its price.
 type job struct {
-	mask  int
-	input bool
+	bound bound
+	input bool // whether the layers' inputs are stored
 	priced
 }
 
@@ -175,7 +181,7 @@ func (m *Menu) priceAll(module *ir.Module, step *ir.Func, jobs []job) error {
 				}
 			}()
 			for i := w; i < len(jobs) && errs[w] == nil; i += procs {
-				jobs[i].priced, errs[w] = m.price(module, step, jobs[i].mask, jobs[i].input)
+				jobs[i].priced, errs[w] = m.price(module, step, jobs[i].bound.mask, jobs[i].input)
 			}
 		}()
 	}

@@ -88,8 +88,8 @@ func TestMenuHasAll(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.flops -= all.flops
-			if p.flops != low.flops || p.size < low.x+low.size || p.size+p.above < low.x+low.top {
-				t.Errorf("%s: %v takes %d and %d bytes, %d FLOPs; the bounds are %+v", spec, wide.names(mask), p.size, p.size+p.above, p.flops, low)
+			if !low.holds(p.point, true, m.Layers) {
+				t.Errorf("%s: %v takes %+v, bounds are %+v", spec, wide.names(mask), p.point, low)
 				bad++
 			}
 			if !slices.ContainsFunc(m.points, func(q point) bool {
@@ -104,8 +104,9 @@ func TestMenuHasAll(t *testing.T) {
 					t.Fatal(err)
 				}
 				p.flops -= all.flops
-				if p.peak < int64(m.Layers-1)*low.size+low.top {
-					t.Errorf("%s: %v takes %d bytes without inputs, the bounds are %+v", spec, wide.names(mask), p.peak, low)
+				if !low.holds(p.point, false, m.Layers) {
+					t.Errorf("%s: %v takes %+v without inputs, bounds are %+v", spec, wide.names(mask), p.point, low)
+					bad++
 				}
 				if !slices.ContainsFunc(m.bare, func(q point) bool { return q.peak <= max(p.peak, m.least) && q.flops <= p.flops }) {
 					t.Errorf("%s: without inputs nothing is as good as %v: %d bytes, %d FLOPs", spec, wide.names(mask), p.peak, p.flops)

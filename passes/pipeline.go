@@ -40,6 +40,7 @@ type Config struct {
 	Checkpoint string           // "none", "keep-linear", "full" or "auto"
 	Budget     int64            // bytes of the activation arena under "auto"
 	Units      int              // of a layer that "auto" stores or leaves out at most; 0 for mostUnits
+	Audit      bool             // "auto" plans all sets, and checks what it would have taken for granted
 	Compute    string           // dtype to compute in: "f32", "bf16", "f16"
 	Dims       map[string]int64 // sizes of dimensions that are fixed
 	Capacity   map[string]int64 // largest sizes of those that vary from run to run

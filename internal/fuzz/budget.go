@@ -3,7 +3,6 @@ package fuzz
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/passes"
@@ -18,13 +17,14 @@ import (
 func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Trainer) error {
 	under := func(bytes int64) (*passes.Unit, error) {
 		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
-		u.Config.Budget, u.Config.Units = bytes, 5 // 32 choices a layer are priced in milliseconds
+		// 32 choices a layer and the policies' own are priced in milliseconds.
+		u.Config.Budget, u.Config.Units, u.Config.Audit = bytes, 5, true
 		return u, passes.Run(u, k.Train)
 	}
 	_, err := under(0)
 	var small *passes.BudgetError
 	if !errors.As(err, &small) {
-		if err != nil && strings.Contains(err.Error(), "a budget needs one stack of equal layers") {
+		if errors.Is(err, passes.ErrNoMenu) {
 			k.Counts["budget: "+err.Error()]++
 			return nil
 		}
@@ -36,6 +36,10 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	none, err := k.compile(c, "none", 0, nil)
 	if err != nil {
 		return err
+	}
+	// With as much as a policy takes auto recomputes no more than it.
+	if u, err := under(none.Plan.Arena("act.train")); err != nil || u.Checkpoint.FLOPs > 0 {
+		return fmt.Errorf("policy auto with what none takes, %d bytes: %v, chosen is %+v", none.Plan.Arena("act.train"), err, u.Checkpoint)
 	}
 	budget := small.Minimum
 	if more := none.Plan.Arena("act.train") - budget; more > 0 {
