@@ -11,6 +11,7 @@ import (
 type Checkpoints struct {
 	Budget   int64               `json:"budget_bytes"`     // of the activation arena that there may be
 	Minimum  int64               `json:"minimum_bytes"`    // with less there is no answer
+	Maximum  int64               `json:"maximum_bytes"`    // more changes nothing
 	Peak     int64               `json:"peak_bytes"`       // that there are
 	FLOPs    int64               `json:"recomputed_flops"` // in one micro-batch
 	Inputs   bool                `json:"stores_inputs"`    // of layers, beside what segments say
@@ -62,6 +63,7 @@ func planBudget(u *Unit) error {
 	if u.Checkpoint, err = m.Solve(u.Config.Budget); err != nil {
 		return err
 	}
+	u.Checkpoint.Minimum, u.Checkpoint.Maximum = m.Minimum(), m.Maximum()
 	stack := u.Module.Stacks[0]
 	var segments []ir.Segment
 	var forward, backward []*ir.Func
@@ -89,14 +91,15 @@ func planBudget(u *Unit) error {
 	return nil
 }
 
-// Solve finds what to store under a budget, or a *BudgetError.
+// Solve finds what to store under a budget, or a *BudgetError. The answer's
+// Minimum and Maximum are left to the caller, who may want many answers.
 func (m *Menu) Solve(budget int64) (*Checkpoints, error) {
 	n := m.solve(budget)
 	b := m.solveBare(budget)
-	c := &Checkpoints{Budget: budget, Minimum: m.Minimum(), Joined: m.Joined}
+	c := &Checkpoints{Budget: budget, Joined: m.Joined}
 	switch {
 	case n == nil && b == nil:
-		return nil, &BudgetError{budget, c.Minimum}
+		return nil, &BudgetError{budget, m.Minimum()}
 	case n == nil || b != nil && (b.flops*int64(m.Layers) < m.flops(n) || b.flops*int64(m.Layers) == m.flops(n) && b.size*int64(m.Layers) < m.size(n)):
 		c.Peak, c.FLOPs = b.peak, b.flops*int64(m.Layers)
 		c.Segments = []CheckpointSegment{m.segment(*b, 0, m.Layers, 0)}

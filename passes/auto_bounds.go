@@ -31,10 +31,10 @@ func (b bound) bareBeatenBy(p point, layers int) bool {
 // holds reports whether planning a set gave what the bound allows.
 func (b bound) holds(p point, input bool, layers int) bool {
 	switch {
+	case p.size == 0: // nothing is stored, or no gradient comes as far as the layers
+		return p.flops <= b.flops
 	case p.flops != b.flops:
 		return false
-	case p.size == 0: // nothing is stored, or no gradient comes as far as the layers
-		return true
 	case input:
 		return p.size >= b.x+b.size && p.size+p.above >= b.x+b.top
 	}
@@ -147,7 +147,7 @@ func newBounds(m *Menu, sizes map[string]int64) *bounds {
 func inPlaceOf(n *ir.Node, result int) []*ir.Value {
 	j, ok := n.Op.InPlace[result]
 	switch {
-	case !ok:
+	case !ok || !n.Has(j):
 		return nil
 	case n.Op.Commutative && len(n.Operands) == 2:
 		return n.Operands

@@ -75,10 +75,11 @@ func NewMenu(u *Unit) (*Menu, error) {
 			m.Joined = append(m.Joined, names)
 		}
 	}
-	if err := m.otherPrograms(u.Module); err != nil {
+	all, policies := m.policySets()
+	if err := m.otherPrograms(u.Module, all); err != nil {
 		return nil, err
 	}
-	if err := m.fill(u.Module, step, groups, u.Config.Audit); err != nil {
+	if err := m.fill(u.Module, step, groups, all, policies, u.Config.Audit); err != nil {
 		return nil, fmt.Errorf("plan_checkpoint: %w", err)
 	}
 	return m, nil
@@ -90,8 +91,7 @@ func NewMenu(u *Unit) (*Menu, error) {
 // Sets are planned in the order of what they recompute, so that all that could
 // beat a set comes before it, some at a time on all processors. Which set is
 // left out does not depend on how many there are.
-func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int, audit bool) error {
-	all, policies := m.policySets()
+func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int, all int, policies []int, audit bool) error {
 	b := newBounds(m, Sizes(module))
 	seen := map[int]bool{}
 	var sets []bound
@@ -207,8 +207,8 @@ func (m *Menu) withLayers(module *ir.Module, mask int, input bool) *ir.Module {
 // otherPrograms finds what the programs without a backward need of the arena.
 // They run the layers as they are once it is settled what is stored: what
 // nothing reads is gone by then. The choice itself does not matter to them.
-func (m *Menu) otherPrograms(module *ir.Module) error {
-	module = m.withLayers(module, 0, true)
+func (m *Menu) otherPrograms(module *ir.Module, mask int) error {
+	module = m.withLayers(module, mask, true)
 	s := newScheduler(&Unit{Module: module, Plan: &plan.Plan{}, Stats: Stats{}})
 	for _, f := range module.Funcs {
 		if f.Role != ir.RoleMain || f.Name == "micro_step" {

@@ -84,8 +84,14 @@ func (d *decoder) checkRecipe(s *Spec) {
 	if d.ok("schedule.warmup", "schedule.decay") && s.Schedule.Decay != 0 && s.Schedule.Decay < s.Schedule.Warmup {
 		d.relation("schedule.decay", "schedule.warmup", "decay %d ends before warmup %d does", s.Schedule.Decay, s.Schedule.Warmup)
 	}
-	if d.ok("checkpoint.policy", "checkpoint.budget") && s.Checkpoint.Policy == "auto" && s.Checkpoint.Budget == 0 {
+	if !d.ok("checkpoint.policy", "checkpoint.budget") {
+		return
+	}
+	switch c := s.Checkpoint; { // the library's budget is 0
+	case c.Policy == "auto" && c.Budget == 0:
 		d.errorf("checkpoint.budget", "checkpoint.policy auto needs a budget in bytes")
+	case c.Policy != "auto" && c.Budget != 0:
+		d.relation("checkpoint.budget", "checkpoint.policy", "a budget is kept by the policy auto alone: checkpoint.policy is %s", c.Policy)
 	}
 }
 

@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/raster"
@@ -14,26 +17,40 @@ import (
 )
 
 // curveFormats are the endings of files that a curve can be written to.
-var curveFormats = map[string]func(*compile.Curve, *compile.Figure) ([]byte, error){
-	".svg":  func(c *compile.Curve, f *compile.Figure) ([]byte, error) { return curvePicture(c, f).SVG(), nil },
-	".png":  func(c *compile.Curve, f *compile.Figure) ([]byte, error) { return raster.PNG(curvePicture(c, f)) },
-	".json": func(c *compile.Curve, _ *compile.Figure) ([]byte, error) { return json.MarshalIndent(c, "", "  ") },
+var curveFormats = map[string]func(*compile.Curve) ([]byte, error){
+	".svg":  func(c *compile.Curve) ([]byte, error) { return curvePicture(c).SVG(), nil },
+	".png":  func(c *compile.Curve) ([]byte, error) { return raster.PNG(curvePicture(c)) },
+	".json": func(c *compile.Curve) ([]byte, error) { return json.MarshalIndent(c, "", "  ") },
+}
+
+// curveFile is a file for a curve; what it must be called is said before
+// anything is computed.
+type curveFile string
+
+// Decode takes the flag's value.
+func (f *curveFile) Decode(ctx *kong.DecodeContext) error {
+	const want = "the name must end in .svg, .png or .json"
+	if t := ctx.Scan.Peek(); t.Type == kong.EOLToken || strings.HasPrefix(t.String(), "-") {
+		return errors.New("which file? " + want)
+	}
+	name := ctx.Scan.Pop().String()
+	if curveFormats[strings.ToLower(filepath.Ext(name))] == nil {
+		return fmt.Errorf("%q: %s", name, want)
+	}
+	*f = curveFile(name)
+	return nil
 }
 
 // writeCurve writes what memory of activations costs in recomputation, in the
 // format of the file's ending: a picture for a page, one for anything else, or
 // the numbers. What it did goes to standard error, as for all files written.
-func writeCurve(s *specs.Spec, f *compile.Figure, file string) error {
-	// A wrong ending is said before anything is computed.
+func writeCurve(s *specs.Spec, file string) error {
 	format := curveFormats[strings.ToLower(filepath.Ext(file))]
-	if format == nil {
-		return usagef("--checkpoint-curve=%s: the name must end in .svg, .png or .json", file)
-	}
 	c, err := compile.CheckpointCurve(s, compile.Options{})
 	if err != nil {
 		return err
 	}
-	b, err := format(c, f)
+	b, err := format(c)
 	if err != nil {
 		return err
 	}
@@ -82,7 +99,7 @@ func unitOf(n, step float64, names ...string) (unit float64, name string) {
 // counts the same in hundredths of the work that a micro-batch is without
 // recomputation. A fixed policy lies on the curve or above it: the distance is
 // what auto gains on it.
-func curvePicture(c *compile.Curve, f *compile.Figure) *plot.Picture {
+func curvePicture(c *compile.Curve) *plot.Picture {
 	mostBytes, mostFLOPs := float64(c.Maximum), float64(c.Points[0].FLOPs)
 	for _, p := range c.Policies {
 		mostBytes, mostFLOPs = max(mostBytes, float64(p.Arena)), max(mostFLOPs, float64(p.FLOPs))
@@ -146,10 +163,10 @@ func curvePicture(c *compile.Curve, f *compile.Figure) *plot.Picture {
 		p.Circle("mark", to, 4.5)
 		names.write(p, "policy", to, q.Name+" "+size(q.Arena))
 	}
-	if f != nil && f.Auto != nil {
-		to := at(f.Auto.Peak, f.Auto.FLOPs)
+	if c.Chosen != nil {
+		to := at(c.Chosen.Peak, c.Chosen.FLOPs)
 		p.Circle("auto", to, 5)
-		names.write(p, "auto", to, "this spec "+size(f.Auto.Peak))
+		names.write(p, "auto", to, "this spec "+size(c.Chosen.Peak))
 	}
 	return p
 }

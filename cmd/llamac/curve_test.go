@@ -30,8 +30,8 @@ func TestCurvePicture(t *testing.T) {
 		"near":       {Points: []compile.CurvePoint{{Budget: 1 << 40, FLOPs: 5e18}, {Budget: 1<<40 + 64}}, Minimum: 1 << 40, Maximum: 1<<40 + 64, StepFLOPs: 9e18, Policies: policies(1<<40+64, 0, 1<<40+64, 0, 1<<40, 5e18)},
 	} {
 		c.Name, c.Layers = name, 3
-		f := &compile.Figure{Auto: &passes.Checkpoints{Peak: c.Points[0].Budget, FLOPs: c.Points[0].FLOPs}}
-		p := curvePicture(c, f)
+		c.Chosen = &passes.Checkpoints{Peak: c.Points[0].Budget, FLOPs: c.Points[0].FLOPs}
+		p := curvePicture(c)
 		svg := string(p.SVG())
 		for d := xml.NewDecoder(strings.NewReader(svg)); ; {
 			if _, err := d.Token(); err == io.EOF {

@@ -15,9 +15,9 @@ import (
 // are those of the plan that a program would run.
 type planCmd struct {
 	specFlags
-	Full  bool   `help:"Print the whole plan: every launch of every program."`
-	JSON  bool   `help:"Print every figure as JSON." name:"json"`
-	Curve string `help:"Draw what every budget of activations costs in recomputation: FILE.svg, .png or .json." name:"checkpoint-curve" placeholder:"FILE"`
+	Full  bool      `help:"Print the whole plan: every launch of every program."`
+	JSON  bool      `help:"Print every figure as JSON." name:"json"`
+	Curve curveFile `help:"Draw what every budget of activations costs in recomputation: FILE.svg, .png or .json." name:"checkpoint-curve" placeholder:"FILE"`
 }
 
 // Run prints one of four things: the plan itself, the curve of budgets to a file,
@@ -26,6 +26,9 @@ func (c *planCmd) Run() error {
 	s, err := c.load()
 	if err != nil {
 		return err
+	}
+	if c.Curve != "" { // also of a budget that is too small to compile
+		return writeCurve(s, string(c.Curve))
 	}
 	r, err := compile.Spec(s, compile.Options{Targets: []string{}})
 	if err != nil {
@@ -36,9 +39,6 @@ func (c *planCmd) Run() error {
 		return nil
 	}
 	fig := compile.Figures(s, r)
-	if c.Curve != "" {
-		return writeCurve(s, &fig, c.Curve)
-	}
 	// The fixed policies are compiled too, to be compared with; they share the
 	// spec's micro-batch and differ in training alone.
 	saved := map[string]compile.Figure{}
@@ -75,9 +75,11 @@ func (c *planCmd) Run() error {
 	for _, p := range compile.Policies {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", p, size(saved[p].SavedPerLayer), size(saved[p].Arenas["act.train"]), again(saved[p].StepFLOPs-least, least))
 	}
-	// Models whose layers are not all alike have no budgets.
-	if m, err := compile.Menu(s, compile.Options{}); err == nil {
-		fmt.Fprintf(w, "  auto\tby budget\t%s to %s\t\n", size(m.Minimum()), size(m.Maximum()))
+	switch stacks := r.Train.Stacks; {
+	case fig.Auto != nil:
+		fmt.Fprintf(w, "  auto\tby budget\t%s to %s\t\n", size(fig.Auto.Minimum), size(fig.Auto.Maximum))
+	case len(stacks) == 1 && len(stacks[0].Segments) == 1: // of equal layers, of which alone there are budgets
+		fmt.Fprintln(w, "  auto\tby budget\tsee --checkpoint-curve\t")
 	}
 	w.Flush()
 	if fig.Auto != nil {
@@ -100,7 +102,11 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 	fmt.Fprintf(w, "  peak\t%d bytes (%s)\n", c.Peak, size(c.Peak))
 	fmt.Fprintf(w, "  smallest budget\t%d bytes (%s)\n", c.Minimum, size(c.Minimum))
 	fmt.Fprintf(w, "  recomputed\t%s of a micro-batch\n\n", again(c.FLOPs, least))
-	fmt.Fprintln(w, "  layers\tbytes a layer\tFLOPs recomputed a layer\tstored beside the layer's input")
+	beside := "stored beside the layer's input"
+	if !c.Inputs {
+		beside = "stored, the layer's input not"
+	}
+	fmt.Fprintln(w, "  layers\tbytes a layer\tFLOPs recomputed a layer\t"+beside)
 	for _, s := range c.Segments {
 		stored := strings.Join(s.Stored, " ")
 		if stored == "" {
@@ -108,7 +114,15 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 		}
 		fmt.Fprintf(w, "  %d to %d\t%d\t%.4g\t%s\n", s.From, s.To-1, s.Bytes, float64(s.FLOPs), stored)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || c.Joined == nil {
+		return err
+	}
+	var joined []string
+	for _, names := range c.Joined {
+		joined = append(joined, strings.Join(names, " "))
+	}
+	fmt.Printf("\njoined: %s; exact among the rest\n", strings.Join(joined, ", "))
+	return nil
 }
 
 // size prints bytes in the unit that leaves three or four digits, and exactly.

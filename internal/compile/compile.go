@@ -149,8 +149,20 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 	if err := supported(s); err != nil {
 		return nil, err
 	}
-	o.StopAfter = passes.Bind.Name
-	o.Pipelines = Pipelines
+	o.Checkpoint, o.StopAfter = "auto", passes.PlanCheckpoint.Name
+	if o.Pipelines == nil {
+		o.Pipelines = Pipelines
+	}
+	// In the place of the pass, so that a crash is reported as the pass's, and
+	// replayed as the policy auto.
+	var m *passes.Menu
+	train := slices.Clone(o.Pipelines["train"])
+	at := slices.IndexFunc(train, func(p passes.Pass) bool { return p.Name == passes.PlanCheckpoint.Name })
+	train[at].Run = func(u *passes.Unit) (err error) {
+		m, err = passes.NewMenu(u)
+		return err
+	}
+	o.Pipelines = map[string][]passes.Pass{"train": train}
 	u, err := unit(s, o, "train")
 	if err != nil {
 		return nil, err
@@ -158,7 +170,7 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 	if err := guarded(s, o, "train", u); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.File, err)
 	}
-	return passes.NewMenu(u)
+	return m, nil
 }
 
 // supported refuses what a spec may ask for and no pass does yet.

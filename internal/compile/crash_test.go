@@ -45,6 +45,16 @@ func TestCrash(t *testing.T) {
 		{"panics when scheduled", "infer", "schedule", "pass planted: program decode", func(u *passes.Unit) error {
 			panic("program " + u.Plan.Program("decode").Name)
 		}},
+		{"panics while prices are found on all processors", "train", "bind", "no such op", func(u *passes.Unit) error {
+			// Made again, the node is looked up by its name.
+			f := u.Module.Stacks[0].Segments[0].Forward
+			n := f.Nodes[len(f.Nodes)-3]
+			op := *n.Op
+			op.Name = "no such op"
+			n.Op = &op
+			_, err := passes.NewMenu(u)
+			return err
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := load(t, "tiny_gqa.jsonnet")

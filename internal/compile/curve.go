@@ -1,9 +1,11 @@
 package compile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/llamac/llamac/passes"
 	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/specs"
 )
@@ -20,6 +22,9 @@ type Curve struct {
 	StepFLOPs  int64         `json:"micro_batch_flops"` // with nothing recomputed
 	Points     []CurvePoint  `json:"points"`            // corners of the curve, by budget
 	Policies   []CurvePolicy `json:"policies"`
+
+	Joined [][]string          `json:"joined,omitempty"` // units that could be several; the curve is exact among the rest
+	Chosen *passes.Checkpoints `json:"auto,omitempty"`   // the spec's own plan, if its policy is auto and its budget suffices
 }
 
 // CurvePoint is a corner of the curve: from this budget on, until the next
@@ -51,7 +56,14 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum()}
+	c := &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum(), Joined: m.Joined}
+	if s.Checkpoint.Policy == "auto" {
+		c.Chosen, err = m.Solve(int64(s.Checkpoint.Budget))
+		var small *passes.BudgetError
+		if err != nil && !errors.As(err, &small) {
+			return nil, err
+		}
+	}
 	c.Resolution = max(plan.Align, (c.Maximum-c.Minimum)/curveSteps)
 	for budget := c.Maximum; budget >= c.Minimum; {
 		a, err := m.Solve(budget)

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/llamac/llamac/specs"
@@ -17,7 +18,7 @@ func TestCurve(t *testing.T) {
 		complete bool // every corner is there
 	}{
 		{"tiny_gqa", nil, true}, {"tiny_gqa", []string{"model.n_layers=1"}, true}, {"tiny_gqa", []string{"checkpoint.policy=auto", "checkpoint.budget=1e9"}, true},
-		{"testdata/parallel", nil, true}, {"gopher", nil, false}, {"7b", []string{"model.n_layers=12"}, false},
+		{"testdata/parallel", nil, true}, {"testdata/gelu", nil, false}, {"gopher", nil, false}, {"7b", []string{"model.n_layers=12"}, false},
 	} {
 		s, err := specs.Load(filepath.Join("..", "..", "specs", c.spec+".jsonnet"), specs.Options{Set: c.set})
 		if err != nil {
@@ -52,11 +53,29 @@ func TestCurve(t *testing.T) {
 				}
 			}
 		}
-		if len(curve.Policies) != 3 || curve.Policies[0].FLOPs != 0 {
+		if len(curve.Policies) != 3 {
 			t.Errorf("%s: policies %v", c.spec, curve.Policies)
 		}
-		for _, p := range curve.Policies {
-			if p.Arena >= menu.Minimum() && at(p.Arena) > p.FLOPs {
+		var none int64
+		for i, p := range curve.Policies {
+			// What the program that runs under the policy takes and does.
+			set := append(slices.Clone(c.set), "checkpoint.policy="+p.Name, "checkpoint.budget=0")
+			s, err := specs.Load(filepath.Join("..", "..", "specs", c.spec+".jsonnet"), specs.Options{Set: set})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := Spec(s, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			flops := Figures(s, r).StepFLOPs
+			if i == 0 {
+				none = flops
+			}
+			if arena := r.Plan.Arena("act.train"); p != (CurvePolicy{[]string{"none", "keep-linear", "full"}[i], arena, flops - none}) {
+				t.Errorf("%s: %v, compiled it takes %d bytes and %d FLOPs more than none", c.spec, p, arena, flops-none)
+			}
+			if at(p.Arena) > p.FLOPs {
 				t.Errorf("%s: policy %s recomputes %d FLOPs in %d bytes, auto %d", c.spec, p.Name, p.FLOPs, p.Arena, at(p.Arena))
 			}
 		}
