@@ -122,7 +122,8 @@ func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int, all int, pol
 	if err != nil {
 		return err
 	}
-	m.head, m.least = first.head, max(m.least, first.least)
+	others := m.least
+	m.head, m.least = first.head, max(others, first.least)
 	nothing := first.flops // with everything stored nothing is made again
 	var points []point
 	for len(sets) > 0 {
@@ -148,7 +149,7 @@ func (m *Menu) fill(module *ir.Module, step *ir.Func, groups []int, all int, pol
 			}
 			if j.input {
 				points = append(points, p)
-			} else if p.peak = max(p.peak, m.least); !slices.ContainsFunc(m.bare, func(q point) bool { return q.peak <= p.peak && q.flops <= p.flops }) {
+			} else if p.peak = max(p.peak, others); !slices.ContainsFunc(m.bare, func(q point) bool { return q.peak <= p.peak && q.flops <= p.flops }) {
 				m.bare = append(m.bare, p)
 			}
 		}
