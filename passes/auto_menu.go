@@ -281,9 +281,6 @@ func (m *Menu) kept(f *ir.Func, mask int) map[*ir.Value]bool {
 			keep[v] = true
 		}
 	}
-	if f.Nodes[0] == m.f.Nodes[0] {
-		return keep
-	}
 	for i, n := range m.f.Nodes {
 		for j, r := range n.Results {
 			if keep[r] {

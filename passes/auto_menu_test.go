@@ -120,3 +120,38 @@ func TestMenuHasAll(t *testing.T) {
 		t.Logf("%s: %d sets of %d values; the menu has %d units, %d sets, %d planned, %d and %d left", spec, sets, k, len(m.Units), m.Sets, m.Priced, len(m.points), len(m.bare))
 	}
 }
+
+// TestMenuJoined: also where units are joined because there are too many, auto
+// recomputes no more than any fixed policy in the arena that this takes, and
+// says what it joined.
+func TestMenuJoined(t *testing.T) {
+	for _, spec := range []string{"tiny_gqa", "testdata/gelu", "testdata/parallel", "testdata/qknorm", "testdata/meeting"} {
+		type cost struct{ arena, flops int64 }
+		var policies []cost
+		for _, policy := range []string{"none", "keep-linear", "full"} {
+			u := boundUnit(t, spec)
+			u.Config = Config{Checkpoint: policy}
+			u.Stats = Stats{}
+			for _, p := range []Pass{PlanCheckpoint, Schedule, PlanMemory} {
+				if err := p.Run(u); err != nil {
+					t.Fatal(err)
+				}
+			}
+			policies = append(policies, cost{u.Plan.Arena("act.train"), backwardFLOPs(u.Plan)})
+		}
+		for _, units := range []int{0, 1, 2, 3} {
+			u := boundUnit(t, spec)
+			u.Config.Units = units
+			m := menu(t, u)
+			if (units > 0) != (m.Joined != nil) || units > 0 && len(m.Units) > units {
+				t.Errorf("%s: of at most %d units %v are joined", spec, units, m.Joined)
+			}
+			for i, p := range policies {
+				c, err := m.Solve(p.arena)
+				if err != nil || c.FLOPs > p.flops-policies[0].flops {
+					t.Errorf("%s, %d units: policy %d recomputes %d FLOPs in %d bytes, auto %+v (%v)", spec, units, i, p.flops-policies[0].flops, p.arena, c, err)
+				}
+			}
+		}
+	}
+}
