@@ -155,3 +155,24 @@ func TestMenuJoined(t *testing.T) {
 		}
 	}
 }
+
+// TestMenuPruned plans every set that a menu leaves out as beaten: what is
+// left of all is the same, and every bound holds.
+func TestMenuPruned(t *testing.T) {
+	for _, c := range []struct {
+		spec  string
+		units int
+	}{{"tiny_gqa", 0}, {"testdata/parallel", 0}, {"testdata/meeting", 0}, {"65b", 0}, {"testdata/qknorm", 9}, {"testdata/gelu", 10}} {
+		u := boundUnit(t, c.spec)
+		u.Config.Units = c.units
+		m := menu(t, u)
+		u.Config.Audit = true
+		all := menu(t, u)
+		if m.Priced >= all.Priced && m.Sets > 16 {
+			t.Errorf("%s: %d sets were planned, without bounds %d", c.spec, m.Priced, all.Priced)
+		}
+		if !slices.Equal(m.points, all.points) || !slices.Equal(m.bare, all.bare) || m.head != all.head || m.least != all.least {
+			t.Errorf("%s: the menu is %v and %v, planning all sets gives %v and %v", c.spec, m.points, m.bare, all.points, all.bare)
+		}
+	}
+}
