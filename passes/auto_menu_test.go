@@ -48,11 +48,15 @@ func everyValue(m *Menu) *Menu {
 	return &wide
 }
 
+// menuSample is how many random sets TestMenuHasAll plans where all are too
+// many.
+var menuSample = 512
+
 // TestMenuHasAll plans sets of single values, all of them where there are few
 // and random ones otherwise, and finds for each a point of the menu that is no
 // worse in any respect. What bounds say of a set without planning it must hold.
 func TestMenuHasAll(t *testing.T) {
-	const most = 1 << 11
+	const most = 1 << 12
 	rng := rand.New(rand.NewPCG(11, 12))
 	for _, spec := range smallSpecs(t) {
 		u := boundUnit(t, spec)
@@ -63,7 +67,7 @@ func TestMenuHasAll(t *testing.T) {
 		sets := 1 << k
 		next := func(i int) int { return i }
 		if sets > most { // of all sizes alike: few values, or all but a few
-			sets = most / 4
+			sets = menuSample
 			next = func(i int) int {
 				mask, p := 0, rng.Float64()
 				for u := range k {

@@ -97,7 +97,7 @@ func TestBudgetRuns(t *testing.T) {
 	for _, c := range []struct {
 		spec   string
 		layers string
-	}{{"tiny_gqa", "5"}, {"testdata/qknorm", "3"}, {"testdata/parallel", "4"}} {
+	}{{"tiny_gqa", "5"}, {"testdata/qknorm", "3"}, {"testdata/parallel", "4"}, {"testdata/gelu", "3"}} {
 		s, err := specs.Load(filepath.Join("..", "specs", c.spec+".jsonnet"), specs.Options{Set: []string{"model.n_layers=" + c.layers}})
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,5 @@
+//go:build slow
+
+package passes
+
+func init() { menuSample = 4096 }
