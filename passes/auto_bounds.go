@@ -52,11 +52,14 @@ type bounds struct {
 	x      int64 // bytes of the layer's input
 	values []remade
 	nodes  [][]int // values that each node of the forward makes
+	makes  []int   // how many results each has
+	packs  bool    // some of them are packs
 	steps  []backStep
 
 	// Of the set that is looked at.
 	mask   int
 	out    bound
+	wanted []bool  // by value: it is made again
 	loaded []bool  // by value: it is there
 	born   []int   // by value: the time when it was made again, or -1
 	last   []int   // by value: when it is read last
@@ -74,6 +77,7 @@ type remade struct {
 	bytes     int64
 	node      int   // of the forward
 	flops     int64 // of the node
+	alone     int64 // of making only this member of a pack, or -1
 	inputs    []int // of the node, those that matter
 	rederive  int64 // FLOPs with the node's first result at hand, or -1
 	first     int   // that result
@@ -115,7 +119,10 @@ func newBounds(m *Menu, sizes map[string]int64) *bounds {
 			if !relevant[v] {
 				continue
 			}
-			w := remade{unit: -1, bytes: v.Type.Bind(sizes).Bytes(), node: i, flops: count.flops(n), rederive: -1}
+			w := remade{unit: -1, bytes: v.Type.Bind(sizes).Bytes(), node: i, flops: count.flops(n), alone: -1, rederive: -1}
+			if n.Op.Name == "linear_pack" {
+				w.alone = count.flops(ir.NewBuilder(&ir.Func{Role: ir.RoleLayer}).Node("linear", "alone", nil, n.Operands[0], n.Operands[1+k]))
+			}
 			if u, ok := unit[v]; ok {
 				w.unit = u
 			}
@@ -132,6 +139,7 @@ func newBounds(m *Menu, sizes map[string]int64) *bounds {
 			if n.Op.Rederive != nil && k > 0 {
 				w.rederive, w.first = rederived(n, k, count), index[n.Results[0]]
 			}
+			b.packs = b.packs || w.alone >= 0 // whether there are any
 			index[v] = len(b.values)
 			b.nodes[i] = append(b.nodes[i], len(b.values))
 			b.values = append(b.values, w)
@@ -139,7 +147,10 @@ func newBounds(m *Menu, sizes map[string]int64) *bounds {
 	}
 	b.backward(m, under, sizes)
 	k := len(b.values)
-	b.loaded, b.born, b.last, b.ran = make([]bool, k), make([]int, k), make([]int, k), make([]int, len(b.steps))
+	for _, n := range m.f.Nodes {
+		b.makes = append(b.makes, len(n.Results))
+	}
+	b.wanted, b.loaded, b.born, b.last, b.ran = make([]bool, k), make([]bool, k), make([]int, k), make([]int, k), make([]int, len(b.steps))
 	return b
 }
 
@@ -250,7 +261,14 @@ func (b *bounds) backward(m *Menu, under func(*ir.Value) (int, bool), sizes map[
 func (b *bounds) of(mask int) bound {
 	b.mask, b.out = mask, bound{x: b.x}
 	for i := range b.values {
-		b.loaded[i], b.born[i], b.last[i] = false, -1, -1
+		b.wanted[i], b.loaded[i], b.born[i], b.last[i] = false, false, -1, -1
+	}
+	for i := range b.steps {
+		for _, j := range b.steps[i].reads {
+			if b.packs {
+				b.want(j)
+			}
+		}
 	}
 	b.grads = b.grads[:0]
 	for i := range b.steps {
@@ -315,13 +333,21 @@ func (b *bounds) need(i int, grads int64) {
 	}
 	v := &b.values[i]
 	switch {
-	case v.unit >= 0 && b.mask>>v.unit&1 == 1:
+	case b.stored(i):
 		b.out.mask |= 1 << v.unit
 		b.out.size += v.bytes
 	case v.rederive >= 0:
 		b.need(v.first, grads)
 		b.read(v.first)
 		b.out.flops += v.rederive
+		b.born[i] = len(b.grads)
+		b.grads = append(b.grads, grads)
+	case v.alone >= 0 && !b.whole(v.node):
+		for _, j := range v.inputs {
+			b.need(j, grads)
+			b.read(j)
+		}
+		b.out.flops += v.alone
 		b.born[i] = len(b.grads)
 		b.grads = append(b.grads, grads)
 	default:
@@ -333,13 +359,46 @@ func (b *bounds) need(i int, grads int64) {
 		}
 		b.out.flops += v.flops
 		for _, j := range b.nodes[v.node] {
-			if w := &b.values[j]; !b.loaded[j] && (w.unit < 0 || b.mask>>w.unit&1 == 0) {
+			if !b.loaded[j] && !b.stored(j) {
 				b.loaded[j], b.born[j] = true, len(b.grads)
 			}
 		}
 		b.grads = append(b.grads, grads)
 	}
 	b.loaded[i] = true
+}
+
+// want notes that a value is needed, and what it is made of if it is not
+// stored.
+func (b *bounds) want(i int) {
+	if i == layerInput || b.wanted[i] || b.stored(i) {
+		return
+	}
+	b.wanted[i] = true
+	v := &b.values[i]
+	if v.rederive >= 0 {
+		b.want(v.first)
+		return
+	}
+	for _, j := range v.inputs {
+		b.want(j)
+	}
+}
+
+// stored reports whether the set has the value.
+func (b *bounds) stored(i int) bool {
+	u := b.values[i].unit
+	return u >= 0 && b.mask>>u&1 == 1
+}
+
+// whole reports whether all results of a pack are made again.
+func (b *bounds) whole(node int) bool {
+	for _, j := range b.nodes[node] {
+		if !b.wanted[j] {
+			return false
+		}
+	}
+	return len(b.nodes[node]) == b.makes[node]
 }
 
 // read notes that the node that runs next reads a value.

@@ -249,6 +249,7 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 	b := ir.NewBuilder(&ir.Func{Role: ir.RoleBackward, Params: bwd.Params, Saved: bwd.Saved, Nodes: bwd.Nodes})
 	used := map[*ir.Value]bool{}
 	count := 0
+	whole := wholePacks(f, readOf(bwd, old, forward), keep)
 	var available func(v *ir.Value) *ir.Value
 	available = func(v *ir.Value) *ir.Value {
 		switch {
@@ -263,6 +264,10 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 			r := v.Def.Op.Rederive(b, withOperands(v.Def, bwd), v.Index, func(s *ir.Value) *ir.Value { return available(s) })
 			r.Name = b.Name(v.Name + ".again")
 			loads[v] = r
+			count++
+		case v.Def.Op.Name == "linear_pack" && !whole[v.Def]:
+			x, w := available(v.Def.Operands[0]), available(v.Def.Operands[1+v.Index])
+			loads[v] = b.Op("linear", v.Name+".again", nil, x, w)
 			count++
 		default:
 			operands := make([]*ir.Value, len(v.Def.Operands))
@@ -314,6 +319,47 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 		}
 	}
 	return count
+}
+
+// readOf lists the values of the forward that bwd reads.
+func readOf(bwd *ir.Func, saved map[*ir.Value]bool, forward map[string]*ir.Value) (read []*ir.Value) {
+	for _, n := range bwd.Nodes {
+		for _, o := range n.Operands {
+			if o != nil && saved[o] {
+				read = append(read, forward[o.Name])
+			}
+		}
+	}
+	return read
+}
+
+// wholePacks are the packs all of whose members are made again when the given
+// values are needed: as one product. Where some members are stored or not
+// needed, each of the others is made by itself, with less work and in less
+// memory. An element of a product is the same sum in either.
+func wholePacks(f *ir.Func, read []*ir.Value, keep map[*ir.Value]bool) map[*ir.Node]bool {
+	needed := map[*ir.Value]bool{}
+	invariant := setOf(f.Params)
+	var need func(v *ir.Value)
+	need = func(v *ir.Value) {
+		if v == nil || !v.Local() || invariant[v] || needed[v] || keep[v] {
+			return
+		}
+		needed[v] = true
+		for _, o := range recomputeInputs(v) {
+			need(o)
+		}
+	}
+	for _, v := range read {
+		need(v)
+	}
+	whole := map[*ir.Node]bool{}
+	for _, n := range f.Nodes {
+		if n.Op.Name == "linear_pack" {
+			whole[n] = !slices.ContainsFunc(n.Results, func(r *ir.Value) bool { return !needed[r] })
+		}
+	}
+	return whole
 }
 
 // withOperands is a node whose weight operands are those of another function.
