@@ -105,6 +105,7 @@ func newBounds(m *Menu, sizes map[string]int64) *bounds {
 	for u, v := range m.units {
 		unit[v], relevant[v] = u, true
 	}
+	// Work is counted as the scheduler counts it.
 	count := &scheduler{sizes: sizes}
 	index := map[*ir.Value]int{m.f.Params[0]: layerInput}
 	under := func(v *ir.Value) (int, bool) {
@@ -226,6 +227,8 @@ func (b *bounds) backward(m *Menu, under func(*ir.Value) (int, bool), sizes map[
 		}
 	}
 	bytes := func(v *ir.Value) int64 { return v.Type.Bind(sizes).Bytes() }
+	// A gradient is there before a node if one in front of it made it, and it or
+	// a later one reads it.
 	for v, g := range spans {
 		if weights[v] {
 			continue
@@ -234,6 +237,8 @@ func (b *bounds) backward(m *Menu, under func(*ir.Value) (int, bool), sizes map[
 			b.steps[i].grads += bytes(v)
 		}
 	}
+	// While a node runs its results are there too, beside its operands, unless
+	// one takes the place of a gradient that is read for the last time.
 	for i, n := range m.bwd.Nodes {
 	results:
 		for k, r := range n.Results {
@@ -270,6 +275,8 @@ func (b *bounds) of(mask int) bound {
 			}
 		}
 	}
+	// Time runs with the nodes of the backward and with those that are put in
+	// front of them to make values again, each just before its first reader.
 	b.grads = b.grads[:0]
 	for i := range b.steps {
 		s := &b.steps[i]
@@ -294,6 +301,8 @@ func (b *bounds) of(mask int) bound {
 		}
 		return false
 	}
+	// What is made again is there from the node that makes it to the last one
+	// that reads it; what is read no more was never needed.
 	most := int64(0)
 	for i := range b.values {
 		v := &b.values[i]
@@ -336,7 +345,7 @@ func (b *bounds) need(i int, grads int64) {
 	case b.stored(i):
 		b.out.mask |= 1 << v.unit
 		b.out.size += v.bytes
-	case v.rederive >= 0:
+	case v.rederive >= 0: // through the first result, made again itself if it is not stored
 		b.need(v.first, grads)
 		b.read(v.first)
 		b.out.flops += v.rederive

@@ -59,6 +59,9 @@ func (s *scheduler) launch(n *ir.Node, op string, args, results []plan.Operand) 
 
 // flops counts a node's work at capacity.
 func (s *scheduler) flops(n *ir.Node) int64 {
+	if s.draft && (s.loop == nil || !s.loop.backward) {
+		return 0 // of a draft only the layers' backward is counted
+	}
 	k := *n
 	k.Operands, k.Results = nil, nil
 	bind := func(v *ir.Value) *ir.Value {

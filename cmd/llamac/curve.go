@@ -27,9 +27,12 @@ var curveFormats = map[string]func(*compile.Curve) ([]byte, error){
 // anything is computed.
 type curveFile string
 
-// Decode takes the flag's value.
+// Decode takes the flag's value. Without it, or with an ending that stands for
+// no format, the error says what is wanted; the parser puts the flag's name in
+// front.
 func (f *curveFile) Decode(ctx *kong.DecodeContext) error {
 	const want = "the name must end in .svg, .png or .json"
+	// Another flag is no file: the name was forgotten.
 	if t := ctx.Scan.Peek(); t.Type == kong.EOLToken || strings.HasPrefix(t.String(), "-") {
 		return errors.New("which file? " + want)
 	}
@@ -45,7 +48,7 @@ func (f *curveFile) Decode(ctx *kong.DecodeContext) error {
 // format of the file's ending: a picture for a page, one for anything else, or
 // the numbers. What it did goes to standard error, as for all files written.
 func writeCurve(s *specs.Spec, file string) error {
-	format := curveFormats[strings.ToLower(filepath.Ext(file))]
+	format := curveFormats[strings.ToLower(filepath.Ext(file))] // which the flag made sure of
 	c, err := compile.CheckpointCurve(s, compile.Options{})
 	if err != nil {
 		return err
@@ -163,6 +166,7 @@ func curvePicture(c *compile.Curve) *plot.Picture {
 		p.Circle("mark", to, 4.5)
 		names.write(p, "policy", to, q.Name+" "+size(q.Arena))
 	}
+	// The spec's own plan, unless its budget is too small for one.
 	if c.Chosen != nil {
 		to := at(c.Chosen.Peak, c.Chosen.FLOPs)
 		p.Circle("auto", to, 5)

@@ -75,6 +75,8 @@ func (c *planCmd) Run() error {
 	for _, p := range compile.Policies {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", p, size(saved[p].SavedPerLayer), size(saved[p].Arenas["act.train"]), again(saved[p].StepFLOPs-least, least))
 	}
+	// Finding what auto can do takes up to a second, so it is shown where it was
+	// found already. For another policy the row says how to ask for it.
 	switch stacks := r.Train.Stacks; {
 	case fig.Auto != nil:
 		fmt.Fprintf(w, "  auto\tby budget\t%s to %s\t\n", size(fig.Auto.Minimum), size(fig.Auto.Maximum))
@@ -102,6 +104,7 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 	fmt.Fprintf(w, "  peak\t%d bytes (%s)\n", c.Peak, size(c.Peak))
 	fmt.Fprintf(w, "  smallest budget\t%d bytes (%s)\n", c.Minimum, size(c.Minimum))
 	fmt.Fprintf(w, "  recomputed\t%s of a micro-batch\n\n", again(c.FLOPs, least))
+	// All layers store their inputs, or none does.
 	beside := "stored beside the layer's input"
 	if !c.Inputs {
 		beside = "stored, the layer's input not"
@@ -114,6 +117,8 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 		}
 		fmt.Fprintf(w, "  %d to %d\t%d\t%.4g\t%s\n", s.From, s.To-1, s.Bytes, float64(s.FLOPs), stored)
 	}
+	// Where some values were not tried apart, the answer is the best of fewer
+	// choices than there are. That must not pass for all of them.
 	if err := w.Flush(); err != nil || c.Joined == nil {
 		return err
 	}
