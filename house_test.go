@@ -131,7 +131,6 @@ var notYet = map[string]float64{
 	"internal/spelling":           0.03,
 	"ir":                          0.06,
 	"ir/build":                    0.09,
-	"passes":                      0.10,
 	"plan":                        0.06,
 	"runtime/app":                 0.13,
 	"runtime/cpu":                 0.14,

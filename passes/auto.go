@@ -55,8 +55,8 @@ func planBudget(u *Unit) error {
 	if n == nil {
 		return &BudgetError{u.Config.Budget, m.Minimum()}
 	}
-	// The numbers come from the prices in the menu. plan_memory compares the peak
-	// with the arena that it gets and stops if they differ.
+	// The numbers come from the prices in the menu. plan_memory compares the
+	// peak with the arena that it gets and stops if they differ.
 	u.Checkpoint = m.describe(n, u.Config.Budget)
 	stack := u.Module.Stacks[0]
 	var segments []ir.Segment
@@ -84,16 +84,16 @@ func planBudget(u *Unit) error {
 		from += k
 		u.Stats["stored."+f.Name] = len(f.Saved)
 	}
-	// The variants stand where the one function stood: whoever reads the module's
-	// text finds forward and backward in their usual places.
+	// The variants stand where the one function stood: whoever reads the
+	// module's text finds forward and backward in their usual places.
 	replace := func(old *ir.Func, by []*ir.Func) {
 		i := slices.Index(u.Module.Funcs, old)
 		u.Module.Funcs = slices.Replace(u.Module.Funcs, i, i+1, by...)
 	}
 	replace(m.f, forward)
 	replace(m.bwd, backward)
-	// With more than one segment NewMenu would refuse the module from here on: a
-	// unit is planned once.
+	// With more than one segment NewMenu would refuse the module from here on:
+	// a unit is planned once.
 	stack.Segments = segments
 	u.Stats["choices"] = 1 << len(m.units)
 	u.Stats["undominated"] = len(m.points)

@@ -32,8 +32,8 @@ var Canonicalize = Pass{
 func canonicalize(u *Unit) error {
 	// Each of the two makes work for the other: a node that is simplified may
 	// become equal to another, and operands that have become one value make
-	// where(c, x, x) of a choice. It ends because every rule leaves fewer nodes,
-	// or nodes nearer to the inputs.
+	// where(c, x, x) of a choice. It ends because every rule leaves fewer
+	// nodes, or nodes nearer to the inputs.
 	for _, f := range u.Module.Funcs {
 		for again := true; again; {
 			again = simplifyAll(u, f)
@@ -80,13 +80,14 @@ func simplifyAll(u *Unit, f *ir.Func) bool {
 	changed := false
 	same := aliases{}
 	instead := map[*ir.Node][]*ir.Node{}
-	// New nodes wait here and enter the list at the end, since the list is being
-	// walked.
+	// New nodes wait here and enter the list at the end, since the list is
+	// being walked.
 	b := ir.NewBuilder(f)
 	for _, n := range f.Nodes {
 		same.apply(n.Operands)
 		// The rules speak of one result that is a function of the operands. Ops
-		// with several results are left to the fusions, which come later anyhow.
+		// with several results are left to the fusions, which come later
+		// anyhow.
 		if n.Op.Effect != ir.Pure || len(n.Results) != 1 {
 			continue
 		}
@@ -120,16 +121,17 @@ func simplifyAll(u *Unit, f *ir.Func) bool {
 	return changed
 }
 
-// Nodes that read state stay apart: between two of them the state may have been
-// written.
 // mergeEqual makes one node of pure nodes with the same op, attributes and
 // operands. It stands where the first of them stood, and reads as that with
 // the plainest name, so that the result does not depend on the nodes' order.
+//
+// Nodes that read state stay apart: between two of them the state may have been
+// written.
 func mergeEqual(u *Unit, f *ir.Func) bool {
 	changed := false
 	same := aliases{}
-	// Values are numbered as they are first seen. The numbers stand for identity
-	// only, an absent operand is -1.
+	// Values are numbered as they are first seen. The numbers stand for
+	// identity only, an absent operand is -1.
 	ids := map[*ir.Value]int{}
 	id := func(v *ir.Value) int {
 		if v == nil {
@@ -166,8 +168,8 @@ func mergeEqual(u *Unit, f *ir.Func) bool {
 			continue
 		}
 		if plainer(n, old) && !slices.ContainsFunc(old.Results, func(r *ir.Value) bool { return keeps(f, r) }) {
-			// Names change places instead of values, so that readers of the first
-			// node need not be touched.
+			// Names change places instead of values, so that readers of the
+			// first node need not be touched.
 			old.Operands = n.Operands // perhaps commuted
 			for i, r := range n.Results {
 				old.Results[i].Name, r.Name = r.Name, old.Results[i].Name
@@ -194,9 +196,10 @@ func plainer(n, than *ir.Node) bool {
 
 func readsState(v *ir.Value) bool { return v != nil && v.State != nil }
 
-// A parsed module may spell a default and a built one leave it out, and they mean
-// the same node.
 // attrKey spells the attributes that differ from their defaults.
+//
+// A parsed module may spell a default and a built one leave it out, and they
+// mean the same node.
 func attrKey(n *ir.Node) string {
 	var b strings.Builder
 	for _, a := range n.Op.Attrs {

@@ -7,10 +7,11 @@ import (
 	"github.com/llamac/llamac/ir/interp"
 )
 
-// A constant keeps its values in the node, as float64. A mask of T² elements or a
-// table of angles would swell the module, and nothing is lost by leaving it: the
-// program "tables" computes such values once.
 // foldLimit is the number of elements up to which constants are computed here.
+//
+// A constant keeps its values in the node, as float64. A mask of T² elements or
+// a table of angles would swell the module, and nothing is lost by leaving it:
+// the program "tables" computes such values once.
 const foldLimit = 4096
 
 // fold computes a pure primitive node whose operands are all constants, with
@@ -23,8 +24,8 @@ func fold(b *ir.Builder, n *ir.Node) *ir.Value {
 	if len(n.Operands) == 0 || n.Op.Group != ir.Primitive || n.Op.Name == "broadcast" || !y.Type.Size().IsConst() || y.Type.Elems() > foldLimit {
 		return nil
 	}
-	// The node runs alone in a module of its own. A second evaluator here would be
-	// a second chance to get an op wrong, and would need an oracle.
+	// The node runs alone in a module of its own. A second evaluator here would
+	// be a second chance to get an op wrong, and would need an oracle.
 	f := &ir.Func{Name: "fold", Role: ir.RoleMain}
 	fb := ir.NewBuilder(f)
 	var operands []*ir.Value
@@ -44,8 +45,8 @@ func fold(b *ir.Builder, n *ir.Node) *ir.Value {
 	}
 	values := make([]float64, out[0].Len())
 	// Tensors of the interpreter hold floats, integers or booleans in separate
-	// slices; a const holds all of them as float64, which has no room for integers
-	// beyond 2^53.
+	// slices; a const holds all of them as float64, which has no room for
+	// integers beyond 2^53.
 	for i := range values {
 		switch t := out[0]; {
 		case t.F != nil:

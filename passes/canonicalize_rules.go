@@ -16,8 +16,8 @@ func simplify(b *ir.Builder, n *ir.Node) (*ir.Value, string) {
 		return v, "fold"
 	}
 	if rule := rules[n.Op.Name]; rule != nil {
-		// A rule may hand back something of another type where it does not apply;
-		// asking once here is shorter than asking in each.
+		// A rule may hand back something of another type where it does not
+		// apply; asking once here is shorter than asking in each.
 		if v := rule(b, n); v != nil && v.Type.Equal(n.Result().Type) {
 			return v, n.Op.Name
 		}
@@ -37,8 +37,8 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 	"reshape": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		x := n.Operands[0]
 		// Back to the first value that has the wanted type. If there is none, x
-		// ends as the source of all reshapes, of another type, and the rule does
-		// not count.
+		// ends as the source of all reshapes, of another type, and the rule
+		// does not count.
 		for r := def(x, "reshape"); r != nil && !x.Type.Equal(n.Result().Type); r = def(x, "reshape") {
 			x = r.Operands[0]
 		}
@@ -50,8 +50,8 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 			return x
 		}
 		if t := def(x, "transpose"); t != nil {
-			// Axis i of the result is axis perm[i] of the inner transpose, which
-			// is axis t.perm[perm[i]] of its operand.
+			// Axis i of the result is axis perm[i] of the inner transpose,
+			// which is axis t.perm[perm[i]] of its operand.
 			both := make([]int64, len(perm))
 			for i, p := range perm {
 				both[i] = t.Ints("perm")[p]
@@ -88,9 +88,9 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 		}
 		return nil
 	},
-	// Of these the left operand alone may be returned: 1/x is another matter. x -
-	// 0 is x for -0 as well; x - (-0) would make 0 of it, which is why rightIs
-	// looks at the sign.
+	// Of these the left operand alone may be returned: 1/x is another matter. x
+	// - 0 is x for -0 as well; x - (-0) would make 0 of it, which is why
+	// rightIs looks at the sign.
 	"div": rightIs(1),
 	"pow": rightIs(1),
 	"sub": rightIs(0),
@@ -138,9 +138,10 @@ func bothSame(b *ir.Builder, n *ir.Node) *ir.Value {
 	return nil
 }
 
+// widens reports that every number of type t is one of type u.
+//
 // Of the narrow types neither holds the other: f16 has the finer mantissa, bf16
 // the wider exponent.
-// widens reports that every number of type t is one of type u.
 func widens(t, u ir.DType) bool {
 	switch {
 	case t == u:
@@ -159,18 +160,19 @@ func simplifySlice(b *ir.Builder, n *ir.Node) *ir.Value {
 	if s == nil || s.Int("axis") != n.Int("axis") {
 		return x
 	}
-	// Element j of the outer slice is element from + j·step of the inner one. The
-	// end is put just behind the last element taken: behind a step it could lie
-	// outside of the operand.
+	// Element j of the outer slice is element from + j·step of the inner one.
+	// The end is put just behind the last element taken: behind a step it could
+	// lie outside of the operand.
 	step := int64(s.Int("step") * n.Int("step"))
 	from := int64(s.Int("from") + n.Int("from")*s.Int("step"))
 	count := n.Result().Type.Dims[n.Int("axis")].N
 	return b.Op("slice", "y", ir.Attrs{"axis": int64(n.Int("axis")), "from": from, "to": from + (count-1)*step + 1, "step": step}, s.Operands[0])
 }
 
-// That they reach x's end is not asked here: if they do not, the type is another
-// one and simplify drops the answer.
 // simplifyConcat undoes a split: the slices of x, in order and without gaps.
+//
+// That they reach x's end is not asked here: if they do not, the type is
+// another one and simplify drops the answer.
 func simplifyConcat(b *ir.Builder, n *ir.Node) *ir.Value {
 	if len(n.Operands) == 1 {
 		return n.Operands[0]
@@ -187,10 +189,11 @@ func simplifyConcat(b *ir.Builder, n *ir.Node) *ir.Value {
 	return x
 }
 
-// A linear layer is x·wᵀ with w of [out, in], as PyTorch and the checkpoints have
-// it. To know it as such is what fuse_qkv and the packed kernels wait for.
 // simplifyMatmul takes a transposition of the last two axes into the product,
 // and calls the product with a weight from its transposed side a linear layer.
+//
+// A linear layer is x·wᵀ with w of [out, in], as PyTorch and the checkpoints
+// have it. To know it as such is what fuse_qkv and the packed kernels wait for.
 func simplifyMatmul(b *ir.Builder, n *ir.Node) *ir.Value {
 	attrs := ir.Attrs{"trans_a": n.Flag("trans_a"), "trans_b": n.Flag("trans_b")}
 	operands := slices.Clone(n.Operands)
@@ -199,8 +202,8 @@ func simplifyMatmul(b *ir.Builder, n *ir.Node) *ir.Value {
 			operands[i], attrs[name] = t.Operands[0], !attrs[name].(bool)
 		}
 	}
-	// trans_b is that of the operands as they are now, after a transpose was taken
-	// in.
+	// trans_b is that of the operands as they are now, after a transpose was
+	// taken in.
 	w := operands[1]
 	switch {
 	case w.Weight != nil && w.Type.Rank() == 2 && attrs["trans_a"] == false && attrs["trans_b"] == true:
@@ -216,16 +219,16 @@ func swapsLast(perm []int64) bool {
 	return k >= 2 && perm[k-1] == int64(k-2) && perm[k-2] == int64(k-1) && slices.IsSorted(perm[:k-2])
 }
 
-// Only one operand may be a tensor: another would have to be repeated in the same
-// way, and where that is so it is seldom worth finding out.
+// beforeRepeat moves an elementwise function of one tensor in front of that
+// tensor's repetition: the cosine of angles that stand there twice is computed
+// once.
+//
+// Only one operand may be a tensor: another would have to be repeated in the
+// same way, and where that is so it is seldom worth finding out.
 //
 //	before                          after
 //	%a2 = concat(%a, %a)            %c  = cos(%a)
 //	%y  = cos(%a2)                  %y  = concat(%c, %c)
-//
-// beforeRepeat moves an elementwise function of one tensor in front of that
-// tensor's repetition: the cosine of angles that stand there twice is computed
-// once.
 func beforeRepeat(b *ir.Builder, n *ir.Node) *ir.Value {
 	if !n.Op.Elementwise || len(n.Operands) > 2 {
 		return nil

@@ -41,8 +41,8 @@ func planCheckpoint(u *Unit) error {
 			var keep map[*ir.Value]bool
 			switch u.Config.Checkpoint {
 			case "", "none":
-				// The backward's list may name views; what is stored is the memory
-				// under them.
+				// The backward's list may name views; what is stored is the
+				// memory under them.
 				keep = readDirectly(f)
 			case "full":
 				keep = map[*ir.Value]bool{f.Params[0]: true}
@@ -62,11 +62,12 @@ func planCheckpoint(u *Unit) error {
 	return nil
 }
 
-// The planner refuses stacks in which some layers have that place and some do not
-// (timeline.plannable).
 // storeInputs makes all layers of a stack of several segments store their
 // inputs if any of them stores something: the stored blocks follow each other,
 // each with a layer's input in front, which the layer below writes.
+//
+// The planner refuses stacks in which some layers have that place and some do
+// not (timeline.plannable).
 func storeInputs(s *ir.Stack) {
 	if len(s.Segments) == 1 || !slices.ContainsFunc(s.Segments, func(g ir.Segment) bool { return len(g.Forward.Saved) > 0 }) {
 		return
@@ -99,9 +100,10 @@ func setOf(vs []*ir.Value) map[*ir.Value]bool {
 	return s
 }
 
-// An absent operand counts as a constant: it is there for free too.
 // fromConstants reports whether v depends on nothing: it is made again for
 // free, and is no activation.
+//
+// An absent operand counts as a constant: it is there for free too.
 func fromConstants(v *ir.Value) bool {
 	if v == nil {
 		return true
@@ -125,18 +127,18 @@ func underViews(v *ir.Value) *ir.Value {
 	return v
 }
 
-// The rounds end because keep only grows while anything moves. What is in it and
-// no longer needed is dropped in the last one.
-//
-//	%p = linear(%a, $wo)      the backward reads %h, not %p: %h = add(%x, %p)
-//	%h = add(%x, %p)          is stored in its place
-//
 // keepLinear gives the values that keep-linear stores. It starts from the
 // expensive values below all that the backward reads, and then moves a stored
 // value one op down where that op is its only reader: the rotated q and k in
 // place of the projections, the residual stream in place of the projection
 // that was added to it. Either way one value is stored, but the one that the
 // backward itself reads need not be made again.
+//
+// The rounds end because keep only grows while anything moves. What is in it
+// and no longer needed is dropped in the last one.
+//
+//	%p = linear(%a, $wo)      the backward reads %h, not %p: %h = add(%x, %p)
+//	%h = add(%x, %p)          is stored in its place
 func keepLinear(f *ir.Func) map[*ir.Value]bool {
 	direct := setOf(f.Saved)
 	keep := map[*ir.Value]bool{}
@@ -146,8 +148,8 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 		for _, n := range f.Nodes {
 			for _, u := range n.Results {
 				if !stopsRecompute(u) || !needed[u] || direct[u] || keep[u] {
-					// The backward itself reads u, or it is kept already: moving
-					// up would add a value instead of replacing one.
+					// The backward itself reads u, or it is kept already:
+					// moving up would add a value instead of replacing one.
 					continue
 				}
 				if v := onlyReader(f, u, needed); v != nil && !keep[v] {
@@ -159,8 +161,8 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 		if moved {
 			continue
 		}
-		// What is left of the expensive values has several readers, or readers of
-		// another size, and is stored as it is.
+		// What is left of the expensive values has several readers, or readers
+		// of another size, and is stored as it is.
 		for v := range needed {
 			if stopsRecompute(v) {
 				keep[v] = true
@@ -177,8 +179,8 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 
 // stopsRecompute reports whether keep-linear never computes v again.
 func stopsRecompute(v *ir.Value) bool {
-	// The layer's input has no definition. A product of constants is expensive and
-	// still no activation.
+	// The layer's input has no definition. A product of constants is expensive
+	// and still no activation.
 	return v.Def == nil || v.Def.Op.Expensive && !fromConstants(v)
 }
 
@@ -206,9 +208,10 @@ func below(f *ir.Func, values, keep map[*ir.Value]bool) map[*ir.Value]bool {
 	return needed
 }
 
-// An op such as add_rms_norm makes its norm again from its sum, so only the sum is
-// read and not the operands.
 // recomputeInputs lists what making v again reads.
+//
+// An op such as add_rms_norm makes its norm again from its sum, so only the sum
+// is read and not the operands.
 func recomputeInputs(v *ir.Value) []*ir.Value {
 	if n := v.Def; n.Op.Rederive != nil && v.Index > 0 {
 		return n.Results[:1]
@@ -263,8 +266,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 		}
 	}
 	loads := map[*ir.Value]*ir.Value{} // forward value -> its value in bwd
-	// The first parameter is the gradient of the result; those behind it are the
-	// same for all layers, and there at no cost.
+	// The first parameter is the gradient of the result; those behind it are
+	// the same for all layers, and there at no cost.
 	for _, p := range bwd.Params[1:] {
 		loads[forward[p.Name]] = p
 	}
@@ -274,16 +277,16 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 			loads[v] = p
 		}
 	}
-	// This function holds the names that are taken, so that a node made here takes
-	// none of them.
+	// This function holds the names that are taken, so that a node made here
+	// takes none of them.
 	b := ir.NewBuilder(&ir.Func{Role: ir.RoleBackward, Params: bwd.Params, Saved: bwd.Saved, Nodes: bwd.Nodes})
 	used := map[*ir.Value]bool{}
 	count := 0
 	var available func(v *ir.Value) *ir.Value
 	// available gives v's value in the backward and makes it, with all that it
-	// needs, at most once. Nodes go to the end of b.Nodes, which is being filled
-	// in program order: that is what puts a value just before its first reader,
-	// and keeps its life short.
+	// needs, at most once. Nodes go to the end of b.Nodes, which is being
+	// filled in program order: that is what puts a value just before its first
+	// reader, and keeps its life short.
 	available = func(v *ir.Value) *ir.Value {
 		switch {
 		case v == nil:
@@ -335,8 +338,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 		b.Nodes = append(b.Nodes, n)
 	}
 	bwd.Nodes = b.Nodes
-	// Both lists are in the order of the forward. The planner pairs them by index,
-	// so they must not diverge.
+	// Both lists are in the order of the forward. The planner pairs them by
+	// index, so they must not diverge.
 	f.Saved, bwd.Saved = nil, nil
 	save := func(v *ir.Value) {
 		if keep[v] && used[v] {
@@ -344,8 +347,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 			bwd.Saved = append(bwd.Saved, loads[v])
 		}
 	}
-	// Under a budget every layer stores its input, also one whose backward happens
-	// not to read it.
+	// Under a budget every layer stores its input, also one whose backward
+	// happens not to read it.
 	if input {
 		available(f.Params[0])
 	}
@@ -358,9 +361,10 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 	return count
 }
 
-// A weight is read through a value that belongs to one function; the node itself
-// is shared with the forward and must not change.
 // withOperands is a node whose weight operands are those of another function.
+//
+// A weight is read through a value that belongs to one function; the node
+// itself is shared with the forward and must not change.
 func withOperands(n *ir.Node, f *ir.Func) *ir.Node {
 	k := *n
 	k.Operands = slices.Clone(n.Operands)

@@ -5,11 +5,12 @@ import (
 	"runtime/debug"
 )
 
+// Crash is a panic inside of a pass, or of the verifier behind it: a bug of
+// the compiler. Run panics with one.
+//
 // An error that a pass returns speaks of the user's spec. A broken module does
 // not: nothing that the user could write should lead to one, so it travels as a
 // panic with all that a report needs.
-// Crash is a panic inside of a pass, or of the verifier behind it: a bug of
-// the compiler. Run panics with one.
 type Crash struct {
 	Pass   string
 	Number int // of the pass in its pipeline, from 1
@@ -33,16 +34,17 @@ func guard(u *Unit, p Pass, number int, verify func() error) error {
 		return err
 	}
 	if err := verify(); err != nil {
-		// The text is of the module as the pass left it, unverified: that is what
-		// has to be looked at.
+		// The text is of the module as the pass left it, unverified: that is
+		// what has to be looked at.
 		panic(fmt.Sprintf("it broke the module: %v\n%s", err, u.Module))
 	}
 	return nil
 }
 
+// Named finds passes of a pipeline by their names, in the order of the names.
+//
 // A name that the pipeline does not have is an error and not left out: whoever
 // replays passes must not be told that all went well when nothing ran.
-// Named finds passes of a pipeline by their names, in the order of the names.
 func Named(pipeline []Pass, names []string) ([]Pass, error) {
 	var found []Pass
 next:
