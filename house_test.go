@@ -134,7 +134,6 @@ var notYet = map[string]float64{
 	"plan":                        0.06,
 	"runtime/app":                 0.13,
 	"runtime/cpu":                 0.14,
-	"runtime/cpu/internal/asmgen": 0.06,
 	"runtime/model/modeltest":     0.10,
 	"tokenizer":                   0.14,
 }

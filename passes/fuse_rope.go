@@ -169,8 +169,6 @@ func (g *graph) ropeByRotate(n *ir.Node) *rotation {
 						}
 					}
 				}
-				// Found by trying: three nested choices of factors, with four to
-				// sixteen cases at most.
 			}
 		}
 	}
