@@ -133,7 +133,6 @@ var notYet = map[string]float64{
 	"ir/build":                    0.09,
 	"plan":                        0.06,
 	"runtime/app":                 0.13,
-	"runtime/model/modeltest":     0.10,
 	"tokenizer":                   0.14,
 }
 
