@@ -131,7 +131,6 @@ var notYet = map[string]float64{
 	"ir":                          0.06,
 	"ir/build":                    0.09,
 	"plan":                        0.06,
-	"runtime/app":                 0.13,
 	"tokenizer":                   0.14,
 }
 
