@@ -129,7 +129,6 @@ var notYet = map[string]float64{
 	"internal/compile":            0.05,
 	"internal/fuzz":               0.06,
 	"internal/spelling":           0.03,
-	"ir/build":                    0.09,
 	"passes":                      0.10,
 	"plan":                        0.06,
 	"runtime/app":                 0.13,
