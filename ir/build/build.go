@@ -311,6 +311,16 @@ func (c *builder) markRope(x *ir.Value) {
 				w.Rope, w.Heads = c.spec.Model.Rope.Layout, heads
 			}
 			return
+		case "where": // its first operand is a truth value
+			x = n.Operands[1]
+			continue
+		case "reshape", "broadcast":
+		default:
+			// A product mixes the numbers of a row: its rows are no longer those
+			// of a projection, whatever lies above it.
+			if !n.Op.Elementwise {
+				return
+			}
 		}
 		x = n.Operands[0]
 	}
