@@ -130,7 +130,6 @@ var notYet = map[string]float64{
 	"internal/fuzz":               0.06,
 	"internal/spelling":           0.03,
 	"passes":                      0.10,
-	"plan":                        0.06,
 	"runtime/app":                 0.13,
 	"runtime/cpu":                 0.14,
 	"runtime/cpu/internal/asmgen": 0.06,
