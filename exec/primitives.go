@@ -139,6 +139,7 @@ func cast(e *env, l *plan.Launch) func() {
 func iota_(e *env, l *plan.Launch) func() {
 	y, axis := l.Results[0], int(l.Int("axis", 0))
 	o, i := plan.Around(y.Type, axis)
+	// Written once into a table or a buffer, as float32.
 	d, ys, outer, n, inner := e.dev, e.at(y), e.dim(o), e.dim(y.Type.Dims[axis]), e.dim(i)
 	return func() { d.Iota(ys, outer.get(), n.get(), inner.get()) }
 }

@@ -33,6 +33,8 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 	n := len(m.params)
 	// One layout for all four, the weights' own.
 	m.grads, m.moment1, m.moment2 = make([]float32, n), make([]float32, n), make([]float32, n)
+	// Each program is resolved here, so that a plan that cannot run fails before a
+	// run has started.
 	t := &trainer{machine: m}
 	for _, x := range []struct {
 		to   **program
@@ -52,6 +54,7 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
 	// Closures of gradients read the mode when they run.
 	t.step.mode = cpu.Accumulate
+	// Poison first: what the program then leaves as NaN it should have written.
 	if first {
 		t.step.mode = cpu.Overwrite
 		if t.poison {
