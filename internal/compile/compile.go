@@ -93,6 +93,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	}
 	var pl *plan.Plan
 	for _, mode := range []string{"train", "infer"} { // training first: it lays out the arenas of both
+		// Inference alone lays out its own arenas.
 		if !slices.Contains(modes, mode) {
 			continue
 		}
@@ -102,6 +103,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 		}
 		// The second mode adds its programs to the plan of the first.
 		u.Plan = pl
+		// Passes do not know for which mode they run; observers want to.
 		u.Config.Observe = func(rep passes.Report) {
 			if o.Observe != nil {
 				o.Observe(mode, rep)
@@ -129,12 +131,14 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	}
 	// Targets see the finished plan; what they print is decided there.
 	in := codegen.Input{Spec: s, Plan: pl, Package: o.Package, Runtime: o.Runtime, Version: Version, Tests: o.Tests}
+	// A spec's name is a Go identifier, as package specs checks.
 	if in.Package == "" {
 		in.Package = s.Name
 	}
 	if in.Runtime == "" {
 		in.Runtime = Module
 	}
+	// An empty list of targets, as opposed to none, asks for a plan and no files.
 	for _, t := range Targets() {
 		if o.Targets != nil && !slices.Contains(o.Targets, t.Name()) {
 			continue
@@ -173,6 +177,7 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 // Specs have the fields already, so that they need not change when it comes.
 func supported(s *specs.Spec) error {
 	var errs diag.List
+	// Each has the place of its field, and all are told at once.
 	refuse := func(bad bool, field, format string, args ...any) {
 		if bad {
 			errs = append(errs, s.Errorf(field, format, args...))
@@ -211,6 +216,7 @@ func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
 		}
 		c.Dims = map[string]int64{"B": int64(batch), "T": int64(s.Model.Context)}
 		return &passes.Unit{Module: m, Config: c}, nil
+	// A context that is no multiple of a block wastes the rest of the last one.
 	case "infer":
 		m, err := build.Infer(s)
 		if err != nil {

@@ -39,6 +39,7 @@ func guarded(s *specs.Spec, o Options, mode string, u *passes.Unit) error {
 		return err
 	}
 	c := &Crash{Crash: crash}
+	// A reproducer that cannot be made must not hide the crash.
 	if c.File, err = reproducer(s, o, mode, crash); err != nil {
 		c.File = "no file: " + err.Error()
 	}
@@ -119,7 +120,9 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 	}
 	// One text file, that can be mailed and read: what went wrong stands on top.
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "llamac %s, %s, %s: %s\n\n%s\n", Version, s.File, mode, c.Error(), c.Stack)}
+	// Replay reads these names.
 	a.Files = []txtar.File{{Name: "crash.json", Data: append(config, '\n')}, {Name: "module.ir", Data: []byte(u.Module.String())}}
+	// What the first mode left, or what schedule began.
 	if u.Plan != nil {
 		a.Files = append(a.Files, txtar.File{Name: "plan.txt", Data: []byte(u.Plan.String())})
 	}

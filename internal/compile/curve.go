@@ -26,6 +26,7 @@ type Curve struct {
 
 // CurvePoint is a corner of the curve: from this budget on, until the next
 // corner's, this much is recomputed.
+// Budget is the exact peak of the answer: with a byte less it is another one.
 type CurvePoint struct {
 	Budget int64 `json:"budget_bytes"`
 	FLOPs  int64 `json:"recomputed_flops"`

@@ -41,7 +41,9 @@ func Figures(s *specs.Spec, r *Result) Figure {
 	for _, a := range r.Plan.Arenas {
 		f.Arenas[a.Name] = a.Bytes
 	}
+	// A plan for inference alone has neither.
 	if q := r.Plan.Program("micro_step"); q != nil {
+		// Of the layer that stores most, where they differ.
 		f.SavedPerLayer = q.Stored()
 		// All launches, at capacity, which in training is what runs.
 		f.StepFLOPs = work(q.Items, 1)
