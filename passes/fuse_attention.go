@@ -92,7 +92,9 @@ func matchAttention(g *graph, n *ir.Node) *match {
 		operands := []*ir.Value{a.q.produce(b, y.Name+".q"), a.k.produce(b, y.Name+".k"), a.v.produce(b, y.Name+".v")}
 		if a.start != nil {
 			from := a.start.produce(b, y.Name+".start")
-			if from.Type.DType != ir.I32 { // as exporters have it
+			// As exporters have it. A position of a sequence fits; who hides all
+			// keys by a start beyond 2^31 would be misread.
+			if from.Type.DType != ir.I32 {
 				from = b.Op("cast", y.Name+".start", ir.Attrs{"dtype": "i32"}, from)
 			}
 			operands = append(operands, from)
