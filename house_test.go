@@ -131,7 +131,6 @@ var notYet = map[string]float64{
 	"ir":                          0.06,
 	"ir/build":                    0.09,
 	"plan":                        0.06,
-	"tokenizer":                   0.14,
 }
 
 // TestComments holds packages to their share of comments, and with -v shows the
