@@ -108,11 +108,23 @@ func NewMenu(u *Unit) (*Menu, error) {
 	return m, nil
 }
 
+// withLayers is the module with all layers of one choice.
+func (m *Menu) withLayers(module *ir.Module, mask int) *ir.Module {
+	f, bwd := m.variant(mask, m.f.Name, m.bwd.Name)
+	// A shallow copy: only the stack is another one. The main functions call
+	// stacks by name, and so run the variant.
+	k := *module
+	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: f, Backward: bwd}}}}
+	return &k
+}
+
 // otherPrograms finds what the programs without a backward need of the arena.
-//
 // They use the same arena as micro_step, one after the other, and store
-// nothing: their scratch begins at the arena's start.
+// nothing: their scratch begins at the arena's start. They run the layers as
+// they are once it is settled what is stored: what nothing reads is gone by
+// then. The choice itself does not matter to them.
 func (m *Menu) otherPrograms(module *ir.Module) error {
+	module = m.withLayers(module, 0)
 	s := newScheduler(&Unit{Module: module, Plan: &plan.Plan{}, Stats: Stats{}})
 	for _, f := range module.Funcs {
 		if f.Role != ir.RoleMain || f.Name == "micro_step" {
@@ -140,12 +152,7 @@ type priced struct {
 // placeTight keeps layers apart, a layer needs the same above its block beside
 // layers of another choice.
 func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error) {
-	f, bwd := m.variant(mask, m.f.Name, m.bwd.Name)
-	// A shallow copy: only the stack is another one. The main functions call
-	// stacks by name, and so run the variant.
-	k := *module
-	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: f, Backward: bwd}}}}
-	s := newScheduler(&Unit{Module: &k, Plan: &plan.Plan{}, Stats: Stats{}})
+	s := newScheduler(&Unit{Module: m.withLayers(module, mask), Plan: &plan.Plan{}, Stats: Stats{}})
 	// A draft leaves out what costs time and has no bearing on sizes: the text
 	// of every launch and the tables of constants.
 	s.draft = true
@@ -153,8 +160,12 @@ func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error)
 	if err != nil {
 		return priced{}, err
 	}
-	placeSaved(q, m.Layers)
-	p := priced{point: point{mask: mask, size: q.SavedPerLayer}}
+	p := priced{point: point{mask: mask}}
+	if !placeSaved(q, m.Layers) { // no gradient comes as far as the layers
+		p.least = placeScratch(q)
+		return p, nil
+	}
+	p.size = q.SavedPerLayer
 	// A phase's need counts from the arena's start and holds for the time when
 	// the most layers are stored. Over a loop, and between the forward's loop
 	// and the backward's, those are all L of them; what exceeds their blocks is

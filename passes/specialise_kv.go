@@ -69,13 +69,13 @@ func specialiseKV(u *Unit) error {
 	for _, g := range m.Funcs {
 		for _, n := range g.Nodes {
 			if mixesTokens(n) {
-				return fmt.Errorf("specialise_kv: @%s: %s = %s lets tokens see each other outside of causal attention: there is no cache for that", g.Name, n.Results[0], n.Op.Name)
+				return n.Results[0].Errorf("specialise_kv: @%s: %s = %s lets tokens see each other outside of causal attention: there is no cache for that", g.Name, n.Results[0], n.Op.Name)
 			}
 		}
 	}
 	for _, n := range f.Nodes {
 		if n.Op.Name == "attention" {
-			return fmt.Errorf("specialise_kv: attention outside of the layers has no cache")
+			return n.Results[0].Errorf("specialise_kv: attention outside of the layers has no cache")
 		}
 		// The layers' attention reads them; the operands follow those that the
 		// stack had.
@@ -141,7 +141,7 @@ func (k *kvSpecialiser) positions(f *ir.Func) error {
 		// Positions along the flat list are the one meaning of iota that
 		// survives. Anything else counts tokens that do not follow each other.
 		if !n.Result().Type.Equal(k.pos.Type) {
-			return fmt.Errorf("specialise_kv: %s counts along %s, which flat tokens do not have", n.Result(), n.Result().Type)
+			return n.Result().Errorf("specialise_kv: %s counts along %s, which flat tokens do not have", n.Result(), n.Result().Type)
 		}
 		f.Replace(n.Result(), k.pos)
 		k.u.Stats["positions"]++
@@ -158,14 +158,14 @@ func (k *kvSpecialiser) layer(s *ir.Stack, f *ir.Func) error {
 	for i, n := range f.Nodes {
 		switch n.Op.Name {
 		case "iota":
-			return fmt.Errorf("specialise_kv: @%s still has %s = %s: attention was not recognised (is fuse_attention disabled?)", f.Name, n.Results[0], n.Op.Name)
+			return n.Results[0].Errorf("specialise_kv: @%s still has %s = %s: attention was not recognised (is fuse_attention disabled?)", f.Name, n.Results[0], n.Op.Name)
 		case "attention":
 			// A future token is not in the cache.
 			if !n.Flag("causal") {
-				return fmt.Errorf("specialise_kv: %s is not causal", n.Results[0])
+				return n.Results[0].Errorf("specialise_kv: %s is not causal", n.Results[0])
 			}
 			if n.Has(3) {
-				return fmt.Errorf("specialise_kv: %s has a first key of its own, the cache begins at 0", n.Results[0])
+				return n.Results[0].Errorf("specialise_kv: %s has a first key of its own, the cache begins at 0", n.Results[0])
 			}
 			kt := n.In(1).Dims
 			// A layer with several attentions has a cache for each.

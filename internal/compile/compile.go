@@ -5,6 +5,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/llamac/llamac/codegen"
@@ -24,6 +25,8 @@ const Version = "v0.1.0"
 const Module = "github.com/llamac/llamac"
 
 // Options are the choices of one compilation.
+// What overrides a spec's field does so for this compilation alone: the spec and its
+// hash stay as they are.
 type Options struct {
 	Modes      []string // "train", "infer"; nil for both
 	Targets    []string // "go"; nil for it
@@ -41,6 +44,7 @@ type Options struct {
 }
 
 // Pipelines are the compiler's passes by mode.
+// Tests hand in others, with a pass that has a bug.
 var Pipelines = map[string][]passes.Pass{"train": passes.Train, "infer": passes.Infer}
 
 // Result is what a compilation made.
@@ -52,10 +56,14 @@ type Result struct {
 }
 
 // Targets lists all targets.
+// The order is that of the files and of the help.
 func Targets() []codegen.Target { return []codegen.Target{golang.Target{}} }
 
 // cacheBlock is the number of tokens of a KV cache block, and the capacities
 // of a decoder's step.
+// They bound memory and not what a model can do: longer prompts come in several
+// steps. 16 tokens keep a block's keys of one head within a few cache lines, and
+// waste at most 15 tokens for a sequence.
 const (
 	cacheBlock   = 16
 	maxPrefill   = 256
@@ -64,8 +72,17 @@ const (
 )
 
 // Spec compiles a spec to a plan, and to files if targets are asked for.
-func Spec(s *specs.Spec, o Options) (*Result, error) {
-	r := &Result{}
+//
+// Training and inference are two modules of one plan: they share weights and
+// tables. An error is the spec's, with the place of the field, or a *Crash, which
+// is ours and names a file with which it happens again.
+func Spec(s *specs.Spec, o Options) (r *Result, err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			r, err = nil, elsewhere(s, bug, debug.Stack())
+		}
+	}()
+	r = &Result{}
 	modes := o.Modes
 	if modes == nil {
 		modes = []string{"train", "infer"}
@@ -75,6 +92,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 			return nil, fmt.Errorf("no mode %q: train or infer", m)
 		}
 	}
+	// Before any pass runs, so that the error names a field and not a pass.
 	if err := supported(s); err != nil {
 		return nil, err
 	}
@@ -83,6 +101,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 	}
 	var pl *plan.Plan
 	for _, mode := range []string{"train", "infer"} { // training first: it lays out the arenas of both
+		// Inference alone lays out its own arenas.
 		if !slices.Contains(modes, mode) {
 			continue
 		}
@@ -90,7 +109,9 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		// The second mode adds its programs to the plan of the first.
 		u.Plan = pl
+		// Passes do not know for which mode they run; observers want to.
 		u.Config.Observe = func(rep passes.Report) {
 			if o.Observe != nil {
 				o.Observe(mode, rep)
@@ -98,10 +119,11 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 		}
 		if err := guarded(s, o, mode, u); err != nil {
 			var small *passes.BudgetError
+			// A budget that is too small is a field's mistake, with a place.
 			if errors.As(err, &small) {
 				return nil, s.Errorf("checkpoint.budget", "%v", small)
 			}
-			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
+			return nil, placed(s, mode, err)
 		}
 		if mode == "train" {
 			r.Train, r.Checkpoint = u.Module, u.Checkpoint
@@ -111,31 +133,38 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 		pl = u.Plan
 	}
 	r.Plan = pl
+	// The plan may be half made, or absent.
 	if o.StopAfter != "" {
 		return r, nil
 	}
+	// Targets see the finished plan; what they print is decided there.
 	in := codegen.Input{Spec: s, Plan: pl, Package: o.Package, Runtime: o.Runtime, Version: Version, Tests: o.Tests}
+	// A spec's name is a Go identifier, as package specs checks.
 	if in.Package == "" {
 		in.Package = s.Name
 	}
 	if in.Runtime == "" {
 		in.Runtime = Module
 	}
+	// An empty list of targets, as opposed to none, asks for a plan and no files.
 	for _, t := range Targets() {
 		if o.Targets != nil && !slices.Contains(o.Targets, t.Name()) {
 			continue
 		}
 		files, err := t.Generate(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.File, err)
+			return nil, placed(s, "", err)
 		}
 		r.Files = append(r.Files, files...)
 	}
+	// The plan travels with the code, so that a change of either shows in a diff.
 	r.Files = append(r.Files, codegen.File{Name: "plan.txt", Data: []byte(pl.String())})
 	return r, nil
 }
 
 // Menu prices what the layers of a spec may store, for any number of budgets.
+// The passes run as far as bind: from there on checkpoints are chosen. Pricing takes
+// most of the time, so a curve asks one menu for many budgets.
 func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 	if err := supported(s); err != nil {
 		return nil, err
@@ -153,8 +182,10 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 }
 
 // supported refuses what a spec may ask for and no pass does yet.
+// Specs have the fields already, so that they need not change when it comes.
 func supported(s *specs.Spec) error {
 	var errs diag.List
+	// Each has the place of its field, and all are told at once.
 	refuse := func(bad bool, field, format string, args ...any) {
 		if bad {
 			errs = append(errs, s.Errorf(field, format, args...))
@@ -169,6 +200,8 @@ func supported(s *specs.Spec) error {
 	return errs.Err()
 }
 
+// unit is a mode's module with what its passes are to know. Passes change it in
+// place, so each run needs a new one.
 func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
 	c := passes.Config{Checkpoint: s.Checkpoint.Policy, Budget: int64(s.Checkpoint.Budget), Compute: s.Precision.Compute, Disable: o.Disable, StopAfter: o.StopAfter, Shuffle: o.Shuffle}
 	if o.Checkpoint != "" {
@@ -183,17 +216,22 @@ func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
 		if err != nil {
 			return nil, err
 		}
+		// B and T are fixed in training: kernels see the same shapes at each step, and
+		// the arena has no slack.
 		batch := s.Train.MicroBatch
 		if o.MicroBatch > 0 {
 			batch = o.MicroBatch
 		}
 		c.Dims = map[string]int64{"B": int64(batch), "T": int64(s.Model.Context)}
 		return &passes.Unit{Module: m, Config: c}, nil
+	// A context that is no multiple of a block wastes the rest of the last one.
 	case "infer":
 		m, err := build.Infer(s)
 		if err != nil {
 			return nil, err
 		}
+		// Enough blocks for all sequences to reach the context's end at once. N and R are
+		// capacities: a step has what it is given, up to them.
 		perSequence := int64((s.Model.Context + cacheBlock - 1) / cacheBlock)
 		c.Capacity = map[string]int64{"N": int64(min(maxPrefill, s.Model.Context)), "R": maxRows}
 		c.Dims = map[string]int64{"S": maxSequences, "M": perSequence, "blocks": perSequence * maxSequences, "block": cacheBlock}
