@@ -199,17 +199,22 @@ func (s *scheduler) linearPack(n *ir.Node) error {
 		return nil
 	}
 	for i, w := range ws {
-		s.launchPart(n, i, "linear", []plan.Operand{s.operand(x, plan.Read), s.operand(w, plan.Read)}, s.operand(n.Results[i], plan.Overwrite))
+		s.launchPart(n, n.Results, i, "linear", []plan.Operand{s.operand(x, plan.Read), s.operand(w, plan.Read)}, s.operand(n.Results[i], plan.Overwrite))
 	}
 	return nil
 }
 
-// launchPart emits one member's share of a pack that was not packed.
-func (s *scheduler) launchPart(n *ir.Node, i int, op string, args []plan.Operand, result plan.Operand) {
+// launchPart emits one member's share of a pack that was not packed. Of the
+// node's work each of the members has as much as it has columns.
+func (s *scheduler) launchPart(n *ir.Node, members []*ir.Value, i int, op string, args []plan.Operand, result plan.Operand) {
 	s.launch(n, op, args, []plan.Operand{result})
 	l := (*s.out)[len(*s.out)-1].(*plan.Launch)
 	l.Name = result.Name
-	l.FLOPs /= int64(max(1, len(n.Results)))
+	var columns int64
+	for _, v := range members {
+		columns += v.Type.Last().N
+	}
+	l.FLOPs = l.FLOPs / columns * members[i].Type.Last().N
 	if i > 0 {
 		l.Text = "... " + result.Name
 	}
@@ -237,7 +242,7 @@ func (s *scheduler) linearPackGradX(n *ir.Node) error {
 			// then.
 			accOperand = s.operand(dx, plan.Read)
 		}
-		s.launchPart(n, i, "linear_grad_x", []plan.Operand{s.operand(dys[i], plan.Read), s.operand(ws[i], plan.Read), accOperand}, s.operand(dx, plan.Overwrite))
+		s.launchPart(n, dys, i, "linear_grad_x", []plan.Operand{s.operand(dys[i], plan.Read), s.operand(ws[i], plan.Read), accOperand}, s.operand(dx, plan.Overwrite))
 	}
 	return nil
 }
@@ -271,7 +276,7 @@ func (s *scheduler) linearPackGradW(n *ir.Node) error {
 		return nil
 	}
 	for i, dy := range dys {
-		s.launchPart(n, i, "linear_grad_w", []plan.Operand{s.operand(dy, plan.Read), s.operand(x, plan.Read)}, s.result(n.Results[i]))
+		s.launchPart(n, dys, i, "linear_grad_w", []plan.Operand{s.operand(dy, plan.Read), s.operand(x, plan.Read)}, s.result(n.Results[i]))
 	}
 	return nil
 }
