@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"plan":                    {"ir", "internal/scan"},
 	"passes":                  {"ir", "ir/interp", "plan"},
 	"exec":                    {"ir", "plan", "runtime/cpu", "runtime/kv", "runtime/model"},
-	"codegen":                 {"plan", "specs"},
+	"codegen":                 {"ir", "plan", "specs"},
 	"codegen/golang":          {"codegen", "ir", "plan", "internal/diag"},
 	"internal/diag":           {},
 	"internal/scan":           {"internal/diag"},

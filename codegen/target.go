@@ -6,6 +6,7 @@ package codegen
 import (
 	"fmt"
 
+	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/specs"
 )
@@ -81,7 +82,9 @@ func emit(items []plan.Item, e Emitter, unroll bool, at Place) error {
 		var err error
 		switch x := it.(type) {
 		case *plan.Launch:
-			err = e.Launch(x, at)
+			if err = e.Launch(x, at); err != nil {
+				err = &ir.ValueError{Value: x.Name, Err: err} // what no target can do, the spec asked for
+			}
 		case *plan.Copy:
 			err = e.Copy(x, at)
 		case *plan.Comm:

@@ -88,8 +88,19 @@ func NewMenu(u *Unit) (*Menu, error) {
 	return m, nil
 }
 
+// withLayers is the module with all layers of one choice.
+func (m *Menu) withLayers(module *ir.Module, mask int) *ir.Module {
+	f, bwd := m.variant(mask, m.f.Name, m.bwd.Name)
+	k := *module
+	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: f, Backward: bwd}}}}
+	return &k
+}
+
 // otherPrograms finds what the programs without a backward need of the arena.
+// They run the layers as they are once it is settled what is stored: what
+// nothing reads is gone by then. The choice itself does not matter to them.
 func (m *Menu) otherPrograms(module *ir.Module) error {
+	module = m.withLayers(module, 0)
 	s := newScheduler(&Unit{Module: module, Plan: &plan.Plan{}, Stats: Stats{}})
 	for _, f := range module.Funcs {
 		if f.Role != ir.RoleMain || f.Name == "micro_step" {
@@ -115,17 +126,18 @@ type priced struct {
 // placeTight keeps layers apart, a layer needs the same above its block beside
 // layers of another choice.
 func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error) {
-	f, bwd := m.variant(mask, m.f.Name, m.bwd.Name)
-	k := *module
-	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: f, Backward: bwd}}}}
-	s := newScheduler(&Unit{Module: &k, Plan: &plan.Plan{}, Stats: Stats{}})
+	s := newScheduler(&Unit{Module: m.withLayers(module, mask), Plan: &plan.Plan{}, Stats: Stats{}})
 	s.draft = true
 	q, err := s.program(step)
 	if err != nil {
 		return priced{}, err
 	}
-	placeSaved(q, m.Layers)
-	p := priced{point: point{mask: mask, size: q.SavedPerLayer}}
+	p := priced{point: point{mask: mask}}
+	if !placeSaved(q, m.Layers) { // no gradient comes as far as the layers
+		p.least = placeScratch(q)
+		return p, nil
+	}
+	p.size = q.SavedPerLayer
 	top := int64(m.Layers) * q.SavedPerLayer
 	phases := placeTight(q, m.Layers)
 	for _, ph := range phases {

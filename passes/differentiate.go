@@ -165,7 +165,7 @@ func mainBackward(f *ir.Func) error {
 		}
 		for _, v := range n.Operands[1:] {
 			if is(v) {
-				return fmt.Errorf("differentiate: %%%s is the same for all layers and depends on a weight: its gradient is not taken", v.Name)
+				return v.Errorf("differentiate: %%%s is the same for all layers and depends on a weight: its gradient is not taken", v.Name)
 			}
 		}
 	}

@@ -32,7 +32,10 @@ type phase struct {
 //
 //	peak = max over phases of  blocks + scratch of the phase + what lives longer
 //
-// and that is what plan_checkpoint counts with. It returns the phases.
+// and that is what plan_checkpoint counts with. For the same reason what layers
+// read from outside, such as a mask made of the tokens, stays until the last
+// layer's backward, whether layers of this choice read it there or not: beside
+// others that do it would stay too. It returns the phases.
 func placeTight(q *plan.Program, layers int) []*phase {
 	lives := q.Lives(layers)
 	phases := phasesOf(lives)
@@ -43,6 +46,9 @@ func placeTight(q *plan.Program, layers int) []*phase {
 			continue
 		}
 		s := &slot{buffer: b, bytes: align(b.Bytes, plan.Align), life: lives.Spans[b]}
+		if loops := lives.Loops; len(loops) > 0 && s.life.First < loops[0].First && s.life.Last >= loops[0].First {
+			s.life.Last = max(s.life.Last, loops[len(loops)-1].Last)
+		}
 		i := slices.IndexFunc(phases, func(p *phase) bool { return p.First <= s.life.First && s.life.Last <= p.Last })
 		if i < 0 {
 			long = append(long, s)

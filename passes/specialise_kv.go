@@ -62,13 +62,13 @@ func specialiseKV(u *Unit) error {
 	for _, g := range m.Funcs {
 		for _, n := range g.Nodes {
 			if mixesTokens(n) {
-				return fmt.Errorf("specialise_kv: @%s: %s = %s lets tokens see each other outside of causal attention: there is no cache for that", g.Name, n.Results[0], n.Op.Name)
+				return n.Results[0].Errorf("specialise_kv: @%s: %s = %s lets tokens see each other outside of causal attention: there is no cache for that", g.Name, n.Results[0], n.Op.Name)
 			}
 		}
 	}
 	for _, n := range f.Nodes {
 		if n.Op.Name == "attention" {
-			return fmt.Errorf("specialise_kv: attention outside of the layers has no cache")
+			return n.Results[0].Errorf("specialise_kv: attention outside of the layers has no cache")
 		}
 		if n.Op.Name == "stack" {
 			n.Operands = append(n.Operands, k.pos, k.seq, k.table)
@@ -127,7 +127,7 @@ func (k *kvSpecialiser) positions(f *ir.Func) error {
 			continue
 		}
 		if !n.Result().Type.Equal(k.pos.Type) {
-			return fmt.Errorf("specialise_kv: %s counts along %s, which flat tokens do not have", n.Result(), n.Result().Type)
+			return n.Result().Errorf("specialise_kv: %s counts along %s, which flat tokens do not have", n.Result(), n.Result().Type)
 		}
 		f.Replace(n.Result(), k.pos)
 		k.u.Stats["positions"]++
@@ -144,13 +144,13 @@ func (k *kvSpecialiser) layer(s *ir.Stack, f *ir.Func) error {
 	for i, n := range f.Nodes {
 		switch n.Op.Name {
 		case "iota":
-			return fmt.Errorf("specialise_kv: @%s still has %s = %s: attention was not recognised (is fuse_attention disabled?)", f.Name, n.Results[0], n.Op.Name)
+			return n.Results[0].Errorf("specialise_kv: @%s still has %s = %s: attention was not recognised (is fuse_attention disabled?)", f.Name, n.Results[0], n.Op.Name)
 		case "attention":
 			if !n.Flag("causal") {
-				return fmt.Errorf("specialise_kv: %s is not causal", n.Results[0])
+				return n.Results[0].Errorf("specialise_kv: %s is not causal", n.Results[0])
 			}
 			if n.Has(3) {
-				return fmt.Errorf("specialise_kv: %s has a first key of its own, the cache begins at 0", n.Results[0])
+				return n.Results[0].Errorf("specialise_kv: %s has a first key of its own, the cache begins at 0", n.Results[0])
 			}
 			kt := n.In(1).Dims
 			name := "kv"

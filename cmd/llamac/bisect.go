@@ -15,6 +15,9 @@ import (
 	"github.com/llamac/llamac/specs"
 )
 
+// bisectCmd finds the pass to blame for a model that computes something else
+// once it is compiled. It takes a spec, since that is what a user has when a loss
+// looks wrong, or a case, since that is what the fuzzer leaves.
 type bisectCmd struct {
 	File        string   `arg:"" help:"Specification, a .jsonnet file, or a failing case, a .txtar file."`
 	Set         []string `help:"Override a field of the spec: path=value, the value in JSON." placeholder:"PATH=VALUE" sep:"none"`
@@ -31,7 +34,10 @@ func (bisectCmd) Help() string {
 		"A spec is taken with few layers and small widths; random weights and tokens are drawn."
 }
 
+// Run ends with status 0 if nothing differs, and with 1 and the pass's name if
+// something does, so that a script can bisect revisions with it as well.
 func (c *bisectCmd) Run() error {
+	// A name that no pass has would be left out in silence.
 	for _, name := range c.DisablePass {
 		if !slices.Contains(passes.Names(), name) {
 			return noPass("disable-pass", name)
@@ -41,17 +47,23 @@ func (c *bisectCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// A case may leave passes out already; those of the flag come on top.
 	k.Disable = append(k.Disable, c.DisablePass...)
+	// The checker runs the compiler's own pipelines, with the device that trains:
+	// nothing here is a model of them.
 	checker := fuzz.NewChecker()
 	defer checker.Device.Close()
 	found, err := checker.Bisect(k)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
+	// No difference is an answer too, and says what was compared.
 	if found == nil {
 		fmt.Printf("%s: %d sequences of %d tokens: every pass, every checkpoint policy and the plans compute what the graph does\n", c.File, k.B, k.T)
 		return nil
 	}
+	// Files, not the screen: a module has hundreds of lines, and what one wants
+	// of two of them is their difference.
 	for i, text := range []string{found.Before, found.After} {
 		file := filepath.Join(c.DumpDir, []string{"before.ir", "after.ir"}[i])
 		if err := gobuild.WriteFile(file, []byte(text)); err != nil {
@@ -62,8 +74,12 @@ func (c *bisectCmd) Run() error {
 	return errors.New(found.String())
 }
 
-// load makes a case of the file.
+// load makes a case of the file. Of a spec it takes the smallest sizes with
+// which that still loads: the interpreter is exact and slow, and what a pass does
+// depends on the model's shape and not on its size.
 func (c *bisectCmd) load() (*fuzz.Case, error) {
+	// Cases hold modules of primitives as they were drawn. No spec stands behind
+	// them, so that --set has nothing to act on.
 	if strings.HasSuffix(c.File, ".txtar") {
 		return loadCase(c.File)
 	}
@@ -74,6 +90,8 @@ func (c *bisectCmd) load() (*fuzz.Case, error) {
 		}
 		return fuzz.FromSpec(s)
 	}
+	// The spec's own overrides come first: what the user asks for is kept as long
+	// as the small sizes do not touch it.
 	for _, set := range fuzz.Scales(s) {
 		small, err := specs.Load(c.File, specs.Options{Set: append(slices.Clone(c.Set), set...)})
 		if err == nil {
@@ -83,6 +101,7 @@ func (c *bisectCmd) load() (*fuzz.Case, error) {
 	return fuzz.FromSpec(s)
 }
 
+// loadCase reads a case as the fuzzer writes it.
 func loadCase(file string) (*fuzz.Case, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -91,6 +110,8 @@ func loadCase(file string) (*fuzz.Case, error) {
 	return fuzz.ParseCase(file, text)
 }
 
+// replayCmd runs once more what llamac wrote about itself: the reproducer of a
+// crash or a case of the fuzzer. What the file holds tells which.
 type replayCmd struct {
 	File string `arg:"" help:"Reproducer of a crash, or a failing case, a .txtar file."`
 }
@@ -101,6 +122,7 @@ func (replayCmd) Help() string {
 		"model that computed something else after compilation."
 }
 
+// Run ends with status 0 if the bug is gone.
 func (c *replayCmd) Run() error {
 	text, err := os.ReadFile(c.File)
 	if err != nil {
@@ -108,6 +130,8 @@ func (c *replayCmd) Run() error {
 	}
 	if compile.IsReproducer(text) {
 		err := compile.Replay(c.File, text, nil)
+		// The stack belongs to the message here: whoever replays a crash wants
+		// to mend it.
 		var crash *passes.Crash
 		if errors.As(err, &crash) {
 			return fmt.Errorf("%s: it crashes still: %w\n%s", c.File, err, crash.Stack)
@@ -122,13 +146,16 @@ func (c *replayCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	k.Extra = true // at every station
+	// A case in a range of seeds passes some stations, chosen by its seed. Here
+	// it is alone, and there is time for all of them.
+	k.Extra = true
 	checker := fuzz.NewChecker()
 	defer checker.Device.Close()
 	if err := checker.Check(k); err != nil {
 		what, _, _ := strings.Cut(err.Error(), "\n") // texts of modules and plans follow
 		return fmt.Errorf("%s: %s", c.File, what)
 	}
+	// A case that was not compared to the end must not look as if it were fine.
 	if checker.Counts["checked"] == 0 {
 		for what := range checker.Counts {
 			if what != "cases" {

@@ -25,6 +25,8 @@ var elsewhere = map[string]string{
 	"go generate ./...": "examples: internal/gobuild's TestExample runs it",
 	"go run .":          "examples: internal/gobuild's TestExample runs it",
 	"go run . info":     "examples: internal/gobuild's TestExample runs it",
+	"go run ./internal/budgets -rounds 7 internal/budgets/m15.jsonnet": "measures for minutes",
+	"python3 internal/budgets/pytorch.py 7":                            "needs PyTorch 2",
 }
 
 // replaced stands for what a reader fills in.

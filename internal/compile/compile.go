@@ -5,6 +5,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/llamac/llamac/codegen"
@@ -61,8 +62,8 @@ func Targets() []codegen.Target { return []codegen.Target{golang.Target{}} }
 // cacheBlock is the number of tokens of a KV cache block, and the capacities
 // of a decoder's step.
 // They bound memory and not what a model can do: longer prompts come in several
-// steps. 16 tokens keep a block's keys of one head within a few cache lines, and
-// waste at most 15 tokens for a sequence.
+// steps. A small block wastes little, 15 tokens at most for a sequence, and is shared
+// sooner by sequences that begin alike.
 const (
 	cacheBlock   = 16
 	maxPrefill   = 256
@@ -72,9 +73,17 @@ const (
 
 // Spec compiles a spec to a plan, and to files if targets are asked for.
 // Training and inference are two modules of one plan: they share weights and tables.
-// An error is the spec's, with the place of the field, or a *Crash, which is ours.
-func Spec(s *specs.Spec, o Options) (*Result, error) {
-	r := &Result{}
+// An error is the spec's, with the place of the field, or ours.
+//
+// A panic of the compiler is an error as well: one that names a file with which
+// it happens again.
+func Spec(s *specs.Spec, o Options) (r *Result, err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			r, err = nil, elsewhere(s, bug, debug.Stack())
+		}
+	}()
+	r = &Result{}
 	modes := o.Modes
 	if modes == nil {
 		modes = []string{"train", "infer"}
@@ -115,7 +124,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 			if errors.As(err, &small) {
 				return nil, s.Errorf("checkpoint.budget", "%v", small)
 			}
-			return nil, fmt.Errorf("%s: %s: %w", s.File, mode, err)
+			return nil, placed(s, mode, err)
 		}
 		if mode == "train" {
 			r.Train, r.Checkpoint = u.Module, u.Checkpoint
@@ -145,7 +154,7 @@ func Spec(s *specs.Spec, o Options) (*Result, error) {
 		}
 		files, err := t.Generate(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.File, err)
+			return nil, placed(s, "", err)
 		}
 		r.Files = append(r.Files, files...)
 	}

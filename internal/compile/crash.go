@@ -29,7 +29,28 @@ func (c *Crash) Error() string {
 	return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass is in %s; `llamac replay` with that file runs it again", first, c.File)
 }
 
+// So errors.As finds the *passes.Crash with its stack.
 func (c *Crash) Unwrap() error { return c.Crash }
+
+// elsewhere makes an error of a panic outside of the passes, in what builds the
+// graph or prints the program. Its reproducer is the spec as it was evaluated,
+// which is a spec itself and needs no library, no overrides and no data.
+func elsewhere(s *specs.Spec, r any, stack []byte) error {
+	first, _, _ := strings.Cut(fmt.Sprint(r), "\n")
+	file := "no file"
+	if f, err := os.CreateTemp("", "llamac-crash-*.jsonnet"); err == nil {
+		var b strings.Builder
+		fmt.Fprintf(&b, "// llamac %s: %v\n//\n", Version, first)
+		for line := range strings.Lines(string(stack)) {
+			b.WriteString("// " + line)
+		}
+		b.Write(s.JSON)
+		if _, err := f.WriteString(b.String() + "\n"); err == nil && f.Close() == nil {
+			file = f.Name()
+		}
+	}
+	return fmt.Errorf("%s: this is a bug of llamac: %s\nthe evaluated spec and where it happened are in %s; `llamac compile` with that file runs into it again", s.File, first, file)
+}
 
 // guarded runs a mode's passes. A panic of theirs becomes an error that names a
 // reproducer.
@@ -68,6 +89,7 @@ type crashConfig struct {
 	Mode       string
 	Passes     []string // the one that crashed and those behind it
 	Checkpoint string
+	Units      int   `json:",omitempty"`
 	Budget     int64 `json:",omitempty"`
 	Compute    string
 	Dims       map[string]int64
@@ -106,7 +128,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 	if crash, err := caught(u, o.Pipelines[mode][:at]); crash != nil || err != nil {
 		return "", fmt.Errorf("the passes before it did not run again: %v, %w", crash, err)
 	}
-	k := crashConfig{Mode: mode, Checkpoint: u.Config.Checkpoint, Budget: u.Config.Budget, Compute: u.Config.Compute, Dims: u.Config.Dims, Capacity: u.Config.Capacity, Disable: u.Config.Disable}
+	k := crashConfig{Mode: mode, Checkpoint: u.Config.Checkpoint, Budget: u.Config.Budget, Units: u.Config.Units, Compute: u.Config.Compute, Dims: u.Config.Dims, Capacity: u.Config.Capacity, Disable: u.Config.Disable}
 	for _, p := range o.Pipelines[mode][at:] {
 		k.Passes = append(k.Passes, p.Name)
 	}
@@ -183,7 +205,7 @@ func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error 
 	if u.Module == nil {
 		return fmt.Errorf("%s: no module.ir", file)
 	}
-	u.Config = passes.Config{Checkpoint: k.Checkpoint, Budget: k.Budget, Compute: k.Compute, Dims: k.Dims, Capacity: k.Capacity, Disable: k.Disable, Shuffle: k.Shuffle}
+	u.Config = passes.Config{Checkpoint: k.Checkpoint, Budget: k.Budget, Units: k.Units, Compute: k.Compute, Dims: k.Dims, Capacity: k.Capacity, Disable: k.Disable, Shuffle: k.Shuffle}
 	crash, err := caught(u, rest)
 	if crash != nil {
 		return crash

@@ -3,12 +3,14 @@ package compile
 import (
 	"errors"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/specs"
 )
 
 // planted is a pipeline with one more pass behind a named one.
@@ -94,6 +96,41 @@ func TestReplayBeginsBefore(t *testing.T) {
 	}
 	if m, err := ir.Parse("want", []byte(want)); err != nil || !strings.Contains(string(text), m.String()) {
 		t.Errorf("the reproducer lacks the module before the pass (%v):\n%s", err, text)
+	}
+}
+
+// TestCrashElsewhere: a panic outside of the passes leaves the evaluated spec,
+// which compiles to the same by itself.
+func TestCrashElsewhere(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	s := load(t, "tiny_gqa.jsonnet", "model.n_layers=3")
+	_, err := Spec(s, Options{Observe: func(mode string, r passes.Report) {
+		if mode == "infer" {
+			panic("a bug of the printer")
+		}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "this is a bug of llamac: a bug of the printer") {
+		t.Fatalf("got %v", err)
+	}
+	file := regexp.MustCompile(`[^ ]*llamac-crash-[0-9]*\.jsonnet`).FindString(err.Error())
+	text, readErr := os.ReadFile(file)
+	if readErr != nil || !strings.Contains(string(text), "crash_test.go") {
+		t.Fatalf("%v: the file is\n%s", readErr, text)
+	}
+	again, loadErr := specs.Load(file, specs.Options{})
+	if loadErr != nil {
+		t.Fatal(loadErr)
+	}
+	if string(again.JSON) != string(s.JSON) {
+		t.Errorf("evaluated again, it is another spec:\n%s\n%s", again.JSON, s.JSON)
+	}
+	want, err := Spec(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Spec(again, Options{})
+	if err != nil || got.Plan.String() != want.Plan.String() {
+		t.Errorf("compiled, its plan differs: %v", err)
 	}
 }
 

@@ -158,20 +158,22 @@ func (c *Case) config(policy string) passes.Config {
 
 // Stations that cost much are passed by a share of the cases, which the case's
 // seed chooses; an extra case passes all.
-// A station's number is its place in the seed: three bits for each, so that the choices
-// are independent, for shares of up to one in eight.
+// Each station has bits of its own in the mixed seed, so that the choices are
+// independent.
 const (
-	everyPass    = iota // the module after each pass, also as text
-	otherOrder          // nodes in another order
-	planText            // the plan as text
-	secondPolicy        // which policy beside the first
-	narrow              // computing in 16 bits
-	underBudget         // the policy auto
+	everyPass   = iota // the module after each pass, also as text
+	otherOrder         // nodes in another order
+	planText           // the plan as text
+	narrow             // computing in 16 bits
+	underBudget        // the policy auto
 )
 
-// also chooses one in n cases for a station.
-// It depends on the seed alone: a failing case passes the same stations each time.
-func (c *Case) also(station int, n uint64) bool { return c.Extra || c.Seed>>(3*station)%n == 0 }
+// also chooses one in n cases for a station; those of seed 0, to which a failing
+// case shrinks, pass all. It depends on the seed alone: a failing case passes the same
+// stations each time.
+func (c *Case) also(station int, n uint64) bool {
+	return c.Extra || c.Seed*0x9e3779b97f4a7c15>>(8*station+8)%n == 0
+}
 
 // compile runs the pipeline of training over a copy of the case's module.
 // Each compilation takes its own copy, since passes change the module.
@@ -208,7 +210,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 	}
 	others := []string{policies[(base+1)%3], policies[(base+2)%3]}
 	if !c.Extra {
-		n := c.Seed >> (3 * secondPolicy) % 2
+		n := c.Seed / 3 % 2
 		others = others[n : n+1]
 	}
 	for _, policy := range others {
@@ -225,7 +227,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 		}
 	}
 	// Costs several compilations.
-	if c.also(underBudget, 4) {
+	if c.also(underBudget, 16) {
 		if err := k.budget(c, r, p, first); err != nil {
 			return err
 		}
@@ -240,7 +242,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
 		}
 	}
-	if c.also(narrow, 4) {
+	if c.also(narrow, 8) {
 		if err := k.narrow(c, r); err != nil {
 			return err
 		}

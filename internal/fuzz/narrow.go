@@ -17,6 +17,7 @@ func (k *Checker) narrow(c *Case, r *reference) error {
 	var failed error
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
 		Checkpoint: policies[c.Seed>>1%3], Compute: dtype, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
+		VerifyLast: !c.Extra,
 		Observe: func(rep passes.Report) {
 			if failed == nil && rep.Pass.Name == passes.PlanCheckpoint.Name { // behind all that types and moves nodes
 				failed = r.compareStep(rep.Unit.Module)

@@ -33,7 +33,7 @@ func TestSlowPlanted(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			args := []string{"test", "-overlay=" + filepath.Join(dir, "overlay.json"), "-timeout=5m", "-run=" + b.Test.Run, b.Test.Package}
+			args := []string{"test", "-vet=off", "-overlay=" + filepath.Join(dir, "overlay.json"), "-timeout=5m", "-run=" + b.Test.Run, b.Test.Package}
 			if b.Test.Args != nil {
 				args = append(append(args, "-args"), b.Test.Args...)
 			}

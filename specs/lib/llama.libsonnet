@@ -98,7 +98,8 @@ local node = import 'node.libsonnet';
   data: { validation: 0.005, dedup: false, boundary: 'cross', tokens: 0 },
   tokenizer: { vocab: spec.model.vocab, bos: true, eos: false },
 
-  // What the paper's section 2.4 keeps: the outputs of linear layers.
+  // What the paper's section 2.4 keeps: the outputs of linear layers. 'auto' keeps
+  // what costs least to leave out in a budget: bytes, or '24GiB'.
   checkpoint: { policy: 'keep-linear', budget: 0 },
   precision: { compute: 'f32', master: 'f32' },
   parallel: { tp: 1, sp: false, dp: 1, zero: 0 },
