@@ -97,7 +97,7 @@ func (c *planCmd) Run() error {
 
 // again prints recomputed work and its share of the work without it.
 func again(flops, all int64) string {
-	// Beside the number stands how much longer a micro-batch takes at most.
+	// The share tells how much more a micro-batch has to do.
 	return fmt.Sprintf("%.4g FLOPs, %.3g %%", float64(flops), 100*float64(flops)/float64(all))
 }
 
