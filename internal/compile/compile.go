@@ -72,11 +72,10 @@ const (
 )
 
 // Spec compiles a spec to a plan, and to files if targets are asked for.
-// Training and inference are two modules of one plan: they share weights and tables.
-// An error is the spec's, with the place of the field, or ours.
 //
-// A panic of the compiler is an error as well: one that names a file with which
-// it happens again.
+// Training and inference are two modules of one plan: they share weights and
+// tables. An error is the spec's, with the place of the field, or a *Crash, which
+// is ours and names a file with which it happens again.
 func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 	defer func() {
 		if bug := recover(); bug != nil {

@@ -158,8 +158,8 @@ func (c *Case) config(policy string) passes.Config {
 
 // Stations that cost much are passed by a share of the cases, which the case's
 // seed chooses; an extra case passes all.
-// Each station has bits of its own in the mixed seed, so that the choices are
-// independent.
+// A station's number is its place in the mixed seed: eight bits for each, so that
+// the choices are independent.
 const (
 	everyPass   = iota // the module after each pass, also as text
 	otherOrder         // nodes in another order
@@ -169,8 +169,8 @@ const (
 )
 
 // also chooses one in n cases for a station; those of seed 0, to which a failing
-// case shrinks, pass all. It depends on the seed alone: a failing case passes the same
-// stations each time.
+// case shrinks, pass all. It depends on the seed alone, so that a failing case
+// passes the same stations each time.
 func (c *Case) also(station int, n uint64) bool {
 	return c.Extra || c.Seed*0x9e3779b97f4a7c15>>(8*station+8)%n == 0
 }
