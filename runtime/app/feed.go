@@ -50,13 +50,8 @@ func openData(dir string, s settings) (feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The other way round is no harm: a set says where documents begin either way.
-	// Without the mask a model would learn across documents that the set was
-	// cut to keep apart, and nothing would show it.
-	if set.Boundary == "mask" && !s.masked {
-		set.Close()
-		return nil, fmt.Errorf("%s: the set asks for attention that stops at documents (data.boundary \"mask\"), which this program was compiled without", dir)
-	}
+	// Whether attention stops at documents is the program's: a set is the same
+	// either way, and may be shared by programs of both kinds.
 	st, err := set.Stream(data.StreamConfig{Context: s.context, Seed: s.seed})
 	if err != nil {
 		set.Close()
