@@ -162,7 +162,7 @@ func expandAttention(b *Builder, n *Node) []*Value {
 	qh := b.Op("transpose", name+".qh", perm, q)
 	// Grouped heads: keys and values are repeated here, [B, kv, S, d] to
 	// [B, kv, group, S, d] to [B, heads, S, d], so that head h of the result is
-	// key head h / group. The kernel repeats nothing.
+	// key head h / group.
 	byHead := func(x *Value, as string) *Value {
 		h := b.Op("transpose", name+as, perm, x) // [B, kv, S, d]
 		group, _ := heads.Div(kvHeads)

@@ -25,7 +25,7 @@ func fusedOps() []*Op {
 			FLOPs: func(n *Node) int64 { return 4 * n.In(0).Elems() },
 			// With r = (mean(x²) + eps)^(-1/2), h = x r and e = dy w:
 			// dx = r (e - h · mean(e h)), and dw = Σ over rows of dy h. Nothing is read
-			// from the forward but x: r costs one pass over a row that is in cache.
+			// from the forward but x, of which r is computed again.
 			Grad: func(g *Grads, n *Node) {
 				x, w := n.Operands[0], n.Operands[1]
 				r := g.Node("rms_norm_grad", gradName(x)+","+gradName(w), Attrs{"eps": n.Float("eps")}, g.Of(n.Result()), x, w, g.Take(x))

@@ -21,6 +21,7 @@ func (m *Module) String() string {
 	for _, w := range m.Weights {
 		fmt.Fprintf(&b, "weight $%s: %s", w.Name, w.Type)
 		if w.Stack != "" {
+			// The number of layers stands here and in the stack, and must agree.
 			fmt.Fprintf(&b, " of %s[%d]", w.Stack, w.Layers)
 		}
 		b.WriteString(formatFields(w))

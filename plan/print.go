@@ -79,6 +79,7 @@ func (q *Program) print(b *strings.Builder) {
 	b.WriteString("}\n")
 }
 
+// The order is that in which parse.go asks: each part is optional there.
 func (x *Buffer) print(b *strings.Builder) {
 	fmt.Fprintf(b, "  buffer %%%s: %s %s", x.Name, ir.Type{DType: x.DType, Dims: x.Dims}, x.Region)
 	// Inputs lie wherever the caller has them.
@@ -143,6 +144,7 @@ func (x *Launch) print(b *strings.Builder, in string) {
 		fmt.Fprintf(b, " -> (%s)", operands(x.Results))
 	}
 	b.WriteString(attrs(x.Op, x.Attrs))
+	// Moves and constants have none.
 	if x.FLOPs > 0 {
 		fmt.Fprintf(b, " flops %d", x.FLOPs)
 	}
@@ -185,6 +187,7 @@ func attrRow(op string) *ir.Op {
 	return ir.Lookup(op)
 }
 
+// operands is what stands between the brackets of a launch.
 func operands(os []Operand) string {
 	s := make([]string, len(os))
 	for i, o := range os {
@@ -208,6 +211,7 @@ func (o Operand) String() string {
 			return ir.FormatAttr(o.Value) + ": " + o.Type.String()
 		}
 		return ir.FormatAttr(o.Value)
+	// The sign says whose memory it is: a weight's own, or that of its gradient.
 	case InWeights, InGrads:
 		if o.Kind == InGrads {
 			b.WriteString("grad ")

@@ -10,6 +10,7 @@ import (
 // verified counts bytes with it.
 // A symbol that no dimension declares would make the counting panic.
 func (p *Plan) verifyDims(bad func(string, ...any)) (ok bool) {
+	// A dimension that varies counts at its capacity: what fits then always fits.
 	sizes := p.Sizes()
 	// All are reported, and then the caller stops.
 	ok = true

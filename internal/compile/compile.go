@@ -62,8 +62,8 @@ func Targets() []codegen.Target { return []codegen.Target{golang.Target{}} }
 // cacheBlock is the number of tokens of a KV cache block, and the capacities
 // of a decoder's step.
 // They bound memory and not what a model can do: longer prompts come in several
-// steps. 16 tokens keep a block's keys of one head within a few cache lines, and
-// waste at most 15 tokens for a sequence.
+// steps. A small block wastes little, 15 tokens at most for a sequence, and is shared
+// sooner by sequences that begin alike.
 const (
 	cacheBlock   = 16
 	maxPrefill   = 256

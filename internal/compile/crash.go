@@ -29,6 +29,7 @@ func (c *Crash) Error() string {
 	return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass is in %s; `llamac replay` with that file runs it again", first, c.File)
 }
 
+// So errors.As finds the *passes.Crash with its stack.
 func (c *Crash) Unwrap() error { return c.Crash }
 
 // elsewhere makes an error of a panic outside of the passes, in what builds the

@@ -81,6 +81,7 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 			break
 		}
 	}
+	// By budget, as the picture draws them.
 	slices.Reverse(c.Points)
 	// The policies are compiled for real: their arenas are those of plans.
 	for _, name := range Policies {

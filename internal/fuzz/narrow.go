@@ -36,6 +36,7 @@ func (k *Checker) narrow(c *Case, r *reference) error {
 			return fmt.Errorf("in %s: weight $%s is %s", dtype, w.Name, w.Type)
 		}
 	}
+	// Read, printed again and verified: all that a plan without kernels can show.
 	if _, err := throughText(u.Plan); err != nil {
 		return fmt.Errorf("in %s: %w", dtype, err)
 	}
