@@ -96,6 +96,7 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 	if err := supported(s); err != nil {
 		return nil, err
 	}
+	// o is a copy, so the caller's options stay as they are.
 	if o.Pipelines == nil {
 		o.Pipelines = Pipelines
 	}
