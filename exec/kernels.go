@@ -194,7 +194,7 @@ func (e *env) strided(o plan.Operand) strided {
 
 // The kernel has one length for queries and keys: cross attention is refused.
 func attention(e *env, l *plan.Launch) func() {
-	if a, b := l.Args[0].Type, l.Args[1].Type; !a.Dims[1].IsConst() && a.Dims[1] != b.Dims[1] {
+	if a, b := l.Args[0].Type, l.Args[1].Type; a.Dims[1] != b.Dims[1] {
 		e.fail("attention of %s to %s", a, b)
 		return nil
 	}

@@ -135,7 +135,7 @@ func (p *printer) strided(o plan.Operand) []string {
 func attention(p *printer, l *plan.Launch) error {
 	q, k, v, o, lse := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	// Fewer queries than keys would need an offset for the causal mask.
-	if !q.Type.Dims[1].IsConst() && q.Type.Dims[1] != k.Type.Dims[1] {
+	if q.Type.Dims[1] != k.Type.Dims[1] {
 		return fmt.Errorf("target go: attention of %s to %s", q.Type, k.Type)
 	}
 	args := []string{p.at(o), p.at(lse)}
