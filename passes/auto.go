@@ -78,12 +78,16 @@ func planBudget(u *Unit) error {
 		forward, backward = append(forward, f), append(backward, bwd)
 		u.Stats["stored."+f.Name] = len(f.Saved)
 	}
+	// The variants stand where the one function stood: whoever reads the
+	// module's text finds forward and backward in their usual places.
 	replace := func(old *ir.Func, by []*ir.Func) {
 		i := slices.Index(u.Module.Funcs, old)
 		u.Module.Funcs = slices.Replace(u.Module.Funcs, i, i+1, by...)
 	}
 	replace(m.f, forward)
 	replace(m.bwd, backward)
+	// With more than one segment NewMenu would refuse the module from here on:
+	// a unit is planned once.
 	stack.Segments = segments
 	u.Stats["choices"] = m.Sets
 	u.Stats["priced"] = m.Priced

@@ -16,6 +16,8 @@ import (
 // Menu is all that a layer may store, with the cost of each choice: what
 // plan_checkpoint chooses from under a budget. Making it once serves any number
 // of budgets.
+//
+// Nothing in it depends on the budget, and neither do the prices on each other.
 type Menu struct {
 	Layers int
 	Units  [][]string // values that are stored or left out together, by name
@@ -60,9 +62,13 @@ var ErrNoMenu = errors.New("a budget needs one stack of equal layers and its bac
 // to choose from.
 func NewMenu(u *Unit) (*Menu, error) {
 	step := u.Module.Func("micro_step")
+	// One segment, as the pass itself is what makes more of them; one backward,
+	// as a stack that is only run forward stores nothing.
 	if len(u.Module.Stacks) != 1 || len(u.Module.Stacks[0].Segments) != 1 || u.Module.Stacks[0].Segments[0].Backward == nil || step == nil {
 		return nil, fmt.Errorf("plan_checkpoint: %w", ErrNoMenu)
 	}
+	// The functions are read and never written from here on: every choice is
+	// made on copies, side by side.
 	s := u.Module.Stacks[0]
 	m := &Menu{Layers: s.Layers(), f: s.Segments[0].Forward, bwd: s.Segments[0].Backward}
 	sizes := Sizes(u.Module)
@@ -219,6 +225,8 @@ func (m *Menu) otherPrograms(module *ir.Module, mask int) error {
 		if err != nil {
 			return fmt.Errorf("plan_checkpoint: @%s: %w", f.Name, err)
 		}
+		// eval and update; neither has a loop that runs in reverse, so no
+		// choice of stored values changes them.
 		m.least = max(m.least, placeScratch(q))
 	}
 	return nil
@@ -312,6 +320,10 @@ func (m *Menu) names(mask int) (names []string) {
 // undominated drops the points for which another is no worse in any respect:
 // its block is no larger, it needs no more up to its own top, and recomputes
 // no more. The block alone matters to layers above, the sum to this one.
+//
+// By FLOPs first: whatever is in the list already recomputes no more than p, so
+// that only two respects are left to compare. Of points that are equal in all
+// the smallest mask stays.
 func undominated(points []point) []point {
 	slices.SortFunc(points, func(a, b point) int {
 		return cmp.Or(cmp.Compare(a.flops, b.flops), cmp.Compare(a.size, b.size), cmp.Compare(a.above, b.above), cmp.Compare(a.mask, b.mask))

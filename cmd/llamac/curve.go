@@ -57,6 +57,7 @@ func writeCurve(s *specs.Spec, file string) error {
 	if err != nil {
 		return err
 	}
+	// A text file ends with a newline; pictures do not mind one behind their end.
 	if err := os.WriteFile(file, append(b, '\n'), 0o666); err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ import (
 )
 
 // Checker checks cases one after the other and counts what it saw.
+// A checker belongs to one goroutine: Counts is a plain map, and the device has one
+// worker, since many checkers run side by side.
 type Checker struct {
 	Device       *cpu.Device
 	Counts       map[string]int // cases by what came of them, and rules by how often they fired
@@ -27,14 +29,19 @@ type Checker struct {
 // NewChecker makes a checker of the compiler's pipelines, with a device of its
 // own.
 func NewChecker() *Checker {
+	// One worker: results do not depend on their number, and runs have many checkers.
 	return &Checker{cpu.New(1), map[string]int{}, passes.Train, passes.Infer}
 }
 
 // Refusal is an error with which the compiler may turn a random model away:
 // it names what no kernel or no plan can do.
+// It is counted and is no failure, so the list below must stay narrow: a phrase that
+// is too common would hide bugs.
 type Refusal struct{ error }
 
 // refusals are what such errors say.
+// Inference has to know tokens from positions, and so refuses graphs in which they
+// mix; the last line's phrases are of that kind.
 var refusals = []string{
 	"which do not follow each other", // reductions over axes apart
 	"plans hold one",                 // several stacks or segments
@@ -62,7 +69,9 @@ func refusal(err error) error {
 // count as wrong if they are so for three choices of weights and tokens.
 func (k *Checker) Check(c *Case) error {
 	err := k.once(c)
+	// Most cases are compared at few stations, which does not tell where it happened.
 	if err != nil && !c.also(everyPass, 4) { // once more, so that the pass is named
+		// Modules are shared with c, which nobody writes into.
 		again := *c
 		again.Extra = true
 		if named := k.once(&again); named != nil {
@@ -70,6 +79,7 @@ func (k *Checker) Check(c *Case) error {
 		}
 	}
 	var rounded Rounded
+	// A true bug depends on the graph and fails again with other numbers.
 	for seed := c.Seed + 1; errors.As(err, &rounded) && seed <= c.Seed+2; seed++ {
 		again := *c
 		again.Seed = seed
@@ -82,6 +92,7 @@ func (k *Checker) Check(c *Case) error {
 }
 
 // Rounded is a difference of numbers in float32.
+// Differences in the interpreter, of texts or of bits are never of this kind.
 type Rounded struct{ error }
 
 func (k *Checker) once(c *Case) (err error) {
@@ -91,8 +102,10 @@ func (k *Checker) once(c *Case) (err error) {
 		}
 		var refused Refusal
 		switch {
+		// The model's numbers explode or vanish: nothing can be said about it.
 		case errors.Is(err, errWild):
 			k.Counts["wild"]++
+			// Counts go by the reason, without its numbers.
 			why, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), errWild.Error()+": "), " of ")
 			k.Counts["wild: "+why]++
 			err = nil
@@ -104,6 +117,7 @@ func (k *Checker) once(c *Case) (err error) {
 		}
 	}()
 	k.Counts["cases"]++
+	// A generator's mistake must not be taken for the compiler's.
 	if err := ir.Verify(c.Train); err != nil {
 		return fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
 	}
@@ -121,6 +135,7 @@ func (k *Checker) once(c *Case) (err error) {
 }
 
 // cause names a refusal by the phrase that it is known by.
+// By it the counts show which refusals are common.
 func cause(err error) string {
 	for _, s := range refusals {
 		if strings.Contains(err.Error(), s) {
@@ -143,6 +158,8 @@ func (c *Case) config(policy string) passes.Config {
 
 // Stations that cost much are passed by a share of the cases, which the case's
 // seed chooses; an extra case passes all.
+// A station's number is its place in the mixed seed: eight bits for each, so that
+// the choices are independent.
 const (
 	everyPass   = iota // the module after each pass, also as text
 	otherOrder         // nodes in another order
@@ -152,12 +169,14 @@ const (
 )
 
 // also chooses one in n cases for a station; those of seed 0, to which a failing
-// case shrinks, pass all.
+// case shrinks, pass all. It depends on the seed alone, so that a failing case
+// passes the same stations each time.
 func (c *Case) also(station int, n uint64) bool {
 	return c.Extra || c.Seed*0x9e3779b97f4a7c15>>(8*station+8)%n == 0
 }
 
 // compile runs the pipeline of training over a copy of the case's module.
+// Each compilation takes its own copy, since passes change the module.
 func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config(policy)}
 	u.Config.Shuffle, u.Config.Observe = shuffle, observe
@@ -170,17 +189,21 @@ func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(p
 // train checks training: the passes, the plan under several policies and in
 // another order of nodes, and that compiling again gives the same.
 func (k *Checker) train(c *Case, r *reference) error {
+	// Any policy may be the one that the others are compared with.
 	base := int(c.Seed % 3)
+	// Modules first, so that a plan is only run if they were right.
 	u, err := k.observed(c, r, policies[base])
 	if err != nil {
 		return err
 	}
 	p := u.Plan
 	if c.also(planText, 4) {
+		// From here on the plan that was read is used, so what the text loses shows.
 		if p, err = throughText(p); err != nil {
 			return err
 		}
 	}
+	// Its gradients are what other policies are held to.
 	first, err := k.run(p, r)
 	if err != nil {
 		return fmt.Errorf("policy %s: %w", policies[base], err)
@@ -203,6 +226,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policies %s and %s: %w", policies[base], policy, err)
 		}
 	}
+	// Costs several compilations.
 	if c.also(underBudget, 16) {
 		if err := k.budget(c, r, p, first); err != nil {
 			return err
@@ -213,6 +237,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 		if err != nil {
 			return err
 		}
+		// Its bits may differ, its numbers not beyond rounding.
 		if _, err := k.run(u.Plan, r); err != nil {
 			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
 		}
@@ -241,11 +266,14 @@ func (k *Checker) observed(c *Case, r *reference, policy string) (*passes.Unit, 
 	return k.afterPasses(c, r, policy, c.also(everyPass, 4))
 }
 
+// Reading the text back at each station means that the comparison runs on what a dump
+// would hold, so printer and parser are tested on the way.
 func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) (*passes.Unit, error) {
 	var failed error
 	before := ""
 	u, err := k.compile(c, policy, 0, func(rep passes.Report) {
 		for rule, n := range rep.Stats {
+			// Counts show that random models reach every rule of the fusions.
 			if n > 0 && strings.HasPrefix(rep.Pass.Name, "fuse_") {
 				k.Counts["rule "+rep.Pass.Name+" "+rule]++
 			}
@@ -258,10 +286,12 @@ func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) 
 		var err error
 		if every {
 			text := m.String()
+			// Nothing changed, so nothing new can be wrong.
 			if text == before {
 				return
 			}
 			before = text
+			// What was read is what is compared.
 			if m, err = parseModule("after "+rep.Pass.Name, []byte(text)); err == nil && m.String() != text {
 				err = fmt.Errorf("the text changes when it is read and printed")
 			}
@@ -280,6 +310,7 @@ func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) 
 }
 
 // throughText reads a plan back from its text.
+// The text must be complete: a plan from a file is all that some tests and tools have.
 func throughText(p *plan.Plan) (*plan.Plan, error) {
 	text := p.String()
 	q, err := plan.Parse("plan", []byte(text))
@@ -293,11 +324,14 @@ func throughText(p *plan.Plan) (*plan.Plan, error) {
 }
 
 // run runs a plan's training and compares it with the reference.
+// Memory is poisoned with NaN, so a launch that reads what nothing wrote gives numbers
+// that no bound allows.
 func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	t, err := exec.NewTrainer(p, exec.Options{Device: k.Device, Poison: true})
 	if err != nil {
 		return nil, refusal(err)
 	}
+	// By name: the layout is the plan's, and not the same in all.
 	for _, w := range p.Weights {
 		for l, x := range r.weights[w.Name] {
 			copy(t.Params()[w.At(l):], x.F32())
@@ -309,6 +343,7 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true)), allowed); err != nil {
 		return wrong("", err)
 	}
+	// The trainer goes on to change them.
 	grads := slices.Clone(t.Grads())
 	if err := r.compareGrads(p, grads, 1); err != nil {
 		return wrong("", err)
@@ -316,12 +351,14 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	if err := r.compareLoss(float64(t.Eval(r.batch())), allowed); err != nil {
 		return wrong(": eval", err)
 	}
+	// Gradients of the step before must be gone to the last bit.
 	t.MicroStep(r.batch(), true) // overwrites what the first one left
 	for i, g := range t.Grads() {
 		if math.Float32bits(g) != math.Float32bits(grads[i]) {
 			return nil, fmt.Errorf("exec: the first micro-batch of a second step gives %v as gradient %d, in the step before %v\n%s", g, i, grads[i], p)
 		}
 	}
+	// The same batch once more must double the gradients.
 	t.MicroStep(r.batch(), false)
 	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
 		return wrong(": second micro-batch", err)
@@ -334,11 +371,14 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 }
 
 // compareGrads holds gradients in the plan's layout to times the reference.
+// Weights that no rule writes must have zeros. Not "<=" but its negation, so that a
+// NaN fails too.
 func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) error {
 	for _, w := range p.Weights {
 		for l := range max(1, w.Layers) {
 			got := grads[w.At(l):][:w.Elems()]
 			for i, x := range got {
+				// No rule wrote this weight.
 				want := 0.0
 				if rows := r.grads[w.Name]; rows != nil {
 					want = times * rows[l].F[i]
@@ -358,6 +398,8 @@ func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) e
 func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
 	norm := t.Update(model.Hyper{Step: hyper.Step, LR: hyper.LR, Beta1: hyper.Beta1, Beta2: hyper.Beta2, Eps: hyper.Eps,
 		WeightDecay: hyper.WeightDecay, Clip: hyper.Clip, GradScale: hyper.GradScale})
+	// Of a sum of squares the root moves at most by the root of the summed squares of
+	// the moves; adding the weights' shares up is more than that.
 	most := 0.0 // the norm moves at most by what all gradients together may
 	for _, w := range p.Weights {
 		most += 2 * r.allowedGrad(w.Name) * math.Sqrt(float64(w.Elems()*int64(max(1, w.Layers))))
@@ -373,6 +415,7 @@ func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
 			for i, want := range x.F {
 				got := float64(t.Params()[w.At(l)+int64(i)])
 				// The step is lr·g/(|g| + eps) of the clipped gradient.
+				// The slope of g/(|g| + eps) is 1/eps at most, and clipping scales by the norm.
 				move := 1e-5*math.Max(1, math.Abs(want)) + hyper.LR/hyper.Eps*(2*r.allowedGrad(w.Name)+math.Min(1, most))
 				if d := math.Abs(got - want); !(d <= move) {
 					return fmt.Errorf("$%s, layer %d, element %d is %v after the update, want %v: at most %.3g is allowed", w.Name, l, i, got, want, move)
@@ -384,6 +427,8 @@ func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
 }
 
 // sameGrads compares gradients bit for bit, by weight.
+// Plans of two policies may lay weights out alike or not, so elements are found by
+// name and layer.
 func sameGrads(p *plan.Plan, a model.Trainer, q *plan.Plan, b model.Trainer) error {
 	for _, w := range p.Weights {
 		v := q.FindWeight(w.Name)

@@ -14,6 +14,8 @@ import (
 
 // reference is what the interpreter gives for a case's untouched graph, with
 // how far rounding may move each number.
+// It is float64 and comes from the graph before any pass, differentiated: nothing that
+// a pass does later can have touched it.
 type reference struct {
 	c               *Case
 	tokens, targets []int32
@@ -33,6 +35,7 @@ type reference struct {
 
 // nudge is the relative size of the random changes that stand for rounding:
 // four times that of float32.
+// The unit roundoff of float32 is 2^-24.
 const nudge = 1.0 / (1 << 22)
 
 // hyper are the scalars of the update that cases make. Eps is large: with a
@@ -45,14 +48,19 @@ var errWild = fmt.Errorf("numbers beyond comparison")
 
 // newReference runs a case in the interpreter: as it is, and with every result
 // of every node moved at random by what rounding may.
+// What the moved runs differ by measures how the model itself enlarges rounding, which
+// no bound that only knows sizes could: deep random graphs differ by powers of ten.
 func newReference(c *Case) (*reference, error) {
 	r := &reference{c: c, moves: map[string]float64{}, scale: map[string]float64{}}
 	rng := rand.New(rand.NewPCG(c.Seed, 1))
 	n := c.B * c.T
 	r.tokens, r.targets = make([]int32, n), make([]int32, n)
+	// An eighth of the positions.
 	for i := range n {
 		r.tokens[i], r.targets[i] = int32(rng.IntN(c.Vocab)), int32(rng.IntN(c.Vocab))
 		if i > 0 && rng.IntN(8) == 0 {
+			// Positions without a loss; the first always has one, so that their number
+			// is not 0.
 			r.targets[i] = -1
 		}
 	}
@@ -60,6 +68,8 @@ func newReference(c *Case) (*reference, error) {
 		r.starts = make([]int32, n)
 		for i := range r.starts {
 			switch at := i % c.T; {
+			// A third of the tokens begin a document; the others belong to that of the
+			// token before.
 			case rng.IntN(3) == 0:
 				r.starts[i] = int32(at)
 			case at > 0:
@@ -69,6 +79,8 @@ func newReference(c *Case) (*reference, error) {
 	}
 	r.weights = randomWeights(c.Train, rng)
 	m := ir.Clone(c.Train, nil)
+	// Differentiation is the one pass that the reference needs: rules themselves are
+	// tested in package ir against central differences.
 	u := &passes.Unit{Module: m, Stats: passes.Stats{}}
 	if err := passes.Differentiate.Run(u); err != nil {
 		return nil, err
@@ -76,6 +88,7 @@ func newReference(c *Case) (*reference, error) {
 	if err := ir.Verify(m); err != nil {
 		return nil, fmt.Errorf("differentiate: %w\n%s", err, m)
 	}
+	// Cloned, since the update changes them.
 	mach := r.machine(cloneAll(r.weights))
 	wild := false
 	mach.Trace = func(_ *ir.Func, _ int, v *ir.Value, t *interp.Tensor) {
@@ -96,8 +109,10 @@ func newReference(c *Case) (*reference, error) {
 		for _, t := range rows {
 			r.scale[name] = math.Max(r.scale[name], t.MaxAbs())
 		}
+		// The largest gradient of any weight sets it.
 		r.floor = math.Max(r.floor, 1e-5*r.scale[name])
 	}
+	// Gradients above 60, or all below 0.01, leave no room between noise and number.
 	if r.floor > 6e-4 {
 		return nil, fmt.Errorf("%w: gradients of %v", errWild, 1e5*r.floor)
 	}
@@ -106,8 +121,10 @@ func newReference(c *Case) (*reference, error) {
 		return nil, fmt.Errorf("%w: a gradient of %v", errWild, 1e5*r.floor)
 	}
 	r.floor = math.Max(r.floor, 3e-6)
+	// Twice, for one draw may happen to cancel.
 	for range 2 {
 		moved := r.machine(cloneAll(r.weights))
+		// Trace may write into the results that it sees.
 		moved.Trace = nudger(rng)
 		for _, name := range sortedNames(moved.Weights) {
 			for _, t := range moved.Weights[name] {
@@ -125,6 +142,7 @@ func newReference(c *Case) (*reference, error) {
 			}
 		}
 	}
+	// A model that enlarges rounding this much tells nothing.
 	for name, move := range r.moves {
 		if !(move <= 1e-2*math.Max(r.scale[name], 1e-3)) {
 			return nil, fmt.Errorf("%w: gradient moves of %v by %v", errWild, r.scale[name], move)
@@ -141,6 +159,7 @@ func newReference(c *Case) (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Now the gradients hold two micro-batches, as those of compareUpdate do.
 	r.norm, r.after = out[0].F[0], mach.Weights
 	return r, nil
 }
@@ -153,8 +172,10 @@ var exact = map[string]bool{"const": true, "iota": true, "cast": true, "reshape"
 
 // nudger moves the results of nodes as rounding does. Whole numbers stay: they
 // are exact, and may be exponents.
+// Each element moves by its own amount, as rounding errors do.
 func nudger(rng *rand.Rand) func(*ir.Func, int, *ir.Value, *interp.Tensor) {
 	return func(_ *ir.Func, _ int, v *ir.Value, t *interp.Tensor) {
+		// Indices, masks and counts.
 		whole := !slices.ContainsFunc(t.F, func(x float64) bool { return x != math.Trunc(x) })
 		if !exact[v.Def.Op.Name] && !whole {
 			nudgeAll(t, rng)
@@ -203,6 +224,8 @@ func (r *reference) step(mach *interp.Machine, m *ir.Module, first bool) (loss f
 
 // randomWeights draws weights that float32 holds exactly: matrices of variance
 // 1/width, others near 1.
+// Rounded to float32 before either side reads them, so that both start from the same
+// numbers. Variance 1/width keeps the size of what passes through a matrix.
 func randomWeights(m *ir.Module, rng *rand.Rand) map[string][]*interp.Tensor {
 	all := map[string][]*interp.Tensor{}
 	for _, w := range m.Weights {
@@ -240,6 +263,7 @@ func cloneAll(ts map[string][]*interp.Tensor) map[string][]*interp.Tensor {
 // allowed is how far float32 may be from the reference: some multiple of how
 // far the nudges move it, and some units in the last place of the largest
 // element for what they do not reach.
+// 32 and 1e-5 are margins; what makes the bound right is moves, which knows the model.
 func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
 
 // allowedGrad is the same for the gradient of a weight. A small one has the
@@ -257,7 +281,10 @@ func (r *reference) allowedGrad(name string) float64 {
 func allowed64(moves, scale float64) float64 { return 1e-6*moves + 1e-11*scale + 1e-13 }
 
 // compareStep holds one run of a module in the interpreter to the reference.
+// Modules before and behind differentiate are both met, and told apart by the name of
+// their function.
 func (r *reference) compareStep(m *ir.Module) error {
+	// Until then the loss is all that there is to compare.
 	if m.Func("loss") != nil { // not differentiated yet
 		out, err := r.machine(r.weights).Run(m, "loss", r.args()...)
 		if err != nil {
@@ -287,6 +314,7 @@ func (r *reference) compareStep(m *ir.Module) error {
 	}
 	for _, name := range sortedNames(mach.Grads) {
 		for _, t := range mach.Grads[name] {
+			// A weight without a gradient may get one of zeros, not another.
 			if r.grads[name] == nil && t.MaxAbs() != 0 { // of an unused member of a pack
 				return fmt.Errorf("a gradient of $%s where there was none", name)
 			}
@@ -299,6 +327,7 @@ func (r *reference) compareStep(m *ir.Module) error {
 	return r.compareLoss(out[0].F[0], allowed64)
 }
 
+// The scale is 1 at least: a loss near 0 is a difference of larger numbers.
 func (r *reference) compareLoss(loss float64, allowed func(moves, scale float64) float64) error {
 	most := allowed(r.lossMoves, math.Max(1, math.Abs(r.loss)))
 	if d := math.Abs(loss - r.loss); !(d <= most) {
