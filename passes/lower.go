@@ -213,8 +213,11 @@ func (s *scheduler) launchPart(n *ir.Node, members []*ir.Value, i int, op string
 	s.launch(n, op, args, []plan.Operand{result})
 	l := (*s.out)[len(*s.out)-1].(*plan.Launch)
 	l.Name = result.Name
-	k := int64(max(1, len(n.Results)))
-	l.FLOPs = l.FLOPs*int64(i+1)/k - l.FLOPs*int64(i)/k // together all of it
+	var columns int64
+	for _, v := range members {
+		columns += v.Type.Last().N
+	}
+	l.FLOPs = l.FLOPs / columns * members[i].Type.Last().N
 	if i > 0 {
 		l.Text = "... " + result.Name
 	}

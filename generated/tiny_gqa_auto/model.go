@@ -59,7 +59,7 @@ var Info = model.Info{
 		Weights:           77696,
 		Grads:             77696,
 		Moments:           155392,
-		TrainActivations:  133696,
+		TrainActivations:  138304,
 		SavedPerLayer:     64512,
 		DecodeActivations: 23808,
 		KVCache:           65536,
@@ -100,9 +100,12 @@ type weights struct {
 
 // layer is the weights of one layer.
 type layer struct {
-	attentionWqWkWv []float32 // [64, 32] rows of wq, wk, wv
 	feedForwardW1W3 []float32 // [96, 32] rows of w1, w3
+	attentionWqWkWv []float32 // [64, 32] rows of wq, wk, wv
 	attentionNorm   []float32 // [32]
+	attentionWq     []float32 // [32, 32]
+	attentionWk     []float32 // [16, 32]
+	attentionWv     []float32 // [16, 32]
 	attentionWo     []float32 // [32, 32]
 	ffnNorm         []float32 // [32]
 	feedForwardW2   []float32 // [32, 48]
@@ -116,9 +119,12 @@ func (w *weights) bind(arena []float32) {
 	for l := range w.layers {
 		a := arena[1984+(Layers-1-l)*7744:]
 		w.layers[l] = layer{
-			attentionWqWkWv: a[32:][:2048],
 			feedForwardW1W3: a[3136:][:3072],
+			attentionWqWkWv: a[32:][:2048],
 			attentionNorm:   a[:32],
+			attentionWq:     a[32:][:1024],
+			attentionWk:     a[1056:][:512],
+			attentionWv:     a[1568:][:512],
 			attentionWo:     a[2080:][:1024],
 			ffnNorm:         a[3104:][:32],
 			feedForwardW2:   a[6208:][:1536],

@@ -37,13 +37,13 @@ func TestSaved(t *testing.T) {
 	}
 	defer m.Close()
 	s := m.(*trainer)
-	if arena, want := 4*cap(s.input[0]), 133696; arena != want {
+	if arena, want := 4*cap(s.input[0]), 138304; arena != want {
 		t.Errorf("the arena has %d bytes, the plan says %d", arena, want)
 	}
 	for _, c := range []struct {
 		layer, stored, want int
 	}{
-		{0, 4 * (len(s.input[0]) + len(s.saved[0].r)), 18432},
+		{0, 4 * (len(s.input[0]) + len(s.saved[0].attnK) + len(s.saved[0].r)), 23040},
 		{1, 4 * (len(s.input[1]) + len(s.saved2[0].attnQkv2) + len(s.saved2[0].r2) + len(s.saved2[0].ffnGu2)), 64512},
 	} {
 		if c.stored != c.want {

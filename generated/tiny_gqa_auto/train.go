@@ -33,7 +33,8 @@ type trainer struct {
 
 // saved is what the backward of layer 0 finds stored beside its input.
 type saved struct {
-	r []float32 // [B, T, 32]
+	attnK []float32 // [B, T, 16]
+	r     []float32 // [B, T, 32]
 }
 
 // saved2 is what the backward of layer 1 finds stored beside its input.
@@ -47,7 +48,8 @@ type saved2 struct {
 // meet share memory.
 type stepScratch struct {
 	attnN              []float32 // [B, T, 32]
-	attnQkv            []float32 // [B*T, 64]
+	attnQ              []float32 // [B, T, 32]
+	attnV              []float32 // [B, T, 16]
 	attnO              []float32 // [B, T, 32]
 	attnORowsLse       []float32 // [B, 4, T]
 	attnOut            []float32 // [B, T, 32]
@@ -82,7 +84,8 @@ type stepScratch struct {
 	dFfnGu             []float32 // [B*T, 96]
 	dFfnN              []float32 // [B, T, 32]
 	attnNAgain         []float32 // [B, T, 32]
-	attnQkvAgain       []float32 // [B*T, 64]
+	attnQAgain         []float32 // [B, T, 32]
+	attnVAgain         []float32 // [B, T, 16]
 	attnOAgain         []float32 // [B, T, 32]
 	attnORowsLseAgain  []float32 // [B, 4, T]
 	dAttnO             []float32 // [B, T, 32]
@@ -113,16 +116,17 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 	t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)
 	t.w.bind(t.params)
 	t.g.bind(t.grads)
-	act := make([]float32, 33424)
+	act := make([]float32, 34576)
 	for l := range 1 {
-		a := act[l*4608:]
+		a := act[l*5760:]
 		t.input[l] = a[:2304]
 		t.saved[l] = saved{
-			r: a[2304:][:2304],
+			attnK: a[2304:][:1152],
+			r:     a[3456:][:2304],
 		}
 	}
 	for l := range 1 {
-		a := act[4608+l*16128:]
+		a := act[5760+l*16128:]
 		t.input[1+l] = a[:2304]
 		t.saved2[l] = saved2{
 			attnQkv2: a[2304:][:4608],
@@ -130,50 +134,52 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 			ffnGu2:   a[9216:][:6912],
 		}
 	}
-	t.input[Layers] = act[20736:][:2304]
+	t.input[Layers] = act[21888:][:2304]
 	t.step = stepScratch{
-		attnN:              act[9216:][:2304],
-		attnQkv:            act[4608:][:4608],
-		attnO:              act[9216:][:2304],
+		attnN:              act[5760:][:2304],
+		attnQ:              act[8064:][:2304],
+		attnV:              act[10368:][:1152],
+		attnO:              act[5760:][:2304],
 		attnORowsLse:       act[11520:][:288],
-		attnOut:            act[4608:][:2304],
-		ffnN:               act[11520:][:2304],
-		ffnGu:              act[4608:][:6912],
-		ffnM:               act[11520:][:3456],
-		attnN2:             act[20736:][:2304],
-		attnO2:             act[20736:][:2304],
-		attnORowsLse2:      act[23040:][:288],
-		attnOut2:           act[23040:][:2304],
-		ffnN2:              act[20736:][:2304],
-		ffnM2:              act[23040:][:3456],
-		n:                  act[25344:][:2304],
-		loss1:              act[33408:][:1],
-		dN:                 act[23040:][:2304],
-		dH:                 act[31104:][:2304],
-		ffnMAgain2:         act[20736:][:3456],
-		dFfnM2:             act[27648:][:3456],
-		dFfnGu2:            act[20736:][:6912],
-		ffnNAgain2:         act[27648:][:2304],
-		dFfnN2:             act[27648:][:2304],
-		attnOAgain2:        act[25344:][:2304],
-		attnORowsLseAgain2: act[29952:][:288],
-		dAttnO2:            act[27648:][:2304],
-		dAttnQkv2:          act[20736:][:4608],
-		attnNAgain2:        act[25344:][:2304],
-		dAttnN2:            act[25344:][:2304],
-		ffnNAgain:          act[21888:][:2304],
-		ffnGuAgain:         act[4608:][:6912],
-		ffnMAgain:          act[11520:][:3456],
-		dFfnM:              act[18432:][:3456],
-		dFfnGu:             act[11520:][:6912],
-		dFfnN:              act[4608:][:2304],
-		attnNAgain:         act[13824:][:2304],
-		attnQkvAgain:       act[4608:][:4608],
-		attnOAgain:         act[16128:][:2304],
+		attnOut:            act[8064:][:2304],
+		ffnN:               act[12672:][:2304],
+		ffnGu:              act[5760:][:6912],
+		ffnM:               act[12672:][:3456],
+		attnN2:             act[21888:][:2304],
+		attnO2:             act[21888:][:2304],
+		attnORowsLse2:      act[24192:][:288],
+		attnOut2:           act[24192:][:2304],
+		ffnN2:              act[21888:][:2304],
+		ffnM2:              act[24192:][:3456],
+		n:                  act[26496:][:2304],
+		loss1:              act[34560:][:1],
+		dN:                 act[24192:][:2304],
+		dH:                 act[32256:][:2304],
+		ffnMAgain2:         act[21888:][:3456],
+		dFfnM2:             act[28800:][:3456],
+		dFfnGu2:            act[21888:][:6912],
+		ffnNAgain2:         act[28800:][:2304],
+		dFfnN2:             act[28800:][:2304],
+		attnOAgain2:        act[26496:][:2304],
+		attnORowsLseAgain2: act[31104:][:288],
+		dAttnO2:            act[28800:][:2304],
+		dAttnQkv2:          act[21888:][:4608],
+		attnNAgain2:        act[26496:][:2304],
+		dAttnN2:            act[26496:][:2304],
+		ffnNAgain:          act[23040:][:2304],
+		ffnGuAgain:         act[5760:][:6912],
+		ffnMAgain:          act[12672:][:3456],
+		dFfnM:              act[19584:][:3456],
+		dFfnGu:             act[12672:][:6912],
+		dFfnN:              act[5760:][:2304],
+		attnNAgain:         act[10368:][:2304],
+		attnQAgain:         act[12672:][:2304],
+		attnVAgain:         act[19584:][:1152],
+		attnOAgain:         act[14976:][:2304],
 		attnORowsLseAgain:  act[20736:][:288],
-		dAttnO:             act[18432:][:2304],
-		dAttnQkv:           act[9216:][:4608],
-		dAttnN:             act[4608:][:2304],
+		dAttnO:             act[17280:][:2304],
+		dAttnQkv:           act[5760:][:4608],
+		dAttnN:             act[10368:][:2304],
 	}
 	t.eval = evalScratch{
 		h:            act[10368:][:2304],
@@ -229,13 +235,15 @@ func (t *trainer) layer(l int) {
 	// %attn.n = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnN, t.input[l], 32, w.attentionNorm, B*T, 32, 1e-05)
 	// %attn.q, %attn.k, %attn.v = linear_pack(%attn.n, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQkv, 64, b.attnN, 32, w.attentionWqWkWv, B*T, 64, 32)
+	d.Linear(b.attnQ, 32, b.attnN, 32, w.attentionWq, B*T, 32, 32)
+	d.Linear(s.attnK, 16, b.attnN, 32, w.attentionWk, B*T, 16, 32)
+	d.Linear(b.attnV, 16, b.attnN, 32, w.attentionWv, B*T, 16, 32)
 	// %attn.qr = rope(%attn.qh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQkv, 64, b.attnQkv, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	d.Rope(b.attnQ, 32, b.attnQ, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
 	// %attn.kr = rope(%attn.kh.split, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
-	d.Rope(b.attnQkv[32:], 64, b.attnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
+	d.Rope(s.attnK, 16, s.attnK, 16, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
 	// %attn.o.rows, %attn.o.rows.lse = attention(%attn.qr, %attn.kr, %attn.vh.split) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnO, b.attnORowsLse, b.attnQkv, 64, b.attnQkv[32:], 64, b.attnQkv[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Attention(b.attnO, b.attnORowsLse, b.attnQ, 32, s.attnK, 16, b.attnV, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %attn.out = linear(%attn.o, $attention.wo) : f32[B, T, 32]
 	d.Linear(b.attnOut, 32, b.attnO, 32, w.attentionWo, B*T, 32, 32)
 	// %r, %ffn.n = add_rms_norm(%x, %attn.out, $ffn_norm) {eps = 1e-05} : f32[B, T, 32], f32[B, T, 32]
@@ -352,20 +360,20 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 	d.RMSNormGrad(b.dH, g.ffnNorm, b.dFfnN, s.r, 32, w.ffnNorm, b.dH, B*T, 32, 1e-05, mode)
 	// %attn.n.again = rms_norm(%x, $attention_norm) {eps = 1e-05} : f32[B, T, 32]
 	d.RMSNorm(b.attnNAgain, t.input[l], 32, w.attentionNorm, B*T, 32, 1e-05)
-	// %attn.q.again, %attn.k.again, %attn.v.again = linear_pack(%attn.n.again, $attention.wq, $attention.wk, $attention.wv) : f32[B, T, 32], f32[B, T, 16], f32[B, T, 16]
-	d.Linear(b.attnQkvAgain, 64, b.attnNAgain, 32, w.attentionWqWkWv, B*T, 64, 32)
+	// %attn.q.again = linear(%attn.n.again, $attention.wq) : f32[B, T, 32]
+	d.Linear(b.attnQAgain, 32, b.attnNAgain, 32, w.attentionWq, B*T, 32, 32)
 	// %attn.qr.again = rope(%attn.qh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 4, 8]
-	d.Rope(b.attnQkvAgain, 64, b.attnQkvAgain, 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
-	// %attn.kr.again = rope(%attn.kh.split.again, %rope.cos, %rope.sin) {layout = "interleaved"} : f32[B, T, 2, 8]
-	d.Rope(b.attnQkvAgain[32:], 64, b.attnQkvAgain[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, false)
-	// %attn.o.rows.again, %attn.o.rows.lse.again = attention(%attn.qr.again, %attn.kr.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
-	d.Attention(b.attnOAgain, b.attnORowsLseAgain, b.attnQkvAgain, 64, b.attnQkvAgain[32:], 64, b.attnQkvAgain[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	d.Rope(b.attnQAgain, 32, b.attnQAgain, 32, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 4, 8, false, false)
+	// %attn.v.again = linear(%attn.n.again, $attention.wv) : f32[B, T, 16]
+	d.Linear(b.attnVAgain, 16, b.attnNAgain, 32, w.attentionWv, B*T, 16, 32)
+	// %attn.o.rows.again, %attn.o.rows.lse.again = attention(%attn.qr.again, %attn.kr, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, 4, T]
+	d.Attention(b.attnOAgain, b.attnORowsLseAgain, b.attnQAgain, 32, s.attnK, 16, b.attnVAgain, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %d.attention.wo = linear_grad_w(%d.r, %attn.o.again) : f32[32, 32]
 	d.LinearGradW(g.attentionWo, b.dH, 32, b.attnOAgain, 32, B*T, 32, 32, mode)
 	// %d.attn.o = linear_grad_x(%d.r, $attention.wo) : f32[B, T, 32]
 	d.LinearGradX(b.dAttnO, 32, b.dH, 32, w.attentionWo, B*T, 32, 32, cpu.Overwrite)
-	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows.again, %attn.o.rows.lse.again, %attn.qr.again, %attn.kr.again, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
-	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, b.attnOAgain, b.attnORowsLseAgain, b.attnQkvAgain, 64, b.attnQkvAgain[32:], 64, b.attnQkvAgain[48:], 64, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
+	// %d.attn.qr, %d.attn.kr, %d.attn.vh.split = attention_grad(%d.attn.o.rows, %attn.o.rows.again, %attn.o.rows.lse.again, %attn.qr.again, %attn.kr, %attn.vh.split.again) {scale = 0.35355339059327373} : f32[B, T, 4, 8], f32[B, T, 2, 8], f32[B, T, 2, 8]
+	d.AttentionGrad(b.dAttnQkv, 64, b.dAttnQkv[32:], 64, b.dAttnQkv[48:], 64, b.dAttnO, b.attnOAgain, b.attnORowsLseAgain, b.attnQAgain, 32, s.attnK, 16, b.attnVAgain, 16, B, T, 4, 2, 8, 0.35355339059327373, true, 0)
 	// %d.attn.kh.split = rope(%d.attn.kr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 2, 8]
 	d.Rope(b.dAttnQkv[32:], 64, b.dAttnQkv[32:], 64, t.tables.ropeCos, t.tables.ropeSin, B*T, T, 2, 8, false, true)
 	// %d.attn.qh.split = rope(%d.attn.qr, %rope.cos, %rope.sin) {layout = "interleaved", inverse = true} : f32[B, T, 4, 8]
@@ -487,11 +495,11 @@ func (t *trainer) Close() {
 // stepTrace leads from a launch's number back to the node of the IR.
 var stepTrace = model.Trace{
 	{Nodes: []string{"h"}},
-	{Layers: 1, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
+	{Layers: 1, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.k", "attn.v", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{From: 1, Layers: 1, Reverse: false, Nodes: []string{"attn.n", "attn.q", "attn.qr", "attn.kr", "attn.o.rows", "attn.out", "r", "ffn.g", "ffn.m", "ffn.out", "out"}},
 	{Nodes: []string{"n", "loss.1", "d.layers"}},
 	{From: 1, Layers: 1, Reverse: true, Nodes: []string{"ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "ffn.n.again", "d.feed_forward.w1", "d.ffn.n", "d.r", "attn.o.rows.again", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "attn.n.again", "d.attention.wq", "d.attn.n", "d.x"}},
-	{Layers: 1, Reverse: true, Nodes: []string{"ffn.n.again", "ffn.g.again", "ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "attn.n.again", "attn.q.again", "attn.qr.again", "attn.kr.again", "attn.o.rows.again", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
+	{Layers: 1, Reverse: true, Nodes: []string{"ffn.n.again", "ffn.g.again", "ffn.m.again", "d.feed_forward.w2", "d.ffn.m", "d.ffn.g", "d.feed_forward.w1", "d.ffn.n", "d.r", "attn.n.again", "attn.q.again", "attn.qr.again", "attn.v.again", "attn.o.rows.again", "d.attention.wo", "d.attn.o", "d.attn.qr", "d.attn.kh.split", "d.attn.qh.split", "d.attention.wq", "d.attn.n", "d.x"}},
 	{Nodes: []string{"d.tok_embeddings"}},
 }
 
