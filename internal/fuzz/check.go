@@ -58,33 +58,59 @@ func refusal(err error) error {
 // what the compiler makes of it, or nil. A panic is a difference.
 //
 // A comparison of two numbers may be decided otherwise in float32 and in
-// float64, and then more differs than rounding explains. So numbers of exec
-// count as wrong if they are so for three choices of weights and tokens.
+// float64, and then more differs than rounding explains. So a difference of
+// exec's numbers that is not much larger than what is allowed is forgiven if
+// another choice of weights and tokens was compared to the end without one.
+// TooManyForgiven bounds how many may be: a bug that few inputs show
+// looks the same.
 func (k *Checker) Check(c *Case) error {
-	err := k.once(c)
+	_, err := k.once(c)
 	if err != nil && !c.also(everyPass, 4) { // once more, so that the pass is named
 		again := *c
 		again.Extra = true
-		if named := k.once(&again); named != nil {
+		if _, named := k.once(&again); named != nil {
 			c.Extra, err = true, named
 		}
 	}
 	var rounded Rounded
-	for seed := c.Seed + 1; errors.As(err, &rounded) && seed <= c.Seed+2; seed++ {
+	for seed := c.Seed + 1; errors.As(err, &rounded) && rounded.Times <= mostForgiven && seed <= c.Seed+2; seed++ {
 		again := *c
 		again.Seed = seed
-		if k.once(&again) == nil {
-			k.Counts["rounded otherwise"]++
+		if checked, other := k.once(&again); checked && other == nil {
+			k.Counts[forgiven]++
 			return nil
 		}
 	}
 	return err
 }
 
-// Rounded is a difference of numbers in float32.
-type Rounded struct{ error }
+// forgiven is what cases are counted as that differ for one choice of weights
+// and tokens and not for another.
+const forgiven = "rounded otherwise"
 
-func (k *Checker) once(c *Case) (err error) {
+// mostForgiven is how many times as large as what is allowed a difference may
+// be that is forgiven. One branch taken otherwise moves a loss or a gradient by
+// more than rounding and, the branches meeting there, not by much.
+const mostForgiven = 100
+
+// Rounded is a difference of numbers in float32.
+type Rounded struct {
+	error
+	Times float64 // of what is allowed; +Inf if a number is NaN or infinite
+}
+
+// differs reports a difference d of two numbers where at most most is allowed.
+func differs(d, most float64, format string, args ...any) error {
+	times := d / most
+	if math.IsNaN(times) {
+		times = math.Inf(1)
+	}
+	return Rounded{fmt.Errorf(format, args...), times}
+}
+
+// once checks a case as it is. checked reports that it was compared to the
+// end: its numbers were not wild, and no station refused it.
+func (k *Checker) once(c *Case) (checked bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -101,23 +127,24 @@ func (k *Checker) once(c *Case) (err error) {
 			err = nil
 		case err == nil:
 			k.Counts["checked"]++
+			checked = true
 		}
 	}()
 	k.Counts["cases"]++
 	if err := ir.Verify(c.Train); err != nil {
-		return fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
+		return false, fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
 	}
 	r, err := newReference(c)
 	if err != nil {
-		return refusal(err)
+		return false, refusal(err)
 	}
 	if err := k.train(c, r); err != nil {
-		return err
+		return false, err
 	}
 	if c.Infer != nil {
-		return k.infer(c, r)
+		return false, k.infer(c, r)
 	}
-	return nil
+	return false, nil
 }
 
 // cause names a refusal by the phrase that it is known by.
@@ -304,16 +331,16 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 		}
 	}
 	wrong := func(what string, err error) (model.Trainer, error) {
-		return nil, Rounded{fmt.Errorf("exec%s: %w\n%s", what, err, p)}
+		return nil, fmt.Errorf("exec%s: %w\n%s", what, err, p)
 	}
-	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true)), allowed); err != nil {
+	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true))); err != nil {
 		return wrong("", err)
 	}
 	grads := slices.Clone(t.Grads())
 	if err := r.compareGrads(p, grads, 1); err != nil {
 		return wrong("", err)
 	}
-	if err := r.compareLoss(float64(t.Eval(r.batch())), allowed); err != nil {
+	if err := r.compareLoss(float64(t.Eval(r.batch()))); err != nil {
 		return wrong(": eval", err)
 	}
 	t.MicroStep(r.batch(), true) // overwrites what the first one left
@@ -345,7 +372,7 @@ func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) e
 				}
 				most := times * r.allowedGrad(w.Name)
 				if d := math.Abs(float64(x) - want); !(d <= most) {
-					return fmt.Errorf("gradient of $%s, layer %d, element %d is %v, want %v: differs by %.3g, at most %.3g is allowed (largest %.3g)",
+					return differs(d, most, "gradient of $%s, layer %d, element %d is %v, want %v: differs by %.3g, at most %.3g is allowed (largest %.3g)",
 						w.Name, l, i, x, want, d, most, r.scale[w.Name])
 				}
 			}

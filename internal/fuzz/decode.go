@@ -121,8 +121,8 @@ func (k *Checker) decode(c *Case, r *reference, p *plan.Plan, rng *rand.Rand) er
 		for i, at := range places {
 			for v := range c.Vocab {
 				x, y := float64(logits[i*c.Vocab+v]), r.logits.At(at.row, at.at, v)
-				if !(math.Abs(x-y) <= most) {
-					return Rounded{fmt.Errorf("step %d: logit %d of sequence %d at %d is %v, want %v: at most %.3g is allowed", step, v, at.row, at.at, x, y, most)}
+				if d := math.Abs(x - y); !(d <= most) {
+					return differs(d, most, "step %d: logit %d of sequence %d at %d is %v, want %v: at most %.3g is allowed", step, v, at.row, at.at, x, y, most)
 				}
 			}
 		}

@@ -41,6 +41,9 @@ func checkCases(t *testing.T, k Kind, first uint64, n int) {
 		t.Logf("%7d %s", r.Counts[what], what)
 	}
 	t.Logf("%.1f cases a second", float64(n)/r.Seconds)
+	if err := TooManyForgiven(r.Counts); err != nil {
+		t.Error(err)
+	}
 	if r.Counts["checked"] < n*6/10 {
 		t.Errorf("of %d cases only %d were checked to the end", n, r.Counts["checked"])
 	}
