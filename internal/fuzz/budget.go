@@ -39,7 +39,7 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	}
 	budget := small.Minimum
 	if more := none.Plan.Arena("act.train") - budget; more > 0 {
-		budget += int64(c.Seed*0x9e3779b97f4a7c15>>32) % (more + 1)
+		budget += int64(mixed(c.Seed, ofBudget)>>1) % (more + 1)
 	}
 	u, err := under(budget)
 	if err != nil {

@@ -176,12 +176,27 @@ const (
 	planText           // the plan as text
 	narrow             // computing in 16 bits
 	underBudget        // the policy auto
+	ofBudget           // no station: the budget itself
+	ofUpdate           // no station: what an update clips
 )
 
 // also chooses one in n cases for a station; those of seed 0, to which a failing
 // case shrinks, pass all.
 func (c *Case) also(station int, n uint64) bool {
-	return c.Extra || c.Seed*0x9e3779b97f4a7c15>>(8*station+8)%n == 0
+	return c.Extra || c.Seed == 0 || mixed(c.Seed, station)%n == 0
+}
+
+// mixed is a number for a seed and a purpose, of which no bits depend on those
+// of another in a way that shows: two rounds of splitmix64 (Steele et al. 2014).
+func mixed(seed uint64, purpose int) uint64 {
+	x := seed
+	for _, add := range []uint64{uint64(purpose), 0x9e3779b97f4a7c15} {
+		x += add*0x9e3779b97f4a7c15 + 1
+		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+		x = (x ^ x>>27) * 0x94d049bb133111eb
+		x ^= x >> 31
+	}
+	return x
 }
 
 // compile runs the pipeline of training over a copy of the case's module.
@@ -349,6 +364,7 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 			return nil, fmt.Errorf("exec: the first micro-batch of a second step gives %v as gradient %d, in the step before %v\n%s", g, i, grads[i], p)
 		}
 	}
+	r.count(k.Counts)
 	t.MicroStep(r.batch(), false)
 	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
 		return wrong(": second micro-batch", err)
@@ -374,35 +390,6 @@ func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) e
 				if d := math.Abs(float64(x) - want); !(d <= most) {
 					return differs(d, most, "gradient of $%s, layer %d, element %d is %v, want %v: differs by %.3g, at most %.3g is allowed (largest %.3g)",
 						w.Name, l, i, x, want, d, most, r.scale[w.Name])
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// compareUpdate makes an update and compares the norm and the weights.
-func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
-	norm := t.Update(model.Hyper{Step: hyper.Step, LR: hyper.LR, Beta1: hyper.Beta1, Beta2: hyper.Beta2, Eps: hyper.Eps,
-		WeightDecay: hyper.WeightDecay, Clip: hyper.Clip, GradScale: hyper.GradScale})
-	most := 0.0 // the norm moves at most by what all gradients together may
-	for _, w := range p.Weights {
-		most += 2 * r.allowedGrad(w.Name) * math.Sqrt(float64(w.Elems()*int64(max(1, w.Layers))))
-	}
-	if d := math.Abs(norm - r.norm); !(d <= most) {
-		return fmt.Errorf("norm %v, want %v: at most %.3g is allowed", norm, r.norm, most)
-	}
-	for _, w := range p.Weights {
-		if r.grads[w.Name] == nil {
-			continue // left alone there, decayed here
-		}
-		for l, x := range r.after[w.Name] {
-			for i, want := range x.F {
-				got := float64(t.Params()[w.At(l)+int64(i)])
-				// The step is lr·g/(|g| + eps) of the clipped gradient.
-				move := 1e-5*math.Max(1, math.Abs(want)) + hyper.LR/hyper.Eps*(2*r.allowedGrad(w.Name)+math.Min(1, most))
-				if d := math.Abs(got - want); !(d <= move) {
-					return fmt.Errorf("$%s, layer %d, element %d is %v after the update, want %v: at most %.3g is allowed", w.Name, l, i, got, want, move)
 				}
 			}
 		}

@@ -63,7 +63,7 @@ func (r *reference) wholeSequences(rng *rand.Rand) error {
 	}
 	r.logits = out[0]
 	moved := r.machine(r.weights)
-	moved.Trace = nudger(rng)
+	moved.Noise = nudger(rng)
 	if out, err = moved.Run(r.c.Infer, "logits", tokens); err != nil {
 		return err
 	}
