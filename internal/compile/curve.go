@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/llamac/llamac/passes"
 	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/specs"
 )
@@ -35,10 +36,6 @@ type CurvePolicy struct {
 	Arena int64  `json:"arena_bytes"`
 	FLOPs int64  `json:"recomputed_flops"`
 }
-
-// Policies are the checkpoint policies without a budget, in the order of what
-// they store.
-var Policies = []string{"none", "keep-linear", "full"}
 
 // curveSteps is how finely the range of budgets is divided at least. Curves
 // with fewer corners than that are complete.
@@ -72,7 +69,7 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 		}
 	}
 	slices.Reverse(c.Points)
-	for _, name := range Policies {
+	for _, name := range passes.Policies {
 		o := o
 		o.Checkpoint, o.Modes, o.Targets = name, []string{"train"}, []string{}
 		r, err := Spec(s, o)

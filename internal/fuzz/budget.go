@@ -3,7 +3,6 @@ package fuzz
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/passes"
@@ -18,13 +17,13 @@ import (
 func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Trainer) error {
 	under := func(bytes int64) (*passes.Unit, error) {
 		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
-		u.Config.Budget, u.Config.Units = bytes, 5 // 32 choices a layer are priced in milliseconds
+		u.Config.Budget, u.Config.Units = bytes, fewUnits
 		return u, passes.Run(u, k.Train)
 	}
 	_, err := under(0)
 	var small *passes.BudgetError
 	if !errors.As(err, &small) {
-		if err != nil && strings.Contains(err.Error(), "a budget needs one stack of equal layers") {
+		if needsStack(err) {
 			k.Counts["budget: "+err.Error()]++
 			return nil
 		}

@@ -157,15 +157,12 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// policies are the checkpoint policies, all of which must give the same bits.
-var policies = []string{"none", "keep-linear", "full"}
-
 // config is what all compilations of the case's training share. Verifying costs
 // a fifth of the time; a case that passes every station is verified after each
 // pass, others at the end.
 func (c *Case) config(policy string) passes.Config {
 	return passes.Config{Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
-		VerifyLast: !c.also(everyPass, 4)}
+		Compute: c.Compute, VerifyLast: !c.also(everyPass, 4)}
 }
 
 // Stations that cost much are passed by a share of the cases, which the case's
@@ -177,6 +174,7 @@ const (
 	narrow             // computing in 16 bits
 	underBudget        // the policy auto
 	ofBudget           // no station: the budget itself
+	ofNarrow           // no station: the dtype and the policy
 	ofUpdate           // no station: what an update clips
 )
 
@@ -213,7 +211,7 @@ func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(p
 // another order of nodes, and that compiling again gives the same.
 func (k *Checker) train(c *Case, r *reference) error {
 	base := int(c.Seed % 3)
-	u, err := k.observed(c, r, policies[base])
+	u, err := k.observed(c, r, passes.Policies[base])
 	if err != nil {
 		return err
 	}
@@ -223,11 +221,14 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return err
 		}
 	}
+	if c.Compute != "" { // no kernel reads it
+		return nil
+	}
 	first, err := k.run(p, r)
 	if err != nil {
-		return fmt.Errorf("policy %s: %w", policies[base], err)
+		return fmt.Errorf("policy %s: %w", passes.Policies[base], err)
 	}
-	others := []string{policies[(base+1)%3], policies[(base+2)%3]}
+	others := []string{passes.Policies[(base+1)%3], passes.Policies[(base+2)%3]}
 	if !c.Extra {
 		n := c.Seed / 3 % 2
 		others = others[n : n+1]
@@ -242,7 +243,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policy %s: %w", policy, err)
 		}
 		if err := sameGrads(p, first, u.Plan, other); err != nil {
-			return fmt.Errorf("policies %s and %s: %w", policies[base], policy, err)
+			return fmt.Errorf("policies %s and %s: %w", passes.Policies[base], policy, err)
 		}
 	}
 	if c.also(underBudget, 16) {
@@ -265,7 +266,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 		}
 	}
 	if c.Extra {
-		again, err := k.compile(c, policies[base], 0, nil)
+		again, err := k.compile(c, passes.Policies[base], 0, nil)
 		if err != nil {
 			return err
 		}

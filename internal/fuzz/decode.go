@@ -36,6 +36,9 @@ func (k *Checker) infer(c *Case, r *reference) error {
 				return fmt.Errorf("inference: %w", err)
 			}
 		}
+		if c.Compute != "" {
+			continue // no kernel reads it
+		}
 		if err := k.decode(c, r, p, rng); err != nil {
 			return fmt.Errorf("inference: %w\n%s\n%s", err, u.Module, p)
 		}
@@ -50,7 +53,7 @@ func (c *Case) inferConfig(shuffle uint64) passes.Config {
 		Capacity: map[string]int64{"N": c.Capacity["N"], "R": c.Capacity["R"]},
 		Dims: map[string]int64{"S": c.Capacity["S"], "M": c.Capacity["M"], "blocks": c.Capacity["S"] * c.Capacity["M"],
 			"block": c.Capacity["block"]},
-		Disable: c.Disable, Shuffle: shuffle, VerifyLast: !c.also(everyPass, 4),
+		Compute: c.Compute, Disable: c.Disable, Shuffle: shuffle, VerifyLast: !c.also(everyPass, 4),
 	}
 }
 

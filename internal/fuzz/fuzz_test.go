@@ -3,7 +3,6 @@ package fuzz
 import (
 	"flag"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -58,7 +57,7 @@ func TestReproducers(t *testing.T) {
 	c := NewChecker()
 	defer c.Device.Close()
 	for _, file := range files {
-		k, err := loadCase(file)
+		k, err := LoadCase(file)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -71,12 +70,4 @@ func TestReproducers(t *testing.T) {
 			t.Errorf("%s was not compared to the end: %v", file, c.Counts)
 		}
 	}
-}
-
-func loadCase(file string) (*Case, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return ParseCase(file, text)
 }

@@ -11,10 +11,10 @@ import (
 // plans are made; and since the interpreter rounds nothing that it is not asked
 // to, the narrow module must give the reference's numbers.
 func (k *Checker) narrow(c *Case, r *reference) error {
-	dtype := []string{"bf16", "f16"}[c.Seed%2]
+	dtype := []string{"bf16", "f16"}[mixed(c.Seed, ofNarrow)%2]
 	var failed error
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
-		Checkpoint: policies[c.Seed>>1%3], Compute: dtype, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
+		Checkpoint: passes.Policies[mixed(c.Seed, ofNarrow)>>1%3], Compute: dtype, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
 		VerifyLast: !c.Extra,
 		Observe: func(rep passes.Report) {
 			if failed == nil && rep.Pass.Name == passes.PlanCheckpoint.Name { // behind all that types and moves nodes

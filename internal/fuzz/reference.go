@@ -244,10 +244,16 @@ func allowed(moves, scale float64) float64 { return 16*moves + 5e-6*scale + 1e-9
 // kernel has: it gets a share of the largest gradient.
 func (r *reference) allowedGrad(name string) float64 {
 	most := allowed(r.moves[name], r.scale[name])
-	if scale, ok := r.scale[name]; ok && scale < 1e-4*r.largest {
+	if r.vanishes(name) {
 		most += 1e-5 * r.largest
 	}
 	return most
+}
+
+// vanishes reports that a weight has a gradient, which is 0 but for rounding.
+func (r *reference) vanishes(name string) bool {
+	scale, ok := r.scale[name]
+	return ok && scale < 1e-9*r.largest
 }
 
 // count counts the weights by how much of their gradients a comparison sees.
@@ -255,6 +261,8 @@ func (r *reference) count(counts map[string]int) {
 	for name, scale := range r.scale {
 		counts["weights"]++
 		switch most := r.allowedGrad(name); {
+		case r.vanishes(name):
+			counts["weights not compared: the gradient vanishes"]++
 		case most > scale/2:
 			counts["weights not compared: noise"]++
 		case most > scale/100:
