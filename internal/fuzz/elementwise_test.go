@@ -37,7 +37,7 @@ OP
 `
 
 // positive are the ops that are tame on x² + 1/2, and not on numbers near 0.
-var positive = map[string]bool{"log": true, "sqrt": true, "rsqrt": true, "pow": true, "reciprocal": true}
+var positive = map[string]bool{"log": true, "sqrt": true, "rsqrt": true, "pow": true, "reciprocal": true, "div": true}
 
 // TestElementwise takes every elementwise op of the table through the compiler
 // in a model that trains: its row, its gradient and its kernel against the
@@ -57,6 +57,8 @@ func TestElementwise(t *testing.T) {
 			body = "  %c = " + op.Name + "(%a, %b)" + truths + "\n  %y = where(%c, %a, %b)" + numbers
 		case len(op.Operands) == 1:
 			body = "  %y = " + op.Name + "(%a)" + numbers
+		case op.Name == "div":
+			body = "  %y = div(%b, %a)" + numbers
 		default:
 			body = "  %y = " + op.Name + "(%a, %b)" + numbers
 		}
