@@ -36,27 +36,40 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	if err != nil {
 		return err
 	}
-	budget := small.Minimum
-	if more := none.Plan.Arena("act.train") - budget; more > 0 {
-		budget += int64(mixed(c.Seed, ofBudget)>>1) % (more + 1)
+	more := max(0, none.Plan.Arena("act.train")-small.Minimum)
+	budgets := []int64{small.Minimum + int64(mixed(c.Seed, ofBudget)>>1)%(more+1)}
+	if c.Extra { // a reproducer must not depend on what its seed draws
+		for eighths := range int64(8) {
+			budgets = append(budgets, small.Minimum+more*eighths/8)
+		}
 	}
-	u, err := under(budget)
-	if err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+	for _, budget := range budgets {
+		u, err := under(budget)
+		if err != nil {
+			return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		}
+		if err := k.underBudget(r, u, budget, p, first); err != nil {
+			return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		}
 	}
+	return nil
+}
+
+// underBudget checks one plan of the policy auto.
+func (k *Checker) underBudget(r *reference, u *passes.Unit, budget int64, p *plan.Plan, first model.Trainer) error {
 	if got := u.Plan.Arena("act.train"); got > budget || got != u.Checkpoint.Peak {
-		return fmt.Errorf("policy auto with %d bytes takes %d, and says %d", budget, got, u.Checkpoint.Peak)
+		return fmt.Errorf("it takes %d, and says %d", got, u.Checkpoint.Peak)
 	}
 	q, err := throughText(u.Plan)
 	if err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		return err
 	}
 	t, err := k.run(q, r)
 	if err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		return err
 	}
 	if err := sameGrads(p, first, q, t); err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		return err
 	}
 	k.Counts[fmt.Sprintf("budget: %d segments", len(u.Checkpoint.Segments))]++
 	return nil
