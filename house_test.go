@@ -123,22 +123,7 @@ const slack = 0.01
 
 // notYet lists the packages below it with a share that they must not fall
 // under: whoever raises one to the bound takes it off the list.
-var notYet = map[string]float64{
-	"codegen/golang":              0.04,
-	"exec":                        0.05,
-	"internal/compile":            0.05,
-	"internal/fuzz":               0.06,
-	"internal/spelling":           0.03,
-	"ir":                          0.06,
-	"ir/build":                    0.09,
-	"passes":                      0.10,
-	"plan":                        0.06,
-	"runtime/app":                 0.13,
-	"runtime/cpu":                 0.14,
-	"runtime/cpu/internal/asmgen": 0.06,
-	"runtime/model/modeltest":     0.10,
-	"tokenizer":                   0.14,
-}
+var notYet = map[string]float64{}
 
 // TestComments holds packages to their share of comments, and with -v shows the
 // files that are far from the aim.

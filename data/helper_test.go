@@ -71,7 +71,7 @@ func (ts *testSet) textBytes(d testDoc) int {
 
 func (ts *testSet) write(t testing.TB, dir string) {
 	t.Helper()
-	m := &Manifest{Key: "test", Boundary: "cross", Sources: []SourceInfo{}}
+	m := &Manifest{Key: "test", Sources: []SourceInfo{}}
 	table := make([]byte, 2*ts.vocab)
 	for id := range ts.vocab {
 		binary.LittleEndian.PutUint16(table[2*id:], uint16(ts.bytesOf(int32(id))))

@@ -16,7 +16,7 @@ const (
 
 // manifestFormat names this layout; a change that old readers would misread
 // changes it.
-const manifestFormat = "llamac data 1"
+const manifestFormat = "llamac data 2"
 
 // Manifest is manifest.json. It holds neither times nor absolute paths, so
 // two preparations of the same input are the same bytes.
@@ -25,7 +25,6 @@ type Manifest struct {
 	Key        string        `json:"key"` // hash of everything that decides the shards' contents
 	Tokenizer  TokenizerInfo `json:"tokenizer"`
 	Validation float64       `json:"validation"` // share of documents held out
-	Boundary   string        `json:"boundary"`   // "cross" or "mask"
 	Dedup      bool          `json:"dedup"`      // duplicates dropped across all sources
 	Sources    []SourceInfo  `json:"sources"`
 }

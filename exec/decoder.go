@@ -10,9 +10,13 @@ import (
 
 // defaultBlock is the number of tokens of a cache block in a plan whose cache
 // only counts tokens: one without attention.
+// It is that of package compile, but for a cache of nothing any number would do.
 const defaultBlock = 16
 
 // decoder runs the program decode over a cache.
+// n and rows are what the live dimensions N and R point to. Sequences that were
+// forked share blocks; when one of them writes to such a block, the cache asks for
+// a copy, which has to be made in each state and layer.
 type decoder struct {
 	*machine
 	decode       *program
@@ -28,6 +32,8 @@ type decoder struct {
 // NewDecoder allocates what a plan's inference needs and resolves its
 // launches. It reports a plan that has no inference, or with a launch that no
 // kernel runs.
+// The plan's capacities become the cache's: S sequences, of M blocks at most, out of
+// blocks; N tokens and R rows of logits a step.
 func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
 	q := p.Program("decode")
 	if q == nil {
@@ -38,6 +44,7 @@ func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
 		return nil, err
 	}
 	t := &decoder{machine: m}
+	// The two sizes that differ from step to step; all others are the plan's.
 	if t.decode, err = m.compile(q, map[string]*int{"N": &t.n, "R": &t.rows}); err != nil {
 		m.close()
 		return nil, err
@@ -46,9 +53,11 @@ func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
 	block := defaultBlock
 	for i, s := range p.State {
 		if i == 0 {
+			// !kv is [blocks, 2, kv_heads, block, d].
 			block = int(s.Dims[3].N)
 		}
 		t.states = append(t.states, m.stateOf(s))
+		// Blocks are the outermost axis, so each is contiguous.
 		t.elemsOfBlock = append(t.elemsOfBlock, int(s.Bytes/4/sizes["blocks"]))
 	}
 	context := o.Context
@@ -62,6 +71,9 @@ func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
 	return t, nil
 }
 
+// Step appends tokens[i] to the sequence seqs[i] and gives the logits of tokens
+// want[j], rows of the vocabulary's width. All is checked before the cache changes,
+// so an error leaves it as it was.
 func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 	n, rows := len(tokens), len(want)
 	if n == 0 || rows > t.maxRows || len(seqs) != n || len(logits) < rows*t.vocab {
@@ -77,10 +89,12 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 			return fmt.Errorf("tokens[%d] is %d, the vocabulary has %d", i, id, t.vocab)
 		}
 	}
+	// Append finds the position of each token and a block for it.
 	pos, copies, err := t.cache.Append(seqs)
 	if err != nil {
 		return err
 	}
+	// Before the program runs: it writes into the copies.
 	for _, c := range copies {
 		for i, layers := range t.states {
 			k := t.elemsOfBlock[i]
@@ -89,6 +103,7 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 			}
 		}
 	}
+	// Closures ask for sizes when they run, so this sets the step's shapes.
 	t.n, t.rows = n, rows
 	r := t.decode
 	r.set("tokens", tokens)
@@ -97,6 +112,7 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 	r.set("table", t.cache.Table())
 	r.set("want", want)
 	r.run()
+	// The program's own memory is written again by the next step.
 	copy(logits[:rows*t.vocab], t.logits)
 	return nil
 }

@@ -41,6 +41,9 @@ type Options struct {
 }
 
 // machine is the memory and the device that the programs of a plan share.
+// All memory is float32. Indices and truth values that programs compute are stored
+// as whole numbers, which float32 has exactly up to 2^24; integers proper are the
+// caller's inputs alone.
 type machine struct {
 	plan   *plan.Plan
 	dev    *cpu.Device
@@ -54,6 +57,9 @@ type machine struct {
 
 // newMachine allocates what all programs share, with act as the arena of
 // activations, and computes the tables.
+// Arenas are counted in bytes and allocated in elements of 4. A decoder may share a
+// trainer's weights by Options.Params: the layout is the plan's, so it fits if the
+// length does.
 func newMachine(p *plan.Plan, o Options, act string) (*machine, error) {
 	for _, w := range p.Weights {
 		if w.DType != ir.F32 || w.Layout != ir.RowMajor {
@@ -71,6 +77,7 @@ func newMachine(p *plan.Plan, o Options, act string) (*machine, error) {
 	}
 	m.tables = make([]float32, p.Arena("tables")/4)
 	m.act = make([]float32, p.Arena(act)/4)
+	// Once and for all: tables depend on sizes and not on inputs.
 	if q := p.Program("tables"); q != nil {
 		r, err := m.compile(q, nil)
 		if err != nil {
@@ -82,6 +89,7 @@ func newMachine(p *plan.Plan, o Options, act string) (*machine, error) {
 	return m, nil
 }
 
+// A device of the caller's may serve several machines, one after the other.
 func (m *machine) close() {
 	if m.owned {
 		m.dev.Close()
@@ -89,6 +97,8 @@ func (m *machine) close() {
 }
 
 // program is a list of resolved launches.
+// Closures read mode, hyper and inputs through it when they run, so the caller sets
+// these and nothing is resolved again.
 type program struct {
 	*machine
 	prog     *plan.Program
@@ -102,6 +112,8 @@ type program struct {
 }
 
 // launch is one item of a program, for one layer.
+// Loops are written out at resolution: a plan of L layers has L closures for each
+// launch of a body, each with its own slices.
 type launch struct {
 	run    func()
 	name   string
@@ -111,8 +123,10 @@ type launch struct {
 
 // compile resolves the items of a program. live gives the symbols whose sizes
 // the caller sets before each run.
+// A program that cannot run as a whole is refused: there is no half of one.
 func (m *machine) compile(q *plan.Program, live map[string]*int) (*program, error) {
 	r := &program{machine: m, prog: q, inputs: map[*plan.Buffer]*[]int32{}, live: live}
+	// The slices behind these pointers change from run to run.
 	for _, b := range q.Inputs {
 		r.inputs[b] = new([]int32)
 	}
@@ -123,8 +137,11 @@ func (m *machine) compile(q *plan.Program, live map[string]*int) (*program, erro
 }
 
 // items resolves a list of items for one layer, loops for each of theirs.
+// layer is -1 outside of loops, where operands of layers name theirs by a word
+// ("first", "end").
 func (r *program) items(items []plan.Item, layer int) error {
 	for _, it := range items {
+		// One for each item, so that an error is that item's.
 		e := &env{program: r, layer: layer}
 		switch x := it.(type) {
 		case *plan.Launch:
@@ -138,6 +155,7 @@ func (r *program) items(items []plan.Item, layer int) error {
 			}
 			r.add(e, run, x.Name, x.Args, x.Results)
 		case *plan.Copy:
+			// Both sides have as many elements; the source's shape counts them.
 			n := x.Src.Type
 			y, s := e.sliced(x.Dst, n), e.sliced(x.Src, n)
 			if e.err != nil {
@@ -148,6 +166,7 @@ func (r *program) items(items []plan.Item, layer int) error {
 			for i := range x.To - x.From {
 				l := x.From + i
 				if x.Reverse {
+					// The backward takes the layers from the last to the first.
 					l = x.To - 1 - i
 				}
 				if err := r.items(x.Body, l); err != nil {
@@ -161,6 +180,7 @@ func (r *program) items(items []plan.Item, layer int) error {
 	return nil
 }
 
+// What a launch overwrites is known before it runs, so poison costs nothing to find.
 func (r *program) add(e *env, run func(), name string, args, results []plan.Operand) {
 	l := launch{run: run, name: name, layer: e.layer}
 	if r.poison {
@@ -170,6 +190,8 @@ func (r *program) add(e *env, run func(), name string, args, results []plan.Oper
 }
 
 // set hands the program an input by name.
+// A name that the program does not read is no error: the same call serves specs
+// with %starts and without.
 func (r *program) set(name string, ids []int32) {
 	for b, p := range r.inputs {
 		if b.Name == name {
@@ -179,12 +201,16 @@ func (r *program) set(name string, ids []int32) {
 }
 
 // run runs all launches.
+// Launches run one after the other; each kernel spreads over the workers itself.
 func (r *program) run() {
+	// Activations of the last run must not matter. Tables have no arena of
+	// activations, and theirs must stay.
 	if r.poison && r.prog.Name != "tables" {
 		fillNaN(r.act)
 	}
 	for i := range r.launches {
 		l := &r.launches[i]
+		// Diagnose asks at which launch the kernel was that found a NaN.
 		r.at = i
 		for _, x := range l.poison {
 			fillNaN(x)
@@ -194,6 +220,7 @@ func (r *program) run() {
 }
 
 // result is the first element of the program's result.
+// The closure reads memory that the last run wrote.
 func (r *program) result() func() float32 {
 	e := &env{program: r, layer: -1}
 	x := e.at(r.prog.Results[0])
@@ -202,6 +229,8 @@ func (r *program) result() func() float32 {
 
 // Unsupported says why a plan with launches of an op cannot be run, or is
 // empty.
+// It asks for op names of the IR, of which some never reach a plan: views are only
+// other operands, stacks are loops, and packs are launches of linear.
 func Unsupported(op string) string {
 	o := ir.Lookup(op)
 	switch {

@@ -12,6 +12,10 @@ import (
 
 // kernels maps each op to what resolves its launches: operands to slices,
 // sizes to numbers. The closure makes the calls that codegen/golang prints.
+// A resolver does all that can be done once: places, sizes, attributes, refusals.
+// What a closure captures is fixed, but for sizes and inputs, which it asks for at
+// each run. When generated code changes how it calls a kernel, this file must change
+// with it, and tests that compare the bits of both say so.
 var kernels = map[string]func(*env, *plan.Launch) func(){
 	"linear":             linear,
 	"linear_grad_x":      linearGradX,
@@ -40,6 +44,8 @@ var kernels = map[string]func(*env, *plan.Launch) func(){
 
 // round is the float32 that Go's compiler makes of the number as codegen/golang
 // prints it: of its shortest decimal form.
+// The decimal matters where a float64 lies close to the middle of two floats: the
+// compiler rounds the text once, a conversion would round the binary number.
 func round(x float64) float32 {
 	if v, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', -1, 64), 32); err == nil {
 		return float32(v)
@@ -47,10 +53,12 @@ func round(x float64) float32 {
 	return float32(x) // beyond the range: an infinity, as the printed code has it
 }
 
+// last is the width of a kernel's row, for operands seen as rows.
 func last(o plan.Operand) ir.Dim { return o.Type.Last() }
 
 // mode is what happens to a result: in micro_step, gradients are overwritten
 // in the first micro-batch of a step.
+// It is a pointer, since OverwriteFirst is only known at each run.
 func (e *env) modeOf(o plan.Operand) *cpu.Mode {
 	m := new(cpu.Mode)
 	switch o.Mode {
@@ -62,6 +70,10 @@ func (e *env) modeOf(o plan.Operand) *cpu.Mode {
 	return m
 }
 
+// y [rows, out] = x [rows, in] · wᵀ, the rows of x and y ldx and ldy apart: both may
+// be columns of a pack.
+// Sizes are resolved in this order everywhere: width of y, width of x, number of
+// rows, distances of rows.
 func linear(e *env, l *plan.Launch) func() {
 	x, w, y := l.Args[0], l.Args[1], l.Results[0]
 	d, ys, xs, ws := e.dev, e.at(y), e.at(x), e.at(w)
@@ -69,12 +81,15 @@ func linear(e *env, l *plan.Launch) func() {
 	return func() { d.Linear(ys, ldy.get(), xs, ldx.get(), ws, rows.get(), out.get(), in.get()) }
 }
 
+// dx [rows, in] = dy [rows, out] · w, plus acc.
 func linearGradX(e *env, l *plan.Launch) func() {
 	dy, w, dx := l.Args[0], l.Args[1], l.Results[0]
 	d, dxs, dys, ws := e.dev, e.at(dx), e.at(dy), e.at(w)
 	out, in, rows := e.dim(last(dy)), e.dim(last(dx)), e.dim(dy.Rows(last(dy)))
 	lddx, lddy := e.dist(dx, last(dx)), e.dist(dy, last(dy))
 	mode := cpu.Overwrite
+	// acc lies elsewhere if it lives on behind this launch: then it is copied to
+	// dx, and the kernel adds to that.
 	var first []float32 // added to, but not in place yet
 	if len(l.Args) > 2 && l.Args[2].Kind != plan.Absent {
 		mode = cpu.Accumulate
@@ -90,6 +105,8 @@ func linearGradX(e *env, l *plan.Launch) func() {
 	}
 }
 
+// dw [out, in] = dyᵀ · x. The mode is the plan's for weights' gradients: overwrite
+// in the first micro-batch, add in the others.
 func linearGradW(e *env, l *plan.Launch) func() {
 	dy, x, dw := l.Args[0], l.Args[1], l.Results[0]
 	d, dws, dys, xs, mode := e.dev, e.at(dw), e.at(dy), e.at(x), e.modeOf(dw)
@@ -99,6 +116,7 @@ func linearGradW(e *env, l *plan.Launch) func() {
 	}
 }
 
+// float is a required attribute as printed code has it.
 func (e *env) float(l *plan.Launch, name string) float32 {
 	x, ok := l.Attrs[name].(float64)
 	if !ok {
@@ -107,6 +125,7 @@ func (e *env) float(l *plan.Launch, name string) float32 {
 	return round(x)
 }
 
+// x may be columns of a pack, y is always whole.
 func rmsNorm(e *env, l *plan.Launch) func() {
 	x, w, y := l.Args[0], l.Args[1], l.Results[0]
 	d, ys, xs, ws, eps := e.dev, e.at(y), e.at(x), e.at(w), e.float(l, "eps")
@@ -114,6 +133,7 @@ func rmsNorm(e *env, l *plan.Launch) func() {
 	return func() { d.RMSNorm(ys, xs, ldx.get(), ws, rows.get(), dim.get(), eps) }
 }
 
+// One kernel makes dx, with res added, and dw.
 func rmsNormGrad(e *env, l *plan.Launch) func() {
 	dy, x, w, dx, dw := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	var res []float32
@@ -125,6 +145,7 @@ func rmsNormGrad(e *env, l *plan.Launch) func() {
 	return func() { d.RMSNormGrad(dxs, dws, dys, xs, ldx.get(), ws, res, rows.get(), dim.get(), eps, *mode) }
 }
 
+// r = a + b and y = norm(r): both are written whole, r over a if the plan says so.
 func addRMSNorm(e *env, l *plan.Launch) func() {
 	a, b, w, r, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	d, rs, ys, as, bs, ws, eps := e.dev, e.at(r), e.at(y), e.at(a), e.at(b), e.at(w), e.float(l, "eps")
@@ -132,6 +153,9 @@ func addRMSNorm(e *env, l *plan.Launch) func() {
 	return func() { d.AddRMSNorm(rs, ys, as, bs, ws, rows.get(), dim.get(), eps) }
 }
 
+// Tables are read at row r mod T: see plan.Rotated.
+// heads and hd are numbers, for angles are computed for them; how many rows there are
+// may be known only at run time.
 func rope(e *env, l *plan.Launch) func() {
 	x, y := l.Args[0], l.Results[0]
 	T, heads, hd, err := plan.Rotated(l)
@@ -149,6 +173,7 @@ func rope(e *env, l *plan.Launch) func() {
 }
 
 // heads are the sizes of attention.
+// q is [B, T, heads, hd], k and v have kvHeads.
 type heads struct{ batch, t, heads, kvHeads, hd size }
 
 func (e *env) heads(q, k plan.Operand) heads {
@@ -162,17 +187,20 @@ type strided struct {
 	ld size
 }
 
+// A row is a token's heads side by side, heads·hd wide.
 func (e *env) strided(o plan.Operand) strided {
 	return strided{e.at(o), e.dist(o, o.Type.Dims[2].Mul(o.Type.Dims[3]))}
 }
 
+// The kernel has one length for queries and keys: cross attention is refused.
 func attention(e *env, l *plan.Launch) func() {
-	if a, b := l.Args[0].Type, l.Args[1].Type; !a.Dims[1].IsConst() && a.Dims[1] != b.Dims[1] {
+	if a, b := l.Args[0].Type, l.Args[1].Type; a.Dims[1] != b.Dims[1] {
 		e.fail("attention of %s to %s", a, b)
 		return nil
 	}
 	d, o, lse := e.dev, e.at(l.Results[0]), e.at(l.Results[1])
 	q, k, v, h := e.strided(l.Args[0]), e.strided(l.Args[1]), e.strided(l.Args[2]), e.heads(l.Args[0], l.Args[1])
+	// Nil starts mean that sequences are whole documents.
 	scale, causal, window, starts := e.float(l, "scale"), l.Flag("causal", true), int(l.Int("window", 0)), e.starts(l, 3)
 	return func() {
 		d.AttentionStarts(o, lse, q.x, q.ld.get(), k.x, k.ld.get(), v.x, v.ld.get(),
@@ -180,6 +208,8 @@ func attention(e *env, l *plan.Launch) func() {
 	}
 }
 
+// dq, dk and dv are columns of one buffer where the plan packs the projections'
+// gradients.
 func attentionGrad(e *env, l *plan.Launch) func() {
 	d, starts := e.dev, e.starts(l, 6)
 	dq, dk, dv := e.strided(l.Results[0]), e.strided(l.Results[1]), e.strided(l.Results[2])
@@ -194,6 +224,7 @@ func attentionGrad(e *env, l *plan.Launch) func() {
 }
 
 // starts is the first key of each query, operand i, or none.
+// It is a pointer to the caller's slice, or to an empty one, read at each run.
 func (e *env) starts(l *plan.Launch, i int) *[]int32 {
 	if i >= len(l.Args) || l.Args[i].Kind == plan.Absent {
 		return new([]int32)
@@ -204,6 +235,9 @@ func (e *env) starts(l *plan.Launch, i int) *[]int32 {
 	return e.ids(l.Args[i])
 }
 
+// k and v [1, N, kvHeads, hd] go to the blocks that table names for each token's
+// sequence, at the token's position. It runs before attentionKV, which reads them:
+// a token attends to itself.
 func kvWrite(e *env, l *plan.Launch) func() {
 	k, v := l.Args[0], l.Args[1]
 	pos, seq, table := e.ids(l.Args[2]), e.ids(l.Args[3]), e.ids(l.Args[4])
@@ -216,6 +250,7 @@ func kvWrite(e *env, l *plan.Launch) func() {
 	}
 }
 
+// Block and blocks are the tokens of a cache block and the columns of the table.
 func attentionKV(e *env, l *plan.Launch) func() {
 	q, cache := l.Args[0], l.Args[4]
 	pos, seq, table := e.ids(l.Args[1]), e.ids(l.Args[2]), e.ids(l.Args[3])
@@ -229,6 +264,7 @@ func attentionKV(e *env, l *plan.Launch) func() {
 	}
 }
 
+// g and u are columns of one buffer if they come from a pack.
 func swiglu(e *env, l *plan.Launch) func() {
 	g, u, y := l.Args[0], l.Args[1], l.Results[0]
 	d, ys, gs, us := e.dev, e.at(y), e.at(g), e.at(u)
@@ -236,6 +272,7 @@ func swiglu(e *env, l *plan.Launch) func() {
 	return func() { d.SwiGLU(ys, gs, ldg.get(), us, ldu.get(), rows.get(), f.get()) }
 }
 
+// dg and du are columns of one buffer where the gradient's pack is.
 func swigluGrad(e *env, l *plan.Launch) func() {
 	dy, g, u, dg, du := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	w := last(dy)
@@ -246,6 +283,7 @@ func swigluGrad(e *env, l *plan.Launch) func() {
 	}
 }
 
+// The loss goes to y[0], a buffer of one number; rows without a target are left out.
 func linearXent(e *env, l *plan.Launch) func() {
 	x, w, t := l.Args[0], l.Args[1], e.ids(l.Args[2])
 	d, y, xs, ws := e.dev, e.at(l.Results[0]), e.at(x), e.at(w)
@@ -253,6 +291,8 @@ func linearXent(e *env, l *plan.Launch) func() {
 	return func() { y[0] = d.LinearXent(xs, ws, *t, rows.get(), vocab.get(), dim.get()) }
 }
 
+// One kernel makes the loss and both gradients, for it computes the logits once. A
+// model's loss has the gradient 1, so there is no factor to pass.
 func linearXentGrad(e *env, l *plan.Launch) func() {
 	if s := l.Args[0]; s.Kind != plan.Immediate || s.Value != 1 {
 		e.fail("the loss's gradient is not 1")
@@ -264,12 +304,15 @@ func linearXentGrad(e *env, l *plan.Launch) func() {
 	return func() { y[0] = d.LinearXentGrad(dxs, dws, xs, ws, *t, rows.get(), vocab.get(), dim.get(), *mode) }
 }
 
+// Rows follow each other: logits are no column of anything.
 func crossEntropy(e *env, l *plan.Launch) func() {
 	x, t := l.Args[0], e.ids(l.Args[1])
 	d, y, xs, vocab, rows := e.dev, e.at(l.Results[0]), e.at(x), e.dim(last(x)), e.dim(x.Rows(last(x)))
 	return func() { y[0] = d.CrossEntropy(xs, *t, rows.get(), vocab.get()) }
 }
 
+// Here the factor is read when it runs, since it may be computed.
+// dx may lie on x.
 func crossEntropyGrad(e *env, l *plan.Launch) func() {
 	x, t, dx := l.Args[1], e.ids(l.Args[2]), l.Results[0]
 	d, by, dxs, xs := e.dev, e.at(l.Args[0]), e.at(dx), e.at(x)
@@ -277,6 +320,7 @@ func crossEntropyGrad(e *env, l *plan.Launch) func() {
 	return func() { d.CrossEntropyGrad(dxs, xs, *t, rows.get(), vocab.get(), by[0]) }
 }
 
+// y [rows, dim] = table [vocab, dim] at ids.
 func gather(e *env, l *plan.Launch) func() {
 	table, ids, y := l.Args[0], e.ids(l.Args[1]), l.Results[0]
 	d, ys, ts := e.dev, e.at(y), e.at(table)
@@ -284,6 +328,7 @@ func gather(e *env, l *plan.Launch) func() {
 	return func() { d.Embedding(ys, ts, *ids, rows.get(), dim.get(), vocab.get()) }
 }
 
+// Rows of equal tokens add up in the order of the tokens, whatever the workers.
 func gatherGrad(e *env, l *plan.Launch) func() {
 	ids, dy, dw := e.ids(l.Args[0]), l.Args[1], l.Results[0]
 	d, dws, dys, mode := e.dev, e.at(dw), e.at(dy), e.modeOf(dw)
@@ -291,23 +336,32 @@ func gatherGrad(e *env, l *plan.Launch) func() {
 	return func() { d.EmbeddingGrad(dws, *ids, dys, rows.get(), dim.get(), vocab.get(), *mode) }
 }
 
+// For gradients that no kernel could write in their place.
 func gradAdd(e *env, l *plan.Launch) func() {
 	d, y, x, mode := e.dev, e.at(l.Results[0]), e.at(l.Args[0]), e.modeOf(l.Results[0])
 	return func() { d.Store(y, x, *mode) }
 }
 
+// The sum of squares is over the whole arena, padding included, which is 0. Scaling
+// all gradients by s scales the norm by s.
 func globalNorm(e *env, l *plan.Launch) func() {
 	r := e.program
 	return func() { r.norm = math.Sqrt(r.dev.SumSquares(r.grads)) * r.hyper.GradScale }
 }
 
+// The step is taken range by range, each with or without decay; within a range the
+// elements do not know to which weight they belong.
 func adamw(e *env, l *plan.Launch) func() {
 	r, ranges := e.program, e.plan.DecayRanges()
+	// Ranges of the plan's layout are ranges of all four arrays.
 	m, v := e.moment1, e.moment2
 	return func() {
+		// NaN and both infinities give NaN here, which is not 0.
 		if r.norm-r.norm != 0 {
 			return // not finite: leave the weights as they are, for Diagnose
 		}
+		// Scaling and clipping are one factor on the gradients, so that no pass over
+		// them is needed for either.
 		h := r.hyper
 		step := cpu.AdamWStep{LR: h.LR, Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Step: h.Step, GradScale: h.GradScale * model.ClipFactor(r.norm, h.Clip)}
 		for _, x := range ranges {
@@ -320,6 +374,7 @@ func adamw(e *env, l *plan.Launch) func() {
 	}
 }
 
+// A batch of products, b possibly the same for all.
 func matmul(e *env, l *plan.Launch) func() {
 	p, err := plan.MatMul(l)
 	if err != nil {

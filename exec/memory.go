@@ -12,12 +12,14 @@ import (
 
 // env resolves the operands of one launch in one layer. The first thing that
 // cannot be resolved is kept in err.
+// It lives during resolution only; closures hold slices and sizes and not the env.
 type env struct {
 	*program
 	layer int
 	err   error
 }
 
+// Later failures follow from the first, or are found when that one is mended.
 func (e *env) fail(format string, args ...any) {
 	if e.err == nil {
 		e.err = fmt.Errorf(format, args...)
@@ -25,10 +27,14 @@ func (e *env) fail(format string, args ...any) {
 }
 
 // at is the memory that an operand starts at, up to the end of its buffer.
+// The slice may be longer than the operand: kernels are told rows, widths and
+// distances, and a column of a pack reaches over the other columns. Only where a
+// kernel takes its length from the slice is it cut, see sliced.
 func (e *env) at(o plan.Operand) []float32 {
 	switch o.Kind {
 	case plan.Absent:
 		return nil
+	// A number is memory too, of one element.
 	case plan.Immediate:
 		return []float32{round(o.Value)}
 	case plan.InWeights, plan.InGrads:
@@ -36,10 +42,13 @@ func (e *env) at(o plan.Operand) []float32 {
 		if o.Kind == plan.InGrads {
 			arena = e.grads
 		}
+		// Members of a pack follow each other without a gap, as plan.Verify checks,
+		// and are read as one matrix.
 		n := int64(0)
 		for _, w := range o.Weight {
 			n += w.Elems()
 		}
+		// Outside of loops weights have no layers, and At(0) is their place.
 		from := o.Weight[0].At(max(0, e.layer))
 		return arena[from : from+n]
 	case plan.InState:
@@ -60,6 +69,9 @@ func (e *env) at(o plan.Operand) []float32 {
 }
 
 // place is where a buffer's operand lies in its arena, in elements.
+// Offsets are in bytes and of layer 0; Col is in elements already.
+// AfterLast asks for all layers of the plan, since Saved offsets count from the
+// stack's first whichever layers have the buffer.
 func (e *env) place(o plan.Operand) (from, to int64) {
 	b := o.Buffer
 	from = b.Offset
@@ -68,8 +80,10 @@ func (e *env) place(o plan.Operand) (from, to int64) {
 		switch o.Layer {
 		case plan.ThisLayer:
 			layer = e.layer
+		// The layer's result is the next layer's input, in the next block.
 		case plan.NextLayer:
 			layer = e.layer + 1
+		// The stack's result lies where the next layer's input would.
 		case plan.AfterLast:
 			layer = e.plan.Layers()
 		}
@@ -79,6 +93,8 @@ func (e *env) place(o plan.Operand) (from, to int64) {
 }
 
 // stateOf allocates a state's memory when it is first asked for.
+// It is not poisoned: a cache is read only where its table and positions say that
+// something was written.
 func (m *machine) stateOf(s *plan.State) [][]float32 {
 	if m.state[s] == nil {
 		for range max(1, s.Layers) {
@@ -89,6 +105,7 @@ func (m *machine) stateOf(s *plan.State) [][]float32 {
 }
 
 // ids is an operand that holds integers, which only the caller's inputs do.
+// A pointer, because each run has other slices.
 func (e *env) ids(o plan.Operand) *[]int32 {
 	if o.Kind != plan.InBuffer || o.Buffer.Region != plan.Input || o.Buffer.DType != ir.I32 {
 		e.fail("%s is not an input of 32-bit integers", o.Name)
@@ -98,6 +115,8 @@ func (e *env) ids(o plan.Operand) *[]int32 {
 }
 
 // size is a number of elements: a constant times sizes known at run time.
+// In training nothing is live and get is a constant; in decoding the numbers of
+// tokens and rows change from step to step.
 type size struct {
 	n    int
 	live []*int
@@ -112,6 +131,7 @@ func (s size) get() int {
 }
 
 // dim resolves a size. Dimensions that are not live have their plan's size.
+// A symbol that neither the caller nor the plan gives a size is a mistake of the plan.
 func (e *env) dim(d ir.Dim) size {
 	s := size{n: int(d.N)}
 	if d.Sym == "" {
@@ -137,12 +157,14 @@ func (e *env) dist(o plan.Operand, width ir.Dim) size { return e.dim(o.Distance(
 
 // view is an operand's memory, cut to as many elements as there are at run
 // time.
+// Elementwise kernels take their number of elements from the slice.
 type view struct {
 	x   []float32
 	n   size
 	cut bool
 }
 
+// Memory is as large as the capacity, so the cut is a reslicing.
 func (v view) get() []float32 {
 	if v.cut {
 		return v.x[:v.n.get()]
@@ -157,6 +179,8 @@ func (e *env) sliced(o plan.Operand, t ir.Type) view {
 }
 
 // list is sizes or strides as a kernel takes them.
+// get fills x and hands it out, so that a step allocates nothing; the kernel has
+// done with it when it returns.
 type list struct {
 	x []int
 	s []size // nil when all are known
@@ -169,6 +193,7 @@ func (l list) get() []int {
 	return l.x
 }
 
+// Lists without live sizes are computed here, once.
 func (e *env) ints(dims []ir.Dim) list {
 	l := list{x: make([]int, len(dims))}
 	live := false
@@ -186,6 +211,8 @@ func (e *env) ints(dims []ir.Dim) list {
 
 // overwritten lists the memory that a launch overwrites without reading it, a
 // slice for each row.
+// Memory that the launch also reads, in place or as another operand, must keep what
+// it has. Tables are written once and not by what runs often.
 func (e *env) overwritten(args, results []plan.Operand) [][]float32 {
 	var out [][]float32
 	for _, r := range results {
@@ -207,6 +234,7 @@ func (e *env) overwritten(args, results []plan.Operand) [][]float32 {
 }
 
 // rows lists the pieces of the arena that an operand covers, each from and to.
+// A column of a pack is a piece for each row, since its neighbours may be alive.
 func (e *env) rows(o plan.Operand) [][2]int64 {
 	from, to := e.place(o)
 	if o.Ld == 0 {
@@ -217,6 +245,8 @@ func (e *env) rows(o plan.Operand) [][2]int64 {
 	for _, d := range o.Buffer.Dims[:len(o.Buffer.Dims)-1] {
 		rows *= d.Bind(sizes).N
 	}
+	// The operand may see the buffer's rows under another shape, so its width is
+	// counted from the number of elements.
 	width := o.Type.Bind(sizes).Elems() / rows
 	var out [][2]int64
 	for i := range rows {
@@ -226,6 +256,7 @@ func (e *env) rows(o plan.Operand) [][2]int64 {
 }
 
 // meet reports whether two rising lists of pieces have an element in common.
+// It walks both at once: the piece that ends first cannot meet any later one.
 func meet(a, b [][2]int64) bool {
 	for i, j := 0, 0; i < len(a) && j < len(b); {
 		if a[i][0] < b[j][1] && b[j][0] < a[i][1] {
@@ -240,6 +271,7 @@ func meet(a, b [][2]int64) bool {
 	return false
 }
 
+// Any NaN does: arithmetic keeps it, and sums that contain one are one.
 func fillNaN(x []float32) {
 	nan := float32(math.NaN())
 	for i := range x {

@@ -9,6 +9,8 @@ import (
 )
 
 // trainer runs the programs micro_step, eval and update.
+// The three share weights and activations, and run one at a time: evaluating
+// between micro-batches leaves the gradients alone.
 type trainer struct {
 	*machine
 	step, evaluate, update *program
@@ -29,7 +31,10 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 		return nil, err
 	}
 	n := len(m.params)
+	// One layout for all four, the weights' own.
 	m.grads, m.moment1, m.moment2 = make([]float32, n), make([]float32, n), make([]float32, n)
+	// Each program is resolved here, so that a plan that cannot run fails before a
+	// run has started.
 	t := &trainer{machine: m}
 	for _, x := range []struct {
 		to   **program
@@ -44,8 +49,12 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 	return t, nil
 }
 
+// MicroStep adds a micro-batch's gradients, or overwrites with them if it is the
+// step's first, and gives its mean loss in nats.
 func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
+	// Closures of gradients read the mode when they run.
 	t.step.mode = cpu.Accumulate
+	// Poison first: what the program then leaves as NaN it should have written.
 	if first {
 		t.step.mode = cpu.Overwrite
 		if t.poison {
@@ -58,6 +67,7 @@ func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
 }
 
 // take points a program's inputs at a batch.
+// Starts is nil unless the spec masks documents.
 func (r *program) take(in model.Batch) {
 	r.set("tokens", in.Tokens)
 	r.set("targets", in.Targets)
@@ -88,23 +98,31 @@ func (t *trainer) poisonGrads() {
 			}
 		}
 	}
+	// Outside of loops a weight has one tensor, at layer 0.
 	visit(t.step.prog.Items, 0, 1)
 }
 
+// Eval gives the mean loss in nats, and changes nothing but activations.
 func (t *trainer) Eval(in model.Batch) float32 {
 	t.evaluate.take(in)
 	t.evaluate.run()
 	return t.evalLoss()
 }
 
+// Update takes an optimiser's step on the gradients collected, and gives their norm
+// before clipping. If it is not finite the weights stay as they are.
 func (t *trainer) Update(h model.Hyper) float64 {
 	t.update.hyper = h
 	t.update.run()
 	return t.update.norm
 }
 
+// Diagnose runs a micro-batch again and names the first launch whose result is not
+// finite, or gives nothing. Gradients are overwritten by it.
 func (t *trainer) Diagnose(in model.Batch) string {
 	found := ""
+	// The device calls back after each kernel; only the first hit counts, since
+	// NaN spreads from there.
 	t.dev.Watch(func(_ int, _ string, finite bool) {
 		if l := t.step.launches[t.step.at]; !finite && found == "" {
 			found = "%" + l.name

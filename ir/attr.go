@@ -9,9 +9,15 @@ import (
 
 // Attrs are the constant arguments of a node. Values are int64, float64,
 // string, bool, []int64, []float64 or []Dim, as the op's row says.
+// Other kinds of integers do not occur: one Go type for each kind lets an
+// attribute be compared, printed and parsed without looking at its op. A value
+// that equals the default is left out (the verifier takes it away), so two
+// nodes that mean the same have the same map, and the same text.
 type Attrs map[string]any
 
 // AttrKind is the kind of an attribute's value.
+// The parser is led by it and never guesses: 1 is a float where the row says
+// float.
 type AttrKind uint8
 
 const (
@@ -29,6 +35,7 @@ func (k AttrKind) String() string {
 }
 
 // AttrSpec declares one attribute of an op. Default nil means required.
+// Rows list attributes in the order in which they are printed.
 type AttrSpec struct {
 	Name    string
 	Kind    AttrKind
@@ -36,6 +43,8 @@ type AttrSpec struct {
 	Doc     string
 }
 
+// kindOf is how the verifier sees that a pass put an int where an int64 belongs:
+// Go would store either.
 func kindOf(v any) (AttrKind, bool) {
 	switch v.(type) {
 	case int64:
@@ -56,6 +65,8 @@ func kindOf(v any) (AttrKind, bool) {
 	return 0, false
 }
 
+// attrEqual exists because == on two interfaces that hold slices panics. Kinds
+// that differ are unequal.
 func attrEqual(a, b any) bool {
 	switch x := a.(type) {
 	case []int64:
@@ -72,6 +83,9 @@ func attrEqual(a, b any) bool {
 }
 
 // Int is an integer attribute.
+// The getters below give the default where the node has none. They panic on a
+// wrong name or kind: that is a mistake in a row or a pass, which no input can
+// cause, since the verifier has compared all attributes with the row.
 func (n *Node) Int(name string) int { return int(n.attr(name).(int64)) }
 
 // Float is a real attribute.
@@ -92,6 +106,8 @@ func (n *Node) Floats(name string) []float64 { return n.attr(name).([]float64) }
 // DimsOf is an attribute with a list of dimensions.
 func (n *Node) DimsOf(name string) []Dim { return n.attr(name).([]Dim) }
 
+// attr looks at the node first and then at the row. A row has few attributes,
+// so a scan is as good as a map.
 func (n *Node) attr(name string) any {
 	if v, ok := n.Attrs[name]; ok {
 		return v
@@ -125,6 +141,8 @@ func FormatAttr(v any) string {
 	panic(fmt.Sprintf("ir: attribute of type %T", v))
 }
 
+// list prints [1, 2]. The prefix of dims[B, 2] tells dims from integers, for a
+// reader: both could be numbers only.
 func list[T any](prefix string, xs []T, f func(T) string) string {
 	s := make([]string, len(xs))
 	for i, x := range xs {
@@ -134,8 +152,11 @@ func list[T any](prefix string, xs []T, f func(T) string) string {
 }
 
 // formatFloat keeps a real apart from an integer: 1.0, 1e-05, inf, nan.
+// The digits are the fewest that read back as the same float64, so that neither
+// text nor a hash of it depends on how a constant was computed.
 func formatFloat(x float64) string {
 	s := strconv.FormatFloat(x, 'g', -1, 64)
+	// An exponent, Inf or NaN already looks like no integer.
 	if !strings.ContainsAny(s, ".eIN") {
 		s += ".0"
 	}

@@ -10,9 +10,13 @@ import (
 // requests; an ill-typed node is a bug of the caller and panics with the
 // verifier's message. Callers that build from outside input check first or
 // use TryOp.
+// Nodes are kept apart from the function until Flush. So a pass can put them in
+// the middle of a function, and a rule can look back at what it just made.
 type Builder struct {
 	F     *Func
 	Nodes []*Node // nodes made, in order; Flush moves them to the function's end
+	// Names in use in the function, and those given out here, which are never
+	// given back even if the value comes to nothing.
 	taken map[string]bool
 }
 
@@ -26,6 +30,8 @@ func (b *Builder) Flush() {
 }
 
 // Name reserves a name that starts with base and is unique in the function.
+// A suffix counts from 1: %q, %q.1, %q.2. The result depends on what was asked
+// before and on nothing else, so the same passes give the same names.
 func (b *Builder) Name(base string) string {
 	name := base
 	for i := 1; b.taken[name]; i++ {
@@ -45,12 +51,16 @@ func (b *Builder) Param(name string, t Type) *Value {
 // TryOp appends a node and reports an ill-typed one as an error. Results are
 // named after base; several results get the names of the op's row as suffix
 // unless base holds comma-separated names.
+// With base "o", attention's results are %o.o and %o.lse; with "o,l" they are %o
+// and %l. A row whose results are "..." has no names to give: its callers pass
+// them all.
 func (b *Builder) TryOp(op, base string, attrs Attrs, operands ...*Value) (*Node, error) {
 	row := Lookup(op)
 	if row == nil {
 		return nil, fmt.Errorf("no op named %q", op)
 	}
 	n := &Node{Op: row, Operands: operands, Attrs: attrs}
+	// Number and attributes first: Infer may then read them without asking.
 	if err := checkNode(n); err != nil {
 		return nil, err
 	}
@@ -83,6 +93,8 @@ func (b *Builder) Node(op, base string, attrs Attrs, operands ...*Value) *Node {
 }
 
 // Op appends a node and gives its first result.
+// It is for ops with one result, and for those of whose results only the first
+// is wanted.
 func (b *Builder) Op(op, base string, attrs Attrs, operands ...*Value) *Value {
 	return b.Node(op, base, attrs, operands...).Results[0]
 }
@@ -93,6 +105,7 @@ func (b *Builder) Scalar(base string, t DType, x float64) *Value {
 }
 
 // Reshape appends a reshape unless the shape is already right.
+// So rules need not ask whether there was a broadcast or a flattening to undo.
 func (b *Builder) Reshape(base string, x *Value, dims ...Dim) *Value {
 	if x.Type.Equal(Type{x.Type.DType, dims}) {
 		return x
@@ -101,7 +114,11 @@ func (b *Builder) Reshape(base string, x *Value, dims ...Dim) *Value {
 }
 
 // SumTo reduces x to the shape of t, undoing a broadcast.
+// From [B, T, 4] to [4] it sums axes 0 and 1; from [B, 4] to [1, 4] axis 0, and
+// the reshape puts the axis of size 1 back. It is the transpose of broadcasting
+// as a linear map, which repeats: what was copied k times gets k gradients.
 func (b *Builder) SumTo(base string, x *Value, t Type) *Value {
+	// Shapes align at the end, so these axes of x have no counterpart in t.
 	lead := x.Type.Rank() - t.Rank()
 	var axes []int64
 	for i, d := range x.Type.Dims {
@@ -118,9 +135,13 @@ func (b *Builder) SumTo(base string, x *Value, t Type) *Value {
 // Grads collects the gradients of a function's values while its nodes are
 // visited in reverse. A rule reads the gradient of its node's results with Of
 // and hands on those of the operands with Add.
+// This is reverse-mode differentiation by source transformation: the result is
+// ordinary nodes, which later passes fuse, schedule and place like any others.
 type Grads struct {
 	*Builder
-	d      map[*Value]*Value
+	d map[*Value]*Value
+	// Active values depend on a weight, or on a layer's input; for the rest no
+	// gradient is built, which keeps masks, tables and token ids out of it.
 	active func(*Value) bool
 	write  func(w, dw *Value)
 	same   [][2]*Value
@@ -133,12 +154,18 @@ func NewGrads(b *Builder, active func(*Value) bool, write func(w, dw *Value)) *G
 }
 
 // Of is the gradient of v collected so far, or nil.
+// Since nodes are visited in reverse, all readers of v have added theirs by the
+// time the node that defines v asks.
 func (g *Grads) Of(v *Value) *Value { return g.d[v] }
 
 // Needs reports whether v needs a gradient.
 func (g *Grads) Needs(v *Value) bool { return v != nil && g.active(v) }
 
 // Add adds d to the gradient of v.
+// A value read in several places has several contributions, summed in the order
+// of the visit: a fixed order, since floating-point sums depend on it. Those of
+// a weight are handed on one by one, for its gradient is memory that
+// accumulates over layers' readers and micro-batches anyway.
 func (g *Grads) Add(v, d *Value) {
 	switch old := g.d[v]; {
 	case !g.Needs(v):
@@ -154,7 +181,11 @@ func (g *Grads) Add(v, d *Value) {
 // Take removes and returns the gradient of v collected so far, so that a rule
 // can fold the sum into the node that computes its own part; the rule then
 // Adds the total. It is nil when there is none yet.
+// It saves a pass over memory for each residual connection: without it the sum
+// of two gradients of activations would be an add of its own. The kernel may
+// then even write over the operand that it adds, as InPlace says.
 func (g *Grads) Take(v *Value) *Value {
+	// Never collected here: see Add.
 	if v.Weight != nil {
 		return nil
 	}
@@ -165,10 +196,13 @@ func (g *Grads) Take(v *Value) *Value {
 
 // through takes the gradient of a node by way of its expansion: it computes the
 // node again from simpler ones and applies their rules.
+// It is for rare cases, where a rule of its own would be code that nobody runs.
 func (g *Grads) through(n *Node, expand func(*Builder, *Node) []*Value) {
 	start := len(g.Nodes)
 	again := expand(g.Builder, n)
 	nodes := slices.Clone(g.Nodes[start:])
+	// The values in between are new, so the outside knows nothing of them. All
+	// that hold reals are active; what needs no gradient in the end is dead code.
 	made := map[*Value]bool{}
 	for _, m := range nodes {
 		for _, r := range m.Results {
@@ -177,6 +211,7 @@ func (g *Grads) through(n *Node, expand func(*Builder, *Node) []*Value) {
 	}
 	outside := g.active
 	g.active = func(v *Value) bool { return made[v] || outside(v) }
+	// The gradients that reached the node's results reach those of its double.
 	for i, r := range again {
 		if d := g.Of(n.Results[i]); d != nil {
 			g.Add(r, d)
@@ -192,6 +227,7 @@ func (g *Grads) through(n *Node, expand func(*Builder, *Node) []*Value) {
 }
 
 // gradName is the name of the gradient of v.
+// By it one finds the gradient of %x in a dump, as %d.x.
 func gradName(v *Value) string {
 	if v.Weight != nil {
 		return "d." + v.Weight.Name
@@ -201,6 +237,8 @@ func gradName(v *Value) string {
 
 // Recomputed says that r is the same number as v, computed again by the
 // gradient: readers of v may read r, which leaves v's own node unused.
+// So does linear_xent: its gradient makes the logits again, chunk by chunk, and
+// with them the loss, so the forward's own product need not run in training.
 func (g *Grads) Recomputed(v, r *Value) { g.same = append(g.same, [2]*Value{v, r}) }
 
 // Substitutions lists the pairs given to Recomputed.

@@ -7,10 +7,16 @@ import (
 
 // Clone copies a module. If bind is not nil, symbols with a value in it become
 // numbers everywhere, declarations included.
+// The copy shares nothing with m that a pass may change: several compilations,
+// or one stopped at each pass, start from the same module. Types whose dims
+// hold no bound symbol print as before.
 func Clone(m *Module, bind map[string]int64) *Module {
+	// Weights and state go first, since functions point at them, and functions
+	// before stacks for the same reason: each map is full before it is asked.
 	c := &cloner{bind: bind, weights: map[*Weight]*Weight{}, state: map[*State]*State{}, funcs: map[*Func]*Func{}}
 	out := &Module{Name: m.Name}
 	for _, d := range m.Dims {
+		// A symbol that became a number has nothing left to declare.
 		if _, bound := bind[d.Name]; !bound {
 			out.Dims = append(out.Dims, d)
 		}
@@ -44,12 +50,16 @@ func Clone(m *Module, bind map[string]int64) *Module {
 }
 
 // CloneFunc copies a function of the same module under another name.
+// It refers to the same weights and state: the cloner's maps are empty, so
+// pointers to them are kept. Values and nodes are new.
 func CloneFunc(f *Func, name string) *Func {
 	k := (&cloner{}).function(f)
 	k.Name = name
 	return k
 }
 
+// cloner maps what belongs to the module from the old to the new. The maps of
+// CloneFunc are nil, which reading allows.
 type cloner struct {
 	bind    map[string]int64
 	weights map[*Weight]*Weight
@@ -57,14 +67,18 @@ type cloner struct {
 	funcs   map[*Func]*Func
 }
 
+// function copies one function. Values are mapped as they are defined, so the
+// function must be in order, and what is read is always known already.
 func (c *cloner) function(f *Func) *Func {
 	k := &Func{Name: f.Name, Role: f.Role}
+	// An absent operand maps to an absent operand.
 	values := map[*Value]*Value{nil: nil}
 	define := func(v *Value, def *Node) *Value {
 		x := &Value{Name: v.Name, Type: v.Type.Bind(c.bind), Def: def, Index: v.Index}
 		values[v] = x
 		return x
 	}
+	// all keeps nil apart from empty: the text form of a clone has the same bytes.
 	all := func(vs []*Value, f func(*Value) *Value) []*Value {
 		if vs == nil {
 			return nil
@@ -75,10 +89,14 @@ func (c *cloner) function(f *Func) *Func {
 		}
 		return out
 	}
+	// In a backward function Saved are parameters, so they are defined here, before
+	// the nodes; in a layer they are read, so that is done after them.
 	k.Params = all(f.Params, func(v *Value) *Value { return define(v, nil) })
 	if f.Role == RoleBackward {
 		k.Saved = all(f.Saved, func(v *Value) *Value { return define(v, nil) })
 	}
+	// use finds the copy of an operand. Weights and state are interned per function,
+	// so the copy must ask its own function for them and not reuse the old values.
 	use := func(v *Value) *Value {
 		switch {
 		case v == nil || v.Local():
@@ -99,6 +117,8 @@ func (c *cloner) function(f *Func) *Func {
 		if n.Attrs != nil {
 			m.Attrs = Attrs{}
 			for name, a := range n.Attrs {
+				// Attributes that hold lists are copied as well: a rewrite may write
+				// into one. Dims bind like those of a type.
 				switch list := a.(type) {
 				case []Dim:
 					a = Type{Dims: list}.Bind(c.bind).Dims
@@ -121,6 +141,9 @@ func (c *cloner) function(f *Func) *Func {
 }
 
 // ReplaceFuncs puts new functions in the place of old ones, in stacks as well.
+// A rewrite that makes a new function has to change both, or the stack would go
+// on running the old one, which the verifier reports as no function of the
+// module.
 func (m *Module) ReplaceFuncs(by map[*Func]*Func) {
 	swap := func(f *Func) *Func {
 		if g, ok := by[f]; ok {

@@ -1,6 +1,9 @@
 package ir
 
 // Cost is the work of a node, function or program.
+// It is the cost of an ideal machine: a roofline's two axes. Bytes assume that
+// every operand comes from memory once and every result goes there once, which
+// is a floor for big tensors and more than a cache-sized one really costs.
 type Cost struct {
 	FLOPs int64 // floating-point operations, a multiply-add counted as two
 	Bytes int64 // operands read and results written, each once
@@ -9,6 +12,8 @@ type Cost struct {
 func (c Cost) plus(d Cost) Cost { return Cost{c.FLOPs + d.FLOPs, c.Bytes + d.Bytes} }
 
 // NodeCost is the cost of one bound node. Views and control cost nothing.
+// Types must be numbers: bind first. An embedding counts its whole table as
+// read, which is too much where a batch has fewer tokens than the vocabulary.
 func NodeCost(n *Node) Cost {
 	if n.Op.View || n.Op.Group == Control {
 		return Cost{}
@@ -23,6 +28,8 @@ func NodeCost(n *Node) Cost {
 		c.Bytes += v.Type.Bytes()
 	}
 	switch {
+	// A row that is silent means one operation per element, as elementwise ops
+	// have. A node without results and without a count has no arithmetic.
 	case n.Op.FLOPs != nil:
 		c.FLOPs = n.Op.FLOPs(n)
 	case len(n.Results) > 0:
@@ -33,10 +40,13 @@ func NodeCost(n *Node) Cost {
 
 // FuncCost is the cost of a bound function, with the layers of the stacks
 // that it runs.
+// Layers are multiplied and not visited: a segment's cost is that of one layer
+// times their number, since all share the function.
 func FuncCost(m *Module, f *Func) Cost {
 	var c Cost
 	for _, n := range f.Nodes {
 		c = c.plus(NodeCost(n))
+		// The node itself cost nothing; what it runs is in the functions.
 		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
 			continue
 		}

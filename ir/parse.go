@@ -11,6 +11,18 @@ import (
 
 // Parse reads the text form of a module. Errors carry file:line:col; as many
 // as can be told apart are reported. The module is not verified.
+// That is what tests of the verifier need, and it lets a module that a pass
+// spoiled be read back from a dump. Callers that trust no one call Verify next.
+// A file is:
+//
+//	module tiny
+//	dim B in [1, 8]
+//	weight $w: f32[4, 4] of layers[3] {init = normal, std = 0.5, decay = true}
+//	state !kv: f32[blocks, 2, 2, 3, 4] of layers[3]
+//	stack layers [0, 3) @layer @layer.bwd
+//	func @layer layer(%x: f32[B, 4]) saves(%x) -> (%y) {
+//	  %y = linear(%x, $w) : f32[B, 4]
+//	}
 func Parse(file string, src []byte) (*Module, error) {
 	p := &parser{Parser: scan.New(file, src), m: &Module{}}
 	p.module()
@@ -20,6 +32,7 @@ func Parse(file string, src []byte) (*Module, error) {
 	return p.m, nil
 }
 
+// values holds the names of the function that is being read, f.
 type parser struct {
 	*scan.Parser
 	m      *Module
@@ -30,6 +43,8 @@ type parser struct {
 // module parses all declarations. A broken one is skipped up to the next line
 // that starts with a keyword, so that several errors show at once.
 func (p *parser) module() {
+	// Stacks stand before the functions that they name, so names are looked up
+	// when everything has been read.
 	type segment struct {
 		stack *Stack
 		i     int
@@ -38,10 +53,14 @@ func (p *parser) module() {
 	}
 	var segments []segment
 	decl := func() {
+		// No word is reserved: a value may be called %weight, since only a word in
+		// the first column begins a declaration.
 		t := p.Take(scan.Word, "a declaration")
 		switch t.Text {
+		// module tiny
 		case "module":
 			p.m.Name = p.Take(scan.Word, "a name").Text
+		// dim B in [1, 8], both bounds included
 		case "dim":
 			d := DimDecl{Name: p.Take(scan.Word, "a name").Text}
 			p.Want("in")
@@ -51,6 +70,7 @@ func (p *parser) module() {
 			d.Max = p.Int()
 			p.Want("]")
 			p.m.Dims = append(p.m.Dims, d)
+		// weights and state come before the functions that read them
 		case "weight":
 			p.weight()
 		case "state":
@@ -59,6 +79,8 @@ func (p *parser) module() {
 			p.Want(":")
 			s.Type = ParseType(p.Parser)
 			s.Stack, s.Layers = p.of()
+		// stack layers [0, 2) @layer @layer.bwd [2, 3) @last @last.bwd, the second
+		// function missing before differentiation
 		case "stack":
 			s := &Stack{Name: p.Take(scan.Word, "a name").Text}
 			for p.Accept("[") {
@@ -84,6 +106,8 @@ func (p *parser) module() {
 	for p.Tok.Kind != scan.EOF {
 		p.Recover(declares, decl)
 	}
+	// A function whose body is broken was still declared, so it is found here and
+	// the one mistake is told once.
 	for _, r := range segments {
 		seg := &r.stack.Segments[r.i]
 		seg.Forward, seg.Backward = p.m.Func(r.names[0]), p.m.Func(r.names[1])
@@ -97,6 +121,7 @@ func (p *parser) module() {
 }
 
 // declares reports whether a token at the start of a line begins a declaration.
+// Recover only asks at the first column.
 func declares(t scan.Token) bool {
 	return t.Kind == scan.Word && slices.Contains([]string{"module", "dim", "weight", "state", "stack", "func"}, t.Text)
 }
@@ -113,6 +138,8 @@ func (p *parser) of() (stack string, layers int) {
 	return stack, layers
 }
 
+// It is declared before its type is read: if that fails, its readers are not
+// reported as well.
 func (p *parser) weight() {
 	w := &Weight{Name: p.Sigil("$", "a name").Text, Layout: RowMajor}
 	p.m.Weights = append(p.m.Weights, w)
@@ -125,6 +152,8 @@ func (p *parser) weight() {
 }
 
 // field parses one field of a weight: init = normal.
+// Fields come in any order, print.go writes them in one; those with their
+// default may be missing.
 func (p *parser) field(w *Weight) {
 	k := p.Take(scan.Word, "a field")
 	p.Want("=")
@@ -134,6 +163,7 @@ func (p *parser) field(w *Weight) {
 		if w.Names == nil {
 			w.Names = map[string]string{}
 		}
+		// Quoted, since another format may put anything into its names.
 		w.Names[format] = p.Str()
 	case k.Text == "layout":
 		w.Layout = Layout(word())
@@ -155,6 +185,7 @@ func (p *parser) field(w *Weight) {
 }
 
 // ParseType reads a type: f32[B, 64].
+// Package plan's parser uses it on its own text.
 func ParseType(p *scan.Parser) Type {
 	t := p.Take(scan.Word, "a type")
 	d, ok := ParseDType(t.Text)
@@ -164,6 +195,8 @@ func ParseType(p *scan.Parser) Type {
 	return Type{d, parseDims(p)}
 }
 
+// parseDims reads [B, 2*T, 64]. Factors may come in any order: Mul sorts them, so
+// T*B is read as B*T and printed so.
 func parseDims(p *scan.Parser) []Dim {
 	var dims []Dim
 	p.List("[", "]", func() {
@@ -183,12 +216,19 @@ func parseDims(p *scan.Parser) []Dim {
 	return dims
 }
 
+// function reads a header and a body:
+//
+//	func @layer.bwd backward(%d.y: f32[B, 4]) loads(%x: f32[B, 4]) -> (%d.x) {
+//
+// Any word is taken as a role; the verifier knows the three.
 func (p *parser) function() {
 	f := &Func{Name: p.Sigil("@", "a name").Text}
 	p.m.Funcs = append(p.m.Funcs, f)
 	f.Role = Role(p.Take(scan.Word, "a role").Text)
 	p.f, p.values = f, map[string]*Value{}
 	f.Params = p.typedValues()
+	// What is saved and returned is named before it is defined, so the names wait
+	// for the body. What a backward function loads is defined right here.
 	var saved []scan.Token
 	switch {
 	case f.Role == RoleBackward && p.Accept("loads"):
@@ -202,6 +242,7 @@ func (p *parser) function() {
 	for !p.Accept("}") {
 		p.node()
 	}
+	// Positions are kept with the names, for the message.
 	find := func(names []scan.Token) (vs []*Value) {
 		for _, t := range names {
 			v := p.values[t.Text]
@@ -218,6 +259,7 @@ func (p *parser) function() {
 	}
 }
 
+// define gives a value its name. The first definition stays after a clash.
 func (p *parser) define(t scan.Token, v *Value) *Value {
 	if p.values[t.Text] != nil {
 		p.Fail(t.Pos, "%%%s is defined twice", t.Text)
@@ -227,6 +269,7 @@ func (p *parser) define(t scan.Token, v *Value) *Value {
 	return v
 }
 
+// typedValues reads (%x: f32[B, 4], %y: i32[B]) and defines each.
 func (p *parser) typedValues() []*Value {
 	var vs []*Value
 	p.Want("(")
@@ -242,6 +285,7 @@ func (p *parser) typedValues() []*Value {
 	return vs
 }
 
+// valueNames reads (%x, %y).
 func (p *parser) valueNames() []scan.Token {
 	var ts []scan.Token
 	p.Want("(")
@@ -255,6 +299,11 @@ func (p *parser) valueNames() []scan.Token {
 	return ts
 }
 
+// node reads one line of a body, whose types are taken as they are written and
+// compared with the op's row by Verify:
+//
+//	%o, %lse = attention(%q, %k, %v) {scale = 0.5} : f32[B, T, 3, 2], f32[B, 3, T]
+//	grad_add(%d.w, $w)
 func (p *parser) node() {
 	n := &Node{}
 	var results []scan.Token
@@ -267,6 +316,7 @@ func (p *parser) node() {
 	if results != nil {
 		p.Want("=")
 	}
+	// A missing brace would else be told as an op called "func".
 	if p.Tok.Pos.Col == 1 && declares(p.Tok) {
 		p.Fail(p.Tok.Pos, "found %s, want %q", p.Tok, "}")
 	}
@@ -283,6 +333,7 @@ func (p *parser) node() {
 	}
 	p.Want(")")
 	if p.Is("{") {
+		// Without braces Attrs stays nil, and the getters give defaults.
 		n.Attrs = ParseAttrs(p.Parser, n.Op)
 	}
 	for i, r := range results {
@@ -291,11 +342,13 @@ func (p *parser) node() {
 		} else {
 			p.Want(",")
 		}
+		// Defined behind the operands, so that a node cannot read itself.
 		n.Results = append(n.Results, p.define(r, &Value{Type: ParseType(p.Parser), Def: n, Index: i}))
 	}
 	p.f.Nodes = append(p.f.Nodes, n)
 }
 
+// operand reads %x, $w, !kv, or _ for an optional operand that is absent.
 func (p *parser) operand() *Value {
 	switch p.Tok.Text {
 	case "%":
@@ -325,6 +378,8 @@ func (p *parser) operand() *Value {
 }
 
 // ParseAttrs reads the attributes of an op between braces.
+// The row says what kind each value has, so 1 may stand where a real is wanted.
+// Twice the same attribute is no error: the last one counts.
 func ParseAttrs(p *scan.Parser, op *Op) Attrs {
 	attrs := Attrs{}
 	p.List("{", "}", func() {
@@ -339,6 +394,7 @@ func ParseAttrs(p *scan.Parser, op *Op) Attrs {
 	return attrs
 }
 
+// parseAttr reads one value: 3, 0.5, true, "half", dims[B, 2], [1, 2].
 func parseAttr(p *scan.Parser, k AttrKind) any {
 	switch k {
 	case IntAttr:
@@ -357,6 +413,7 @@ func parseAttr(p *scan.Parser, k AttrKind) any {
 		p.Want("dims")
 		return parseDims(p)
 	case IntsAttr:
+		// Not nil: an empty list is equal to a row's default, []int64{}.
 		list := []int64{}
 		p.List("[", "]", func() { list = append(list, p.Int()) })
 		return list

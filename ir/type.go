@@ -9,8 +9,12 @@ import (
 
 // DType is the element type of a tensor. Block types are GGUF's: a row is cut
 // into blocks that share scales.
+// The numeric value never leaves the process: text and files name a dtype, so
+// rows may be added or moved. Integers are for indices, bools for masks.
 type DType uint8
 
+// The zero value is no type, so that a Type nobody filled in fails the verifier
+// and does not pass for f32.
 const (
 	Invalid DType = iota
 	F32
@@ -21,12 +25,17 @@ const (
 	I32
 	I64
 	Bool
+	// GGUF's quantized blocks. Q8_0 and Q4_0 hold 32 numbers and one f16 scale;
+	// the K kinds hold superblocks of 256 with scales of their own for each part.
 	Q8_0
 	Q4_0
 	Q4_K
 	Q6_K
 )
 
+// dtypes has a row for each constant above, which indexes it. Block and bytes
+// are those of GGUF, scales and minima included: 34 = 2 + 32, 18 = 2 + 32/2,
+// 144 = 2·2 + 12 + 256/2, 210 = 256/2 + 256/4 + 16 + 2.
 var dtypes = [...]struct {
 	name         string
 	block, bytes int // elements and bytes of a block
@@ -40,11 +49,14 @@ var dtypes = [...]struct {
 func (d DType) String() string { return dtypes[d].name }
 
 // Bytes is the size of n elements; n must fill whole blocks.
+// The division comes first: sizes stay small, and a part of a block has no size
+// that could be told.
 func (d DType) Bytes(n int64) int64 {
 	return n / int64(dtypes[d].block) * int64(dtypes[d].bytes)
 }
 
 // Float reports whether elements are real numbers.
+// Quantized blocks count: they stand for reals, however few bits they take.
 func (d DType) Float() bool {
 	switch d {
 	case F32, BF16, F16, F64, Q8_0, Q4_0, Q4_K, Q6_K:
@@ -54,6 +66,7 @@ func (d DType) Float() bool {
 }
 
 // ParseDType finds a dtype by its name.
+// "invalid" is not among them: a text cannot ask for the zero value.
 func ParseDType(s string) (DType, bool) {
 	for i, d := range dtypes {
 		if d.name == s && i != int(Invalid) {
@@ -65,6 +78,10 @@ func ParseDType(s string) (DType, bool) {
 
 // Dim is one dimension of a shape: a number times a product of symbols, such
 // as 64, B, B*T or 2*T. Dims compare with ==. The zero Dim is the number 0.
+// There are no sums and no quotients. A transformer's shapes are products of a
+// batch, a length and widths, and products alone have a normal form that two
+// equal shapes share, so that types are compared without any algebra. What
+// would need a sum, as concat along a symbol, is refused by the op's row.
 type Dim struct {
 	N   int64  // coefficient
 	Sym string // symbols in alphabetical order joined by "*", empty for a number
@@ -80,9 +97,13 @@ func Sym(name string) Dim { return Dim{N: 1, Sym: name} }
 func (d Dim) IsConst() bool { return d.Sym == "" }
 
 // Is reports whether the dimension is the number n.
+// A symbol is never a known number, not even if its bounds leave it only one:
+// who wants numbers binds first.
 func (d Dim) Is(n int64) bool { return d.Sym == "" && d.N == n }
 
 // Mul is the product of two dimensions.
+// The symbols are sorted, so T*B and B*T are the same Dim. Coefficients are
+// not checked for overflow here: the verifier bounds what a shape may hold.
 func (d Dim) Mul(e Dim) Dim {
 	switch { // most factors are numbers
 	case e.Sym == "":
@@ -96,6 +117,8 @@ func (d Dim) Mul(e Dim) Dim {
 }
 
 // Div is the exact quotient of two dimensions, if there is one.
+// Exact means for all values of the symbols: 4*T by 2 is 2*T, but T by 2 has no
+// quotient, since T may be odd. Heads and packs are split with this.
 func (d Dim) Div(e Dim) (Dim, bool) {
 	if e.N == 0 || d.N%e.N != 0 {
 		return Dim{}, false
@@ -106,11 +129,14 @@ func (d Dim) Div(e Dim) (Dim, bool) {
 		if i < 0 {
 			return Dim{}, false
 		}
+		// One factor of the two lists at a time: B*T*T by T is B*T. The symbols
+		// are a fresh list, so that deleting spoils no other Dim.
 		syms = slices.Delete(syms, i, i+1)
 	}
 	return Dim{d.N / e.N, strings.Join(syms, "*")}, true
 }
 
+// symbols lists the factors, a square twice, in alphabetical order.
 func (d Dim) symbols() []string {
 	if d.Sym == "" {
 		return nil
@@ -119,6 +145,7 @@ func (d Dim) symbols() []string {
 }
 
 // Bind replaces the symbols that have a value.
+// Symbols without a value stay, in normal form, since Mul sorts what is left.
 func (d Dim) Bind(values map[string]int64) Dim {
 	out := Const(d.N)
 	if v, ok := values[d.Sym]; ok && d.Sym != "" { // one symbol, as most have
@@ -134,6 +161,7 @@ func (d Dim) Bind(values map[string]int64) Dim {
 	return out
 }
 
+// String prints what the parser of dims reads: 64, B, 2*B*T.
 func (d Dim) String() string {
 	switch {
 	case d.Sym == "":
@@ -145,6 +173,9 @@ func (d Dim) String() string {
 }
 
 // Type is the type of a tensor: element type and shape. A scalar has no dims.
+// The innermost axis is the last, and elements lie row-major; strides belong to
+// plans, where one buffer holds several values. Dims may be shared between
+// types: nobody writes into a list that a Type holds.
 type Type struct {
 	DType DType
 	Dims  []Dim
@@ -157,6 +188,7 @@ func TensorOf(d DType, dims ...Dim) Type { return Type{d, dims} }
 func (t Type) Rank() int { return len(t.Dims) }
 
 // Last is the innermost dimension; a scalar's is 1.
+// A kernel's row is this long: norms, softmax and linear layers work along it.
 func (t Type) Last() Dim {
 	if len(t.Dims) == 0 {
 		return Const(1)
@@ -165,6 +197,7 @@ func (t Type) Last() Dim {
 }
 
 // Rows is the product of all dimensions but the last.
+// Of activations [B, T, d] it is B*T, the rows of a linear layer's product.
 func (t Type) Rows() Dim {
 	if len(t.Dims) == 0 {
 		return Const(1)
@@ -176,6 +209,8 @@ func (t Type) Rows() Dim {
 func (t Type) Size() Dim { return product(t.Dims) }
 
 // Elems is the number of elements of a bound type. It panics on symbols.
+// Callers bind the type first, to each dimension's number or capacity; a symbol
+// that is left then is a bug.
 func (t Type) Elems() int64 {
 	n := t.Size()
 	if !n.IsConst() {
@@ -188,9 +223,11 @@ func (t Type) Elems() int64 {
 func (t Type) Bytes() int64 { return t.DType.Bytes(t.Elems()) }
 
 // Equal reports whether two types are the same.
+// An empty list of dims and none at all are the same scalar.
 func (t Type) Equal(u Type) bool { return t.DType == u.DType && slices.Equal(t.Dims, u.Dims) }
 
 // With is the type with another element type.
+// The dims are shared, not copied.
 func (t Type) With(d DType) Type { return Type{d, t.Dims} }
 
 // Bind replaces symbols that have a value.
@@ -202,6 +239,7 @@ func (t Type) Bind(values map[string]int64) Type {
 	return Type{t.DType, dims}
 }
 
+// String prints what ParseType reads: f32[B, T, 64], and f32[] for a scalar.
 func (t Type) String() string {
 	s := make([]string, len(t.Dims))
 	for i, d := range t.Dims {
@@ -210,6 +248,7 @@ func (t Type) String() string {
 	return t.DType.String() + "[" + strings.Join(s, ", ") + "]"
 }
 
+// product is 1 for no dims: a scalar has one element.
 func product(dims []Dim) Dim {
 	p := Const(1)
 	for _, d := range dims {

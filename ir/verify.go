@@ -21,10 +21,18 @@ import (
 //   - only main functions run stacks, only layers save and only backward
 //     functions load;
 //   - every layer of a stack belongs to exactly one segment.
+//
+// The pipeline runs it behind each pass, unless told to look at the last alone, so
+// what it holds is not checked again by passes: they may index operands, trust
+// types and look names up. It tells all violations at once, since the first is
+// often the consequence of another.
+// It has one effect: attributes at their default and trailing absent operands
+// are removed (see checkNode), which makes the text form unique.
 func Verify(m *Module) error {
 	v := &verifier{m: m}
 	v.that(m.Name != "", "the module has no name")
 	v.that(m.Name == "" || scan.IsName(m.Name), "module %q: not a name", m.Name)
+	// A dimension and a stack may share a name: kinds are apart.
 	seen := map[string]bool{}
 	declare := func(kind, sign, name string) {
 		v.that(scan.IsName(name), "%s %s%s: not a name", kind, sign, name)
@@ -55,6 +63,7 @@ func Verify(m *Module) error {
 	return errors.Join(v.errs...)
 }
 
+// verifier collects errors and never stops.
 type verifier struct {
 	m    *Module
 	errs []error
@@ -67,6 +76,8 @@ func (v *verifier) that(ok bool, format string, args ...any) {
 }
 
 // layers checks a declaration's shape and the layers that it names.
+// A weight of a stack repeats the number of its layers: its size is then known
+// without the stack.
 func (v *verifier) layers(what string, t Type, stack string, layers int) {
 	v.shape(declared(what), t)
 	if stack == "" {
@@ -82,10 +93,12 @@ func (v *verifier) weight(w *Weight) {
 	one := func(field, value string, of ...string) {
 		v.that(slices.Contains(of, value), "weight $%s: %s is %q", w.Name, field, value)
 	}
+	// Which layouts exist is for targets to know.
 	v.that(scan.IsName(string(w.Layout)), "weight $%s: layout is %q", w.Name, w.Layout)
 	one("init", w.Init.Kind, "", "normal", "ones", "zeros")
 	one("shard", w.Shard, "", "column", "row")
 	one("rope", w.Rope, "", "interleaved", "half")
+	// Rows cannot be permuted in pairs without the size of a head.
 	v.that((w.Rope == "") == (w.Heads == 0) && w.Heads >= 0, "weight $%s: rope is %q with %d heads", w.Name, w.Rope, w.Heads)
 	for format := range w.Names {
 		v.that(scan.IsName("name."+format), "weight $%s: format %q", w.Name, format)
@@ -94,6 +107,8 @@ func (v *verifier) weight(w *Weight) {
 
 // maxElems bounds the product of a shape's numbers: sizes in bytes stay far
 // from overflow.
+// 2^48 elements of 8 bytes are 2^51 bytes. Symbols come on top, each at most its
+// bound.
 const maxElems = 1 << 48
 
 // shape checks a shape: its symbols are declared and its numbers positive.
@@ -105,6 +120,7 @@ func (v *verifier) shape(what fmt.Stringer, t Type) {
 			v.that(false, "%s has type %s with the dimension %s", what, t, d)
 			return
 		}
+		// Divides: the product could already have overflowed.
 		if d.N > maxElems/size {
 			v.that(false, "%s has type %s, which is too large", what, t)
 			return
@@ -122,6 +138,7 @@ func (v *verifier) shape(what fmt.Stringer, t Type) {
 }
 
 // declared names a weight or state in messages, valueOf a value of a function.
+// Both are Stringers, so that a label costs nothing where all is well.
 type declared string
 
 func (d declared) String() string { return string(d) }
@@ -133,12 +150,15 @@ type valueOf struct {
 
 func (x *valueOf) String() string { return fmt.Sprintf("@%s: %%%s", x.f.Name, x.v.Name) }
 
+// Values must be defined before they are read in the order of Nodes; a cycle is
+// therefore impossible.
 func (v *verifier) function(f *Func) {
 	v.that(f.Role == RoleMain || f.Role == RoleLayer || f.Role == RoleBackward, "@%s: no role is called %q", f.Name, f.Role)
 	v.that(f.Role != RoleMain || len(f.Saved) == 0, "@%s: only layers save values", f.Name)
 	size := len(f.Params) + len(f.Saved) + len(f.Nodes)
 	names := make(map[string]bool, size)
 	defined := make(map[*Value]bool, size)
+	// One label for all values, changed as they come: thousands are checked.
 	label := &valueOf{f: f}
 	define := func(x *Value) {
 		if !scan.IsName(x.Name) {
@@ -160,13 +180,17 @@ func (v *verifier) function(f *Func) {
 		}
 	}
 	for _, n := range f.Nodes {
+		// at reports an error of node n, in front of which the place is put.
 		at := func(format string, args ...any) {
 			v.errs = append(v.errs, fmt.Errorf("@%s: %s: %s", f.Name, nodeLabel(n), fmt.Sprintf(format, args...)))
 		}
+		// ok is false once Infer could not be called safely: it trusts operands to be
+		// there and attributes to have their kinds.
 		ok := true
 		for i, x := range n.Operands {
 			switch {
 			case x == nil:
+			// A pointer to a weight that was replaced is the usual mistake.
 			case x.Weight != nil:
 				if !slices.Contains(v.m.Weights, x.Weight) {
 					at("%s is not a weight of the module", x)
@@ -193,6 +217,7 @@ func (v *verifier) function(f *Func) {
 			ok = false
 		}
 		if ok {
+			// What a pass or a text claims is compared with what the row derives.
 			types, err := n.Op.Infer(n)
 			switch {
 			case err != nil:
@@ -208,15 +233,18 @@ func (v *verifier) function(f *Func) {
 			}
 		}
 		for i, r := range n.Results {
+			// Rewrites walk from values to nodes by these.
 			if r.Def != n || r.Index != i {
 				v.that(false, "@%s: %s: result %s points elsewhere", f.Name, nodeLabel(n), r)
 			}
+			// Even if the node was wrong: its readers are not reported for it.
 			define(r)
 		}
 		if ok && (n.Op.Name == "stack" || n.Op.Name == "stack_grad") {
 			v.stackCall(f, n)
 		}
 	}
+	// Params may be results: an identity is a function.
 	for _, r := range f.Results {
 		v.that(defined[r], "@%s: result %s is not defined", f.Name, r)
 	}
@@ -228,8 +256,13 @@ func (v *verifier) function(f *Func) {
 }
 
 // checkNode checks the number of operands and the attributes against the row.
+// It also normalises, in place: absent operands at the end and attributes at their
+// default go away, so that equal nodes look equal to passes and printers. Builders
+// call it for each node they make.
 func checkNode(n *Node) error {
 	op := n.Op
+	// A rule passes nil for what it has not got; more of these than the row has
+	// operands are dropped too.
 	for len(n.Operands) > len(op.Operands) && n.Operands[len(n.Operands)-1] == nil && !op.Variadic() {
 		n.Operands = n.Operands[:len(n.Operands)-1]
 	}
@@ -252,6 +285,7 @@ func checkNode(n *Node) error {
 		if k, ok := kindOf(x); !ok || k != op.Attrs[i].Kind {
 			return fmt.Errorf("%s: attribute %s is a %T, want %s", op.Name, name, x, op.Attrs[i].Kind)
 		}
+		// Deleting from a map while ranging over it is allowed in Go.
 		if d := op.Attrs[i].Default; d != nil && attrEqual(d, x) {
 			delete(n.Attrs, name) // one spelling of a default
 		}
@@ -265,6 +299,8 @@ func checkNode(n *Node) error {
 }
 
 // stackCall checks a node that runs a stack against the stack's functions.
+// Invariant operands follow x in the order of the functions' parameters, of the
+// backward function as well: dy, then the same.
 func (v *verifier) stackCall(f *Func, n *Node) {
 	v.that(f.Role == RoleMain, "@%s: %s: a stack inside of a layer", f.Name, nodeLabel(n))
 	s := v.m.Stack(n.Str("name"))
@@ -289,6 +325,8 @@ func (v *verifier) stackCall(f *Func, n *Node) {
 	}
 }
 
+// Segments must cover the layers from 0 without a gap or overlap. A layer's result
+// has the type of its first parameter, x of the next; likewise dy and dx.
 func (v *verifier) stack(s *Stack) {
 	next := 0
 	for _, seg := range s.Segments {
@@ -299,6 +337,7 @@ func (v *verifier) stack(s *Stack) {
 				v.that(g != seg.Forward, "stack %s: no forward function", s.Name)
 				continue
 			}
+			// By pointer: a rewrite that left the stack with an old function shows.
 			v.that(v.m.Func(g.Name) == g, "stack %s: @%s is not a function of the module", s.Name, g.Name)
 			role := RoleLayer
 			if g == seg.Backward {
@@ -309,6 +348,8 @@ func (v *verifier) stack(s *Stack) {
 				"stack %s: @%s does not return what it takes first", s.Name, g.Name)
 			for _, n := range g.Nodes {
 				for _, x := range n.Operands {
+					// A layer has a number only within its own stack; weights of none have
+					// one for all and are out of reach of a loop over layers.
 					foreign := x != nil && (x.Weight != nil && x.Weight.Stack != s.Name || x.State != nil && x.State.Stack != s.Name)
 					if foreign {
 						v.that(false, "@%s: %s reads %s, which has no layers of stack %s", g.Name, nodeLabel(n), x, s.Name)
@@ -317,6 +358,8 @@ func (v *verifier) stack(s *Stack) {
 			}
 		}
 		if f, b := seg.Forward, seg.Backward; f != nil && b != nil {
+			// Name by name and in order: the plan ties the two by name, and a
+			// different order would be a sign of two passes that disagree.
 			ok := len(f.Saved) == len(b.Saved)
 			for i := 0; ok && i < len(f.Saved); i++ {
 				ok = f.Saved[i].Name == b.Saved[i].Name && f.Saved[i].Type.Equal(b.Saved[i].Type)

@@ -55,15 +55,24 @@ func planBudget(u *Unit) error {
 	if n == nil {
 		return &BudgetError{u.Config.Budget, m.Minimum()}
 	}
+	// The numbers come from the prices in the menu. plan_memory compares the
+	// peak with the arena that it gets and stops if they differ.
 	u.Checkpoint = m.describe(n, u.Config.Budget)
 	stack := u.Module.Stacks[0]
 	var segments []ir.Segment
 	var forward, backward []*ir.Func
+	// Points stand in the order of the arena, those that need most above their
+	// block first, so layer 0 is of the first point that is used at all. Every
+	// layer computes the same function, whatever it stores: any assignment of
+	// points to layers is legal.
 	from := 0
 	for i, k := range n {
 		if k == 0 {
 			continue
 		}
+		// The first segment keeps the plain names, so that a budget which all
+		// layers meet in the same way gives the text that another policy would
+		// have given.
 		name, back := m.f.Name, m.bwd.Name
 		if len(segments) > 0 {
 			name = fmt.Sprintf("%s.%d", m.f.Name, len(segments)+1)
@@ -75,12 +84,16 @@ func planBudget(u *Unit) error {
 		from += k
 		u.Stats["stored."+f.Name] = len(f.Saved)
 	}
+	// The variants stand where the one function stood: whoever reads the
+	// module's text finds forward and backward in their usual places.
 	replace := func(old *ir.Func, by []*ir.Func) {
 		i := slices.Index(u.Module.Funcs, old)
 		u.Module.Funcs = slices.Replace(u.Module.Funcs, i, i+1, by...)
 	}
 	replace(m.f, forward)
 	replace(m.bwd, backward)
+	// With more than one segment NewMenu would refuse the module from here on:
+	// a unit is planned once.
 	stack.Segments = segments
 	u.Stats["choices"] = 1 << len(m.units)
 	u.Stats["undominated"] = len(m.points)
@@ -104,11 +117,14 @@ func (m *Menu) describe(n []int, budget int64) *Checkpoints {
 		if k == 0 {
 			continue
 		}
+		// The layers of the segment begin where those of the last one ended.
 		p, from := m.points[i], 0
 		if s := c.Segments; len(s) > 0 {
 			from = s[len(s)-1].To
 		}
 		seg := CheckpointSegment{From: from, To: from + k, Bytes: p.size, Above: p.above, FLOPs: p.flops, Base: base}
+		// A mask has one bit a unit; names are for people and for the JSON that
+		// `llamac plan` writes.
 		for u, names := range m.Units {
 			if p.mask>>u&1 == 1 {
 				seg.Stored = append(seg.Stored, names...)

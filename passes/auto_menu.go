@@ -15,6 +15,8 @@ import (
 // Menu is all that a layer may store, with the cost of each choice: what
 // plan_checkpoint chooses from under a budget. Making it once serves any number
 // of budgets.
+//
+// Nothing in it depends on the budget, and neither do the prices on each other.
 type Menu struct {
 	Layers int
 	Units  [][]string // values that are stored or left out together, by name
@@ -27,6 +29,9 @@ type Menu struct {
 }
 
 // point is one choice for a layer.
+//
+// Sizes are multiples of plan.Align, as the planner rounds every buffer up to
+// it.
 type point struct {
 	mask  int   // units that are stored, one bit each
 	size  int64 // bytes of the layer's block
@@ -34,6 +39,8 @@ type point struct {
 	flops int64 // recomputed
 }
 
+// Each unit doubles the number of plans to be made, and a plan takes about as
+// long whatever it stores.
 // mostUnits bounds the menu to 4096 points.
 const mostUnits = 12
 
@@ -43,9 +50,13 @@ const mostUnits = 12
 // it is.
 func NewMenu(u *Unit) (*Menu, error) {
 	step := u.Module.Func("micro_step")
+	// One segment, as the pass itself is what makes more of them; one backward,
+	// as a stack that is only run forward stores nothing.
 	if len(u.Module.Stacks) != 1 || len(u.Module.Stacks[0].Segments) != 1 || u.Module.Stacks[0].Segments[0].Backward == nil || step == nil {
 		return nil, fmt.Errorf("plan_checkpoint: a budget needs one stack of equal layers and its backward")
 	}
+	// The functions are read and never written from here on: every choice is
+	// made on copies, side by side.
 	s := u.Module.Stacks[0]
 	m := &Menu{Layers: s.Layers(), f: s.Segments[0].Forward, bwd: s.Segments[0].Backward}
 	m.units = joinUnits(unitsOf(m.f, Sizes(u.Module)), cmp.Or(u.Config.Units, mostUnits), Sizes(u.Module))
@@ -59,6 +70,9 @@ func NewMenu(u *Unit) (*Menu, error) {
 	if err := m.otherPrograms(u.Module); err != nil {
 		return nil, err
 	}
+	// Worker w takes the masks w, w+k, w+2k and so on. Each writes places of
+	// its own in all and errs, so no lock is needed, and since results are
+	// found by mask their order does not depend on the number of workers.
 	all := make([]priced, 1<<len(m.units))
 	errs := make([]error, runtime.GOMAXPROCS(0))
 	var wait sync.WaitGroup
@@ -77,11 +91,17 @@ func NewMenu(u *Unit) (*Menu, error) {
 			return nil, fmt.Errorf("plan_checkpoint: %w", err)
 		}
 	}
+	// The reverse loop's FLOPs are those of the gradients and of what is made
+	// again. The last mask stores every unit, so its FLOPs are the gradients
+	// alone and the difference is the recomputation. p is a copy: all keeps the
+	// subtrahend as it was.
 	var points []point
 	for _, p := range all {
 		p.flops -= all[len(all)-1].flops // with everything stored nothing is made again
 		points = append(points, p.point)
 	}
+	// What lies outside of the layers does not see what they store, so any of
+	// the plans tells it.
 	m.head = all[0].head
 	m.least = max(m.least, all[0].least)
 	m.points = undominated(points)
@@ -91,14 +111,18 @@ func NewMenu(u *Unit) (*Menu, error) {
 // withLayers is the module with all layers of one choice.
 func (m *Menu) withLayers(module *ir.Module, mask int) *ir.Module {
 	f, bwd := m.variant(mask, m.f.Name, m.bwd.Name)
+	// A shallow copy: only the stack is another one. The main functions call
+	// stacks by name, and so run the variant.
 	k := *module
 	k.Stacks = []*ir.Stack{{Name: module.Stacks[0].Name, Segments: []ir.Segment{{From: 0, To: m.Layers, Forward: f, Backward: bwd}}}}
 	return &k
 }
 
 // otherPrograms finds what the programs without a backward need of the arena.
-// They run the layers as they are once it is settled what is stored: what
-// nothing reads is gone by then. The choice itself does not matter to them.
+// They use the same arena as micro_step, one after the other, and store
+// nothing: their scratch begins at the arena's start. They run the layers as
+// they are once it is settled what is stored: what nothing reads is gone by
+// then. The choice itself does not matter to them.
 func (m *Menu) otherPrograms(module *ir.Module) error {
 	module = m.withLayers(module, 0)
 	s := newScheduler(&Unit{Module: module, Plan: &plan.Plan{}, Stats: Stats{}})
@@ -110,6 +134,8 @@ func (m *Menu) otherPrograms(module *ir.Module) error {
 		if err != nil {
 			return fmt.Errorf("plan_checkpoint: @%s: %w", f.Name, err)
 		}
+		// eval and update; neither has a loop that runs in reverse, so no
+		// choice of stored values changes them.
 		m.least = max(m.least, placeScratch(q))
 	}
 	return nil
@@ -127,6 +153,8 @@ type priced struct {
 // layers of another choice.
 func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error) {
 	s := newScheduler(&Unit{Module: m.withLayers(module, mask), Plan: &plan.Plan{}, Stats: Stats{}})
+	// A draft leaves out what costs time and has no bearing on sizes: the text
+	// of every launch and the tables of constants.
 	s.draft = true
 	q, err := s.program(step)
 	if err != nil {
@@ -138,18 +166,25 @@ func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error)
 		return p, nil
 	}
 	p.size = q.SavedPerLayer
+	// A phase's need counts from the arena's start and holds for the time when
+	// the most layers are stored. Over a loop, and between the forward's loop
+	// and the backward's, those are all L of them; what exceeds their blocks is
+	// the price.
 	top := int64(m.Layers) * q.SavedPerLayer
 	phases := placeTight(q, m.Layers)
 	for _, ph := range phases {
 		switch {
 		case ph.loop:
 			p.above = max(p.above, ph.need-top)
+		// No layer is stored yet, or none is stored any more: this part of the
+		// program bounds the arena on its own.
 		case ph.base == 0:
 			p.least = max(p.least, ph.need)
 		default:
 			p.head = max(p.head, ph.need-top)
 		}
 	}
+	// The body of a loop is listed once, so the sum is that of one layer.
 	q.Walk(func(it plan.Item) {
 		if l, ok := it.(*plan.Loop); ok && l.Reverse {
 			for _, it := range l.Body {
@@ -164,6 +199,9 @@ func (m *Menu) price(module *ir.Module, step *ir.Func, mask int) (priced, error)
 
 // variant copies the layer's functions and makes them store the units of a
 // mask beside the layer's input.
+//
+// The copies have their nodes and results in the same order as the originals:
+// positions tell which value is which.
 func (m *Menu) variant(mask int, name, backward string) (f, bwd *ir.Func) {
 	f, bwd = ir.CloneFunc(m.f, name), ir.CloneFunc(m.bwd, backward)
 	keep := map[*ir.Value]bool{f.Params[0]: true}
@@ -176,6 +214,8 @@ func (m *Menu) variant(mask int, name, backward string) (f, bwd *ir.Func) {
 			}
 		}
 	}
+	// Every layer stores its input in this space, so that a segment that stores
+	// nothing else still has something to begin from.
 	recompute(f, bwd, keep, true)
 	return f, bwd
 }
@@ -196,6 +236,10 @@ func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
 	invariant := setOf(f.Params[1:])
 	relevant := map[*ir.Value]bool{}
 	readers := map[*ir.Value][]*ir.Value{}
+	// need collects what the backward needs, directly or to make something else
+	// again, and for each such value which others are made of it. It ends at
+	// what is there in any case: the layer's input, what is the same for all
+	// layers, weights, and what depends on constants alone.
 	var need func(v *ir.Value)
 	need = func(v *ir.Value) {
 		if relevant[v] || v == x || invariant[v] || !v.Local() || fromConstants(v) {
@@ -216,6 +260,9 @@ func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
 		need(underViews(v))
 	}
 	bytes := func(v *ir.Value) int64 { return v.Type.Bind(sizes).Bytes() }
+	// instead moves up from a value that serves only to make one other of its
+	// size. A value that the backward reads itself stays: storing the other
+	// would not spare it.
 	instead := func(v *ir.Value) *ir.Value {
 		for !direct[v] && len(readers[v]) == 1 && bytes(readers[v][0]) == bytes(v) {
 			v = readers[v][0]
@@ -223,6 +270,7 @@ func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
 		return v
 	}
 	var units [][]*ir.Value
+	// Two values may move up to the same one, which is listed once.
 	taken := map[*ir.Value]bool{}
 	for _, n := range f.Nodes {
 		var unit []*ir.Value
@@ -246,6 +294,9 @@ func unitsOf(f *ir.Func, sizes map[string]int64) [][]*ir.Value {
 
 // joinUnits stores or leaves out together what is smallest, until there are at
 // most so many units.
+//
+// The answer stays exact in the space that is left. Those with the fewest bytes
+// are joined because deciding about them one by one can gain the least.
 func joinUnits(units [][]*ir.Value, most int, sizes map[string]int64) [][]*ir.Value {
 	smallest := func() int {
 		at, least := 0, int64(math.MaxInt64)
@@ -273,6 +324,10 @@ func joinUnits(units [][]*ir.Value, most int, sizes map[string]int64) [][]*ir.Va
 // undominated drops the points for which another is no worse in any respect:
 // its block is no larger, it needs no more up to its own top, and recomputes
 // no more. The block alone matters to layers above, the sum to this one.
+//
+// By FLOPs first: whatever is in the list already recomputes no more than p, so
+// that only two respects are left to compare. Of points that are equal in all
+// the smallest mask stays.
 func undominated(points []point) []point {
 	slices.SortFunc(points, func(a, b point) int {
 		return cmp.Or(cmp.Compare(a.flops, b.flops), cmp.Compare(a.size, b.size), cmp.Compare(a.above, b.above), cmp.Compare(a.mask, b.mask))

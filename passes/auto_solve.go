@@ -25,6 +25,9 @@ import (
 // layers of one point are neighbours.
 
 // fits reports whether the arena has room for the layers, n[i] of point i.
+//
+// Within a point the need grows from layer to layer by the block's size, so
+// that the topmost of its layers decides for all of them.
 func (m *Menu) fits(n []int, budget int64) bool {
 	var base int64
 	for i, k := range n {
@@ -54,6 +57,10 @@ func (m *Menu) peak(n []int) int64 {
 // lowest gives for a budget the layers that take the least room, or nil if
 // none fit. From the first layer on, the smallest block that fits is best:
 // with less below it, whatever fits above fits still.
+//
+// The layers come out in the order of the greedy choice, which need not be that
+// of the points. fits then looks at the sorted order, which never needs more
+// (see above).
 func (m *Menu) lowest(budget int64) []int {
 	n := make([]int, len(m.points))
 	var base int64
@@ -79,6 +86,8 @@ func (m *Menu) lowest(budget int64) []int {
 // Minimum is the smallest budget for which there is an answer.
 func (m *Menu) Minimum() int64 {
 	var low, high int64 = -1, 1 // in units of plan.Align, of which all sizes are multiples
+	// Whether there is an answer can only change from no to yes as the budget
+	// grows, so doubling finds an upper bound and bisection the least.
 	for m.lowest(high*plan.Align) == nil {
 		low, high = high, 2*high
 	}
@@ -93,6 +102,8 @@ func (m *Menu) Minimum() int64 {
 }
 
 // Maximum is the peak with nothing recomputed: a larger budget changes nothing.
+// Half of the largest number is as good as no bound, and leaves room for sums
+// with it.
 func (m *Menu) Maximum() int64 { return m.peak(m.solve(math.MaxInt64 / 2)) }
 
 func (m *Menu) flops(n []int) int64 {
@@ -105,6 +116,9 @@ func (m *Menu) flops(n []int) int64 {
 
 // state is some layers, from the first on, of points up to one: what they
 // store and recompute, and how they came about.
+//
+// The states form a tree towards the first layer: those with the same beginning
+// share it, and only the winner's way is walked back.
 type state struct {
 	size, flops int64
 	from        *state
@@ -125,28 +139,43 @@ func (m *Menu) solve(budget int64) []int {
 	if known == nil {
 		return nil
 	}
+	// The cost to beat. States that could at best equal it stay, so that the
+	// known answer's own way, or one at least as good, is always there in the
+	// end.
 	most := float64(m.flops(known))
 	reach := make([][]*state, m.Layers+1)
 	reach[0] = []*state{{point: -1}}
 	for i, p := range m.points {
 		bound := m.hull(i)
+		// Blocks may reach up to where what lies outside of the layers still
+		// fits, and the topmost layer, whatever it is of, needs at least the
+		// least above its block.
 		end := budget - m.head // of all blocks
 		least := int64(math.MaxInt64)
 		for _, q := range m.points[i:] {
 			least = min(least, q.above)
 		}
 		end = min(end, budget-least)
+		// k goes upwards, and reach[k+1] receives what was just made from
+		// reach[k]: a state may take the point i any number of times, as in a
+		// knapsack with unlimited copies. Points before i are closed for good,
+		// which keeps layers in their order.
 		for k := range m.Layers + 1 {
 			rest := m.Layers - k
 			reach[k] = slices.DeleteFunc(reach[k], func(s *state) bool {
 				return rest > 0 && !bound.below(s, rest, end, most)
 			})
 			if rest == 0 {
+				// All layers are placed: nothing can be added, and the state
+				// waits as an answer.
 				break
 			}
 			var more []*state
 			for _, s := range reach[k] {
 				t := &state{s.size + p.size, s.flops + p.flops, s, i}
+				// Above the topmost layer of this point nothing of the layers
+				// below has to be checked again: their needs were met when they
+				// were added.
 				if t.size+p.above <= budget && t.size <= end && (rest == 1 || bound.below(t, rest-1, end, most)) {
 					more = append(more, t)
 				}
@@ -155,6 +184,8 @@ func (m *Menu) solve(budget int64) []int {
 		}
 	}
 	n := make([]int, len(m.points))
+	// The front is sorted by size with costs falling, so its last state is the
+	// cheapest, and the smallest of the equally cheap.
 	done := reach[m.Layers]
 	for s := done[len(done)-1]; s.from != nil; s = s.from {
 		n[s.point]++
@@ -164,6 +195,9 @@ func (m *Menu) solve(budget int64) []int {
 
 // front merges two lists in the order of size, each without a state that
 // another betters, into one such list.
+//
+// After that costs strictly fall with size in the list. Of two equal states
+// that of a is kept, which came first.
 func front(a, b []*state) []*state {
 	if len(b) == 0 {
 		return a
@@ -199,10 +233,14 @@ func (m *Menu) hull(i int) lower {
 	var h lower
 	for _, p := range points {
 		x, y := float64(p.size), float64(p.flops)
+		// With no less size and no less cost than the corner before it, a point
+		// is in no mixture that is worth having.
 		if k := len(h.size); k > 0 && y >= h.flops[k-1] {
 			continue
 		}
 		for k := len(h.size); k > 1; k = len(h.size) {
+			// Slopes are compared as products: nothing is divided, nothing
+			// rounded by a division.
 			// Drop the last corner unless it lies below the line around it.
 			if (h.flops[k-1]-h.flops[k-2])*(x-h.size[k-2]) < (y-h.flops[k-2])*(h.size[k-1]-h.size[k-2]) {
 				break
@@ -218,6 +256,9 @@ func (m *Menu) hull(i int) lower {
 // most the given one within end bytes of blocks. Rounding is taken in its
 // favour.
 func (h lower) below(s *state, rest int, end int64, most float64) bool {
+	// The mean size that the remaining layers may have. If even the smallest
+	// point is larger there is no way, and if the largest corner is smaller the
+	// cheapest point is free.
 	x := float64(end-s.size) / float64(rest)
 	if x < h.size[0] {
 		return false
@@ -231,12 +272,17 @@ func (h lower) below(s *state, rest int, end int64, most float64) bool {
 		t := (x - h.size[i-1]) / (h.size[i] - h.size[i-1])
 		y = h.flops[i-1] + t*(h.flops[i]-h.flops[i-1])
 	}
+	// The interpolation is rounded a few times; the factor keeps a state that
+	// is exactly as cheap as the known answer from being dropped for that.
 	return (float64(s.flops)+float64(rest)*y)*(1-1e-12) <= most
 }
 
 // good finds layers that fit and are cheap, to measure others against: the
 // best of all mixtures of two points, bettered by giving single layers another
 // point as long as that helps.
+//
+// Nothing depends on its being best: a better bound only lets solve drop more
+// states sooner.
 func (m *Menu) good(budget int64) []int {
 	best := m.lowest(budget)
 	if best == nil {
@@ -254,6 +300,8 @@ func (m *Menu) good(budget int64) []int {
 	for i, p := range m.points {
 		for j := i; j < len(m.points); j++ {
 			q := m.points[j]
+			// k of the layers are of the second point; with k = 0 all are of
+			// the first.
 			for k := range m.Layers {
 				// The quick part of what try looks at.
 				a, b := int64(m.Layers-k), int64(k)
@@ -267,6 +315,7 @@ func (m *Menu) good(budget int64) []int {
 			}
 		}
 	}
+	// Every exchange that is kept lowers the cost, so this ends.
 	for better := true; better; {
 		better = false
 		n = slices.Clone(best)

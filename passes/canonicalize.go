@@ -30,6 +30,10 @@ var Canonicalize = Pass{
 }
 
 func canonicalize(u *Unit) error {
+	// Each of the two makes work for the other: a node that is simplified may
+	// become equal to another, and operands that have become one value make
+	// where(c, x, x) of a choice. It ends because every rule leaves fewer
+	// nodes, or nodes nearer to the inputs.
 	for _, f := range u.Module.Funcs {
 		for again := true; again; {
 			again = simplifyAll(u, f)
@@ -37,6 +41,7 @@ func canonicalize(u *Unit) error {
 				again = true
 			}
 		}
+		// What nobody read from the beginning, if nothing else changed.
 		for range sweep(f) {
 			u.Stats.count("dead")
 		}
@@ -47,6 +52,8 @@ func canonicalize(u *Unit) error {
 // aliases maps values that are going to another value that is the same.
 type aliases map[*ir.Value]*ir.Value
 
+// One look-up is enough: nodes are visited in program order, so the value that
+// takes over has itself been settled before.
 func (a aliases) apply(vs []*ir.Value) {
 	for i, v := range vs {
 		if by, ok := a[v]; ok {
@@ -73,9 +80,14 @@ func simplifyAll(u *Unit, f *ir.Func) bool {
 	changed := false
 	same := aliases{}
 	instead := map[*ir.Node][]*ir.Node{}
+	// New nodes wait here and enter the list at the end, since the list is
+	// being walked.
 	b := ir.NewBuilder(f)
 	for _, n := range f.Nodes {
 		same.apply(n.Operands)
+		// The rules speak of one result that is a function of the operands. Ops
+		// with several results are left to the fusions, which come later
+		// anyhow.
 		if n.Op.Effect != ir.Pure || len(n.Results) != 1 {
 			continue
 		}
@@ -84,11 +96,16 @@ func simplifyAll(u *Unit, f *ir.Func) bool {
 		b.Nodes = nil
 		switch y := n.Result(); {
 		case v == nil:
+			// Nothing simpler is known.
 			continue
 		case len(made) > 0 && v.Def == made[len(made)-1]:
+			// The rule made a node. The old value moves to it with its name and
+			// its readers, also if it is stored under that name.
 			adopt(y, v)
 			instead[n] = made
 		case keeps(f, y):
+			// The rule found a value that exists under another name. A stored
+			// value cannot become that: its name is what the backward loads.
 			continue
 		default:
 			same[y] = v
@@ -107,9 +124,14 @@ func simplifyAll(u *Unit, f *ir.Func) bool {
 // mergeEqual makes one node of pure nodes with the same op, attributes and
 // operands. It stands where the first of them stood, and reads as that with
 // the plainest name, so that the result does not depend on the nodes' order.
+//
+// Nodes that read state stay apart: between two of them the state may have been
+// written.
 func mergeEqual(u *Unit, f *ir.Func) bool {
 	changed := false
 	same := aliases{}
+	// Values are numbered as they are first seen. The numbers stand for
+	// identity only, an absent operand is -1.
 	ids := map[*ir.Value]int{}
 	id := func(v *ir.Value) int {
 		if v == nil {
@@ -130,6 +152,8 @@ func mergeEqual(u *Unit, f *ir.Func) bool {
 		for i, v := range n.Operands {
 			operands[i] = id(v)
 		}
+		// x + y and y + x are the same number bit for bit in IEEE arithmetic,
+		// unlike sums in another association.
 		if n.Op.Commutative {
 			slices.Sort(operands)
 		}
@@ -139,10 +163,13 @@ func mergeEqual(u *Unit, f *ir.Func) bool {
 			first[key] = n
 			continue
 		}
+		// Both names are wanted: one result is stored for the backward.
 		if slices.ContainsFunc(n.Results, func(r *ir.Value) bool { return keeps(f, r) }) {
 			continue
 		}
 		if plainer(n, old) && !slices.ContainsFunc(old.Results, func(r *ir.Value) bool { return keeps(f, r) }) {
+			// Names change places instead of values, so that readers of the
+			// first node need not be touched.
 			old.Operands = n.Operands // perhaps commuted
 			for i, r := range n.Results {
 				old.Results[i].Name, r.Name = r.Name, old.Results[i].Name
@@ -170,6 +197,9 @@ func plainer(n, than *ir.Node) bool {
 func readsState(v *ir.Value) bool { return v != nil && v.State != nil }
 
 // attrKey spells the attributes that differ from their defaults.
+//
+// A parsed module may spell a default and a built one leave it out, and they
+// mean the same node.
 func attrKey(n *ir.Node) string {
 	var b strings.Builder
 	for _, a := range n.Op.Attrs {

@@ -8,6 +8,10 @@ import (
 )
 
 // foldLimit is the number of elements up to which constants are computed here.
+//
+// A constant keeps its values in the node, as float64. A mask of T² elements or
+// a table of angles would swell the module, and nothing is lost by leaving it:
+// the program "tables" computes such values once.
 const foldLimit = 4096
 
 // fold computes a pure primitive node whose operands are all constants, with
@@ -15,9 +19,13 @@ const foldLimit = 4096
 // of a float64. Broadcasts stay: the result would be longer, not simpler.
 func fold(b *ir.Builder, n *ir.Node) *ir.Value {
 	y := n.Result()
+	// A symbolic size has no number yet, and a broadcast is cheaper kept than
+	// carried out.
 	if len(n.Operands) == 0 || n.Op.Group != ir.Primitive || n.Op.Name == "broadcast" || !y.Type.Size().IsConst() || y.Type.Elems() > foldLimit {
 		return nil
 	}
+	// The node runs alone in a module of its own. A second evaluator here would
+	// be a second chance to get an op wrong, and would need an oracle.
 	f := &ir.Func{Name: "fold", Role: ir.RoleMain}
 	fb := ir.NewBuilder(f)
 	var operands []*ir.Value
@@ -36,6 +44,9 @@ func fold(b *ir.Builder, n *ir.Node) *ir.Value {
 		return nil // an integer division by zero, say: left to fail where it runs
 	}
 	values := make([]float64, out[0].Len())
+	// Tensors of the interpreter hold floats, integers or booleans in separate
+	// slices; a const holds all of them as float64, which has no room for
+	// integers beyond 2^53.
 	for i := range values {
 		switch t := out[0]; {
 		case t.F != nil:

@@ -16,6 +16,8 @@ func simplify(b *ir.Builder, n *ir.Node) (*ir.Value, string) {
 		return v, "fold"
 	}
 	if rule := rules[n.Op.Name]; rule != nil {
+		// A rule may hand back something of another type where it does not
+		// apply; asking once here is shorter than asking in each.
 		if v := rule(b, n); v != nil && v.Type.Equal(n.Result().Type) {
 			return v, n.Op.Name
 		}
@@ -34,6 +36,9 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 	// the axes.
 	"reshape": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		x := n.Operands[0]
+		// Back to the first value that has the wanted type. If there is none, x
+		// ends as the source of all reshapes, of another type, and the rule
+		// does not count.
 		for r := def(x, "reshape"); r != nil && !x.Type.Equal(n.Result().Type); r = def(x, "reshape") {
 			x = r.Operands[0]
 		}
@@ -45,6 +50,8 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 			return x
 		}
 		if t := def(x, "transpose"); t != nil {
+			// Axis i of the result is axis perm[i] of the inner transpose,
+			// which is axis t.perm[perm[i]] of its operand.
 			both := make([]int64, len(perm))
 			for i, p := range perm {
 				both[i] = t.Ints("perm")[p]
@@ -55,6 +62,7 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 	},
 	"broadcast": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		x := n.Operands[0]
+		// Both align axes at the end, so that the last shape says all.
 		if r := def(x, "broadcast"); r != nil {
 			return b.Op("broadcast", "y", ir.Attrs{"dims": n.DimsOf("dims")}, r.Operands[0])
 		}
@@ -64,11 +72,14 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 	"concat": simplifyConcat,
 	"cast": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		x := n.Operands[0]
+		// f32 to f64 and back is the same number; f32 to bf16 and back is a
+		// rounded one, and stays.
 		if c := def(x, "cast"); c != nil && c.In(0).DType == n.Result().Type.DType && widens(c.In(0).DType, x.Type.DType) {
 			return c.Operands[0]
 		}
 		return x // of another type unless the cast does nothing
 	},
+	// x·1 is x for every x, infinities, NaN and -0 included.
 	"mul": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		for i, x := range n.Operands {
 			if c, ok := scalar(n.Operands[1-i]); ok && c == 1 && x.Type.Equal(n.Result().Type) {
@@ -77,6 +88,9 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 		}
 		return nil
 	},
+	// Of these the left operand alone may be returned: 1/x is another matter. x
+	// - 0 is x for -0 as well; x - (-0) would make 0 of it, which is why
+	// rightIs looks at the sign.
 	"div": rightIs(1),
 	"pow": rightIs(1),
 	"sub": rightIs(0),
@@ -90,6 +104,7 @@ var rules = map[string]func(b *ir.Builder, n *ir.Node) *ir.Value{
 		}
 		return nil
 	},
+	// Negation turns the sign bit, so twice is nothing at all, also for NaN.
 	"neg": func(b *ir.Builder, n *ir.Node) *ir.Value {
 		if m := def(n.Operands[0], "neg"); m != nil {
 			return m.Operands[0]
@@ -124,6 +139,9 @@ func bothSame(b *ir.Builder, n *ir.Node) *ir.Value {
 }
 
 // widens reports that every number of type t is one of type u.
+//
+// Of the narrow types neither holds the other: f16 has the finer mantissa, bf16
+// the wider exponent.
 func widens(t, u ir.DType) bool {
 	switch {
 	case t == u:
@@ -135,11 +153,16 @@ func widens(t, u ir.DType) bool {
 }
 
 func simplifySlice(b *ir.Builder, n *ir.Node) *ir.Value {
+	// A slice that takes all of its operand has the operand's type, and that is
+	// the only case in which handing it back counts.
 	x := n.Operands[0]
 	s := def(x, "slice")
 	if s == nil || s.Int("axis") != n.Int("axis") {
 		return x
 	}
+	// Element j of the outer slice is element from + j·step of the inner one.
+	// The end is put just behind the last element taken: behind a step it could
+	// lie outside of the operand.
 	step := int64(s.Int("step") * n.Int("step"))
 	from := int64(s.Int("from") + n.Int("from")*s.Int("step"))
 	count := n.Result().Type.Dims[n.Int("axis")].N
@@ -147,6 +170,9 @@ func simplifySlice(b *ir.Builder, n *ir.Node) *ir.Value {
 }
 
 // simplifyConcat undoes a split: the slices of x, in order and without gaps.
+//
+// That they reach x's end is not asked here: if they do not, the type is
+// another one and simplify drops the answer.
 func simplifyConcat(b *ir.Builder, n *ir.Node) *ir.Value {
 	if len(n.Operands) == 1 {
 		return n.Operands[0]
@@ -165,6 +191,9 @@ func simplifyConcat(b *ir.Builder, n *ir.Node) *ir.Value {
 
 // simplifyMatmul takes a transposition of the last two axes into the product,
 // and calls the product with a weight from its transposed side a linear layer.
+//
+// A linear layer is x·wᵀ with w of [out, in], as PyTorch and the checkpoints
+// have it. To know it as such is what fuse_qkv and the packed kernels wait for.
 func simplifyMatmul(b *ir.Builder, n *ir.Node) *ir.Value {
 	attrs := ir.Attrs{"trans_a": n.Flag("trans_a"), "trans_b": n.Flag("trans_b")}
 	operands := slices.Clone(n.Operands)
@@ -173,6 +202,8 @@ func simplifyMatmul(b *ir.Builder, n *ir.Node) *ir.Value {
 			operands[i], attrs[name] = t.Operands[0], !attrs[name].(bool)
 		}
 	}
+	// trans_b is that of the operands as they are now, after a transpose was
+	// taken in.
 	w := operands[1]
 	switch {
 	case w.Weight != nil && w.Type.Rank() == 2 && attrs["trans_a"] == false && attrs["trans_b"] == true:
@@ -191,6 +222,13 @@ func swapsLast(perm []int64) bool {
 // beforeRepeat moves an elementwise function of one tensor in front of that
 // tensor's repetition: the cosine of angles that stand there twice is computed
 // once.
+//
+// Only one operand may be a tensor: another would have to be repeated in the
+// same way, and where that is so it is seldom worth finding out.
+//
+//	before                          after
+//	%a2 = concat(%a, %a)            %c  = cos(%a)
+//	%y  = cos(%a2)                  %y  = concat(%c, %c)
 func beforeRepeat(b *ir.Builder, n *ir.Node) *ir.Value {
 	if !n.Op.Elementwise || len(n.Operands) > 2 {
 		return nil
@@ -208,6 +246,8 @@ func beforeRepeat(b *ir.Builder, n *ir.Node) *ir.Value {
 		return nil
 	}
 	c := trace(n.Operands[at], false)
+	// The smallest value of the chain is where the work is least. Sizes may be
+	// symbolic: one is smaller if the other is a multiple of it.
 	best := 0
 	for i, v := range c.vals {
 		if q, ok := c.vals[best].Type.Size().Div(v.Type.Size()); ok && !q.Is(1) {

@@ -41,6 +41,8 @@ func planCheckpoint(u *Unit) error {
 			var keep map[*ir.Value]bool
 			switch u.Config.Checkpoint {
 			case "", "none":
+				// The backward's list may name views; what is stored is the
+				// memory under them.
 				keep = readDirectly(f)
 			case "full":
 				keep = map[*ir.Value]bool{f.Params[0]: true}
@@ -53,6 +55,8 @@ func planCheckpoint(u *Unit) error {
 			u.Stats["stored."+f.Name] = len(f.Saved)
 			u.Stats["recomputed."+bwd.Name] = recomputed
 		}
+		// The segments of a stack were treated one by one, and a segment whose
+		// backward reads nothing stores nothing, not even its input.
 		storeInputs(s)
 	}
 	return nil
@@ -61,6 +65,9 @@ func planCheckpoint(u *Unit) error {
 // storeInputs makes all layers of a stack of several segments store their
 // inputs if any of them stores something: the stored blocks follow each other,
 // each with a layer's input in front, which the layer below writes.
+//
+// The planner refuses stacks in which some layers have that place and some do
+// not (timeline.plannable).
 func storeInputs(s *ir.Stack) {
 	if len(s.Segments) == 1 || !slices.ContainsFunc(s.Segments, func(g ir.Segment) bool { return len(g.Forward.Saved) > 0 }) {
 		return
@@ -95,6 +102,8 @@ func setOf(vs []*ir.Value) map[*ir.Value]bool {
 
 // fromConstants reports whether v depends on nothing: it is made again for
 // free, and is no activation.
+//
+// An absent operand counts as a constant: it is there for free too.
 func fromConstants(v *ir.Value) bool {
 	if v == nil {
 		return true
@@ -124,6 +133,12 @@ func underViews(v *ir.Value) *ir.Value {
 // place of the projections, the residual stream in place of the projection
 // that was added to it. Either way one value is stored, but the one that the
 // backward itself reads need not be made again.
+//
+// The rounds end because keep only grows while anything moves. What is in it
+// and no longer needed is dropped in the last one.
+//
+//	%p = linear(%a, $wo)      the backward reads %h, not %p: %h = add(%x, %p)
+//	%h = add(%x, %p)          is stored in its place
 func keepLinear(f *ir.Func) map[*ir.Value]bool {
 	direct := setOf(f.Saved)
 	keep := map[*ir.Value]bool{}
@@ -133,6 +148,8 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 		for _, n := range f.Nodes {
 			for _, u := range n.Results {
 				if !stopsRecompute(u) || !needed[u] || direct[u] || keep[u] {
+					// The backward itself reads u, or it is kept already:
+					// moving up would add a value instead of replacing one.
 					continue
 				}
 				if v := onlyReader(f, u, needed); v != nil && !keep[v] {
@@ -144,6 +161,8 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 		if moved {
 			continue
 		}
+		// What is left of the expensive values has several readers, or readers
+		// of another size, and is stored as it is.
 		for v := range needed {
 			if stopsRecompute(v) {
 				keep[v] = true
@@ -160,6 +179,8 @@ func keepLinear(f *ir.Func) map[*ir.Value]bool {
 
 // stopsRecompute reports whether keep-linear never computes v again.
 func stopsRecompute(v *ir.Value) bool {
+	// The layer's input has no definition. A product of constants is expensive
+	// and still no activation.
 	return v.Def == nil || v.Def.Op.Expensive && !fromConstants(v)
 }
 
@@ -188,6 +209,9 @@ func below(f *ir.Func, values, keep map[*ir.Value]bool) map[*ir.Value]bool {
 }
 
 // recomputeInputs lists what making v again reads.
+//
+// An op such as add_rms_norm makes its norm again from its sum, so only the sum
+// is read and not the operands.
 func recomputeInputs(v *ir.Value) []*ir.Value {
 	if n := v.Def; n.Op.Rederive != nil && v.Index > 0 {
 		return n.Results[:1]
@@ -217,6 +241,8 @@ func onlyReader(f *ir.Func, u *ir.Value, needed map[*ir.Value]bool) *ir.Value {
 		}
 	}
 	visit(u)
+	// Sizes are symbolic products and compared as such: the same number of
+	// elements for every B and T.
 	if len(found) != 1 || found[0].Type.Size() != u.Type.Size() {
 		return nil
 	}
@@ -226,6 +252,9 @@ func onlyReader(f *ir.Func, u *ir.Value, needed map[*ir.Value]bool) *ir.Value {
 // recompute makes the values that bwd loads and that are not kept again inside
 // bwd, each just before its first reader, and gives their number. The layer's
 // input is stored if bwd reads it, or in any case.
+//
+// Forward and backward are matched by names: connect gave each parameter of the
+// backward the name of the forward value that it stands for.
 func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 	forward := map[string]*ir.Value{} // by name: forward values
 	for _, p := range f.Params {
@@ -237,6 +266,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 		}
 	}
 	loads := map[*ir.Value]*ir.Value{} // forward value -> its value in bwd
+	// The first parameter is the gradient of the result; those behind it are
+	// the same for all layers, and there at no cost.
 	for _, p := range bwd.Params[1:] {
 		loads[forward[p.Name]] = p
 	}
@@ -246,10 +277,16 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 			loads[v] = p
 		}
 	}
+	// This function holds the names that are taken, so that a node made here
+	// takes none of them.
 	b := ir.NewBuilder(&ir.Func{Role: ir.RoleBackward, Params: bwd.Params, Saved: bwd.Saved, Nodes: bwd.Nodes})
 	used := map[*ir.Value]bool{}
 	count := 0
 	var available func(v *ir.Value) *ir.Value
+	// available gives v's value in the backward and makes it, with all that it
+	// needs, at most once. Nodes go to the end of b.Nodes, which is being
+	// filled in program order: that is what puts a value just before its first
+	// reader, and keeps its life short.
 	available = func(v *ir.Value) *ir.Value {
 		switch {
 		case v == nil:
@@ -274,6 +311,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 				names = append(names, r.Name+".again")
 			}
 			n := b.Node(v.Def.Op.Name, strings.Join(names, ","), v.Def.Attrs, operands...)
+			// The node made all of its results at once. Those that nobody asked
+			// for yet are noted as well, unless a kept one is already loaded.
 			for i, r := range n.Results {
 				if f := v.Def.Results[i]; loads[f] == nil && !keep[f] {
 					loads[f] = r
@@ -290,6 +329,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 	b.Nodes = nil
 	for _, n := range nodes {
 		for i, o := range n.Operands {
+			// Only former loads are replaced; gradients and weights are the
+			// backward's own.
 			if o != nil && old[o] {
 				n.Operands[i] = available(forward[o.Name])
 			}
@@ -297,6 +338,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 		b.Nodes = append(b.Nodes, n)
 	}
 	bwd.Nodes = b.Nodes
+	// Both lists are in the order of the forward. The planner pairs them by
+	// index, so they must not diverge.
 	f.Saved, bwd.Saved = nil, nil
 	save := func(v *ir.Value) {
 		if keep[v] && used[v] {
@@ -304,6 +347,8 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 			bwd.Saved = append(bwd.Saved, loads[v])
 		}
 	}
+	// Under a budget every layer stores its input, also one whose backward
+	// happens not to read it.
 	if input {
 		available(f.Params[0])
 	}
@@ -317,6 +362,9 @@ func recompute(f, bwd *ir.Func, keep map[*ir.Value]bool, input bool) int {
 }
 
 // withOperands is a node whose weight operands are those of another function.
+//
+// A weight is read through a value that belongs to one function; the node
+// itself is shared with the forward and must not change.
 func withOperands(n *ir.Node, f *ir.Func) *ir.Node {
 	k := *n
 	k.Operands = slices.Clone(n.Operands)

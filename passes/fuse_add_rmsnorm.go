@@ -30,6 +30,7 @@ func fuseAddRMSNorm(u *Unit) error {
 		instead := map[*ir.Node][]*ir.Node{}
 		b := ir.NewBuilder(f)
 		for _, add := range f.Nodes {
+			// Operands of one type: nothing is broadcast.
 			if add.Op.Name != "add" || !add.In(0).Equal(add.In(1)) {
 				continue
 			}
@@ -41,6 +42,8 @@ func fuseAddRMSNorm(u *Unit) error {
 			// The joined node stands where the sum stood, before all its readers.
 			k := b.Node("add_rms_norm", "r,n", norm.Attrs, add.Operands[0], add.Operands[1], norm.Operands[1])
 			adopt(r, k.Results[0])
+			// Both results take over the old values, with their names and
+			// readers.
 			adopt(norm.Result(), k.Results[1])
 			instead[add], instead[norm] = b.Nodes, nil
 			b.Nodes = nil
@@ -52,6 +55,10 @@ func fuseAddRMSNorm(u *Unit) error {
 }
 
 // firstNorm picks the norm of r to join, whatever the order of the nodes.
+//
+// A gain with a definition may be computed behind the sum, where the joined
+// node could not read it: only weights and parameters are there from the
+// beginning.
 func firstNorm(m *ir.Module, r *ir.Value, users []*ir.Node) *ir.Node {
 	var best *ir.Node
 	rank := func(n *ir.Node) (int, string) {

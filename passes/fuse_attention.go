@@ -47,9 +47,13 @@ var FuseAttention = Pass{
 }
 
 // hidden is the largest number that a mask may hide scores with.
+//
+// exp of it is 0 in every float type, and f16, whose range ends at 65504, can
+// still say it.
 const hidden = -1e4
 
 func matchAttention(g *graph, n *ir.Node) *match {
+	// The probabilities must be read row by row, as the softmax made them.
 	if n.Op.Name != "matmul" || n.Flag("trans_a") || n.In(0).Rank() != n.In(1).Rank() {
 		return nil
 	}
@@ -62,11 +66,15 @@ func matchAttention(g *graph, n *ir.Node) *match {
 	if s == nil {
 		return nil
 	}
+	// From here on the mask is known: what is left is where the operands come
+	// from.
 	window, start, ok := s.causal()
 	if !ok {
 		return nil
 	}
 	a := newHeads(s, n)
+	// There may be no value in the graph that has attention's result as [B, T,
+	// heads, d]; then the product with v is the root and back moves the result.
 	if a == nil || !a.scaled || !a.startOperand(start) {
 		return nil
 	}
@@ -76,17 +84,23 @@ func matchAttention(g *graph, n *ir.Node) *match {
 	}
 	y := root.Result()
 	m := &match{root: root, rule: "attention"}
+	// build runs behind the check that nobody else reads the inner nodes. Until
+	// then the graph is untouched, and most matches that fail cost nothing but
+	// time.
 	m.build = func(b *ir.Builder) *ir.Value {
 		lse := strings.TrimSuffix(y.Name, ".o") + ".lse"
 		operands := []*ir.Value{a.q.produce(b, y.Name+".q"), a.k.produce(b, y.Name+".k"), a.v.produce(b, y.Name+".v")}
 		if a.start != nil {
 			from := a.start.produce(b, y.Name+".start")
-			if from.Type.DType != ir.I32 { // as exporters have it
+			// As exporters have it. A position of a sequence fits; who hides all
+			// keys by a start beyond 2^31 would be misread.
+			if from.Type.DType != ir.I32 {
 				from = b.Op("cast", y.Name+".start", ir.Attrs{"dtype": "i32"}, from)
 			}
 			operands = append(operands, from)
 		}
 		o := b.Node("attention", y.Name+","+lse, ir.Attrs{"causal": true, "scale": a.scale, "window": window}, operands...).Results[0]
+		// The root has the op's own shape.
 		if back == nil {
 			return o
 		}
@@ -121,10 +135,15 @@ func keepsRows(n *ir.Node) bool {
 
 // softmaxOf reads v as the softmax of x over the last axis, whole or as
 // exp(x - max(x)) over its sum.
+//
+// The largest number of a row cancels in the quotient; it is there so that exp
+// cannot overflow. Any other number would cancel as well, but no graph has one.
 func softmaxOf(v *ir.Value) (x *ir.Value, inner []*ir.Node, ok bool) {
 	if n := def(v, "softmax"); n != nil {
 		return n.Operands[0], []*ir.Node{n}, true
 	}
+	// The quotient may be spelt as a product with a reciprocal; products knows
+	// both.
 	for _, p := range products(v) {
 		if p.coef != 1 || len(p.num) != 1 || len(p.den) != 1 {
 			continue
@@ -138,6 +157,8 @@ func softmaxOf(v *ir.Value) (x *ir.Value, inner []*ir.Node, ok bool) {
 		if shift == nil {
 			continue
 		}
+		// Comparing values as pointers is enough: canonicalize has made equal
+		// nodes one.
 		x := shift.Operands[0]
 		sum, besides := unlessBlind(p.den[0], t, x)
 		most, too := unlessBlind(shift.Operands[1], t, x)
@@ -160,6 +181,8 @@ func unlessBlind(v *ir.Value, t ir.Type, x *ir.Value) (*ir.Value, []*ir.Node) {
 	if _, ok := scalar(n.Operands[1]); !ok || blind == nil {
 		return v, nil
 	}
+	// Compared with minus infinity, and the other operand must be the largest
+	// of the same row: then the condition says that nothing of it is seen.
 	for i, top := range blind.Operands {
 		if low, ok := scalar(blind.Operands[1-i]); ok && math.IsInf(low, -1) && reductionOf(top, "reduce_max", t, x) != nil {
 			return n.Operands[2], []*ir.Node{n, blind}
@@ -181,6 +204,10 @@ func reductionOf(v *ir.Value, op string, t ir.Type, x *ir.Value) *ir.Node {
 
 // scores is a matrix product followed back from the softmax, with what was
 // done to it on the way.
+//
+// With product = q·kᵀ the scores are scale·product + add where put is not a
+// number, and put elsewhere. add and put depend on row minus column, and on the
+// start where there is one.
 type scores struct {
 	product *ir.Node
 	scale   float64
@@ -191,6 +218,9 @@ type scores struct {
 }
 
 // scoresOf follows v back to the product of q and k.
+//
+// The recursion goes to the product first and applies the ops on the way back,
+// in the order in which the graph does.
 func scoresOf(v *ir.Value) *scores {
 	n := v.Def
 	if n == nil {
@@ -204,17 +234,23 @@ func scoresOf(v *ir.Value) *scores {
 			return s.past(n)
 		}
 	case "mul", "div":
+		// A factor that is not positive would turn the order of the scores
+		// around; no attention has one.
 		x, c := scaledBy(v)
 		if x == nil || c <= 0 {
 			return nil
 		}
 		if s := scoresOf(x); s != nil {
 			s.scale, s.scaled = s.scale*c, true
+			// What was added or put before the factor is scaled with the
+			// product.
 			by := func(x []float64) float64 { return x[0] * c }
 			s.add, _ = combine(by, s.add)
 			s.put, _ = combine(by, s.put)
 			return s.past(n)
 		}
+	// Of a sum either side may be the scores, of a difference only the left
+	// one.
 	case "add", "sub", "max":
 		for i, x := range n.Operands {
 			if i == 1 && n.Op.Name == "sub" || !x.Type.Equal(v.Type) {
@@ -230,6 +266,7 @@ func scoresOf(v *ir.Value) *scores {
 		}
 	case "where":
 		c, ok := maskOf(n.Operands[0], v.Type)
+		// The scores may be either branch of the choice, the mask is the other.
 		for i := 1; i <= 2 && ok; i++ {
 			x := n.Operands[i]
 			m, ok := maskOf(n.Operands[3-i], v.Type)
@@ -250,6 +287,8 @@ func (s *scores) past(n *ir.Node) *scores {
 }
 
 // maskOf is a step function over the last two axes of scores of type t.
+//
+// Its axes must be those of queries and keys, in this order, or none.
 func maskOf(v *ir.Value, t ir.Type) (steps, bool) {
 	s, ok := stepsOf(v)
 	if s.start != nil && ok {
@@ -266,6 +305,9 @@ func (s *scores) apply(op string, m steps) bool {
 		if slices.ContainsFunc(m.vals, func(x float64) bool { return x > hidden }) {
 			return false
 		}
+		// Where nothing was added the score is larger than any hiding number
+		// and stays. Where a hiding number was added already the larger of both
+		// still hides.
 		s.add, ok = combine(func(x []float64) float64 {
 			if x[0] == 0 {
 				return 0
@@ -282,6 +324,9 @@ func (s *scores) apply(op string, m steps) bool {
 }
 
 // replace puts m where c does not hold, or where it does.
+//
+// Where the scores remain, put stays what it was, and what was added is counted
+// only there.
 func (s *scores) replace(c, m steps, where bool) bool {
 	pick := func(x []float64) float64 {
 		if (x[0] != 0) == where {
@@ -301,6 +346,9 @@ func (s *scores) replace(c, m steps, where bool) bool {
 // is not a number.
 func (s *scores) causal() (window int64, start *view, ok bool) {
 	clear := true
+	// Three things may have happened to a score: nothing, hidden for good, or
+	// anything else. The last is a bias, such as ALiBi's, which this op has no
+	// operand for.
 	seen, ok := combine(func(x []float64) float64 {
 		add, put := x[0], x[1]
 		switch {
@@ -320,6 +368,8 @@ func (s *scores) causal() (window int64, start *view, ok bool) {
 			return 0, nil, false
 		}
 	}
+	// from is the least d = row - column that is seen, and to the largest: from
+	// 0 means up to the query itself, and an open end no window.
 	from, to, ok := seen.span(func(x float64) bool { return x == 1 })
 	if !ok || from != 0 {
 		return 0, nil, false

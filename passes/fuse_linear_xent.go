@@ -31,6 +31,8 @@ func matchLinearXent(g *graph, n *ir.Node) *match {
 		return nil
 	}
 	logits, targets := n.Operands[0], n.Operands[1]
+	// Reshapes between the product and the loss may only merge rows: the check
+	// of the last axis below sees to it.
 	var inner []*ir.Node
 	for r := def(logits, "reshape"); r != nil; r = def(logits, "reshape") {
 		logits, inner = r.Operands[0], append(inner, r)
@@ -40,6 +42,8 @@ func matchLinearXent(g *graph, n *ir.Node) *match {
 		return nil
 	}
 	x, w := l.Operands[0], l.Operands[1]
+	// The targets may have been flattened together with the logits. Looking
+	// behind that spares a reshape of x, which is the larger of the two.
 	rows := x.Type.Dims[:x.Type.Rank()-1]
 	for r := def(targets, "reshape"); r != nil && !slices.Equal(targets.Type.Dims, rows); r = def(targets, "reshape") {
 		targets = r.Operands[0]
@@ -48,6 +52,8 @@ func matchLinearXent(g *graph, n *ir.Node) *match {
 	return &match{
 		root: n, inner: append(inner, l), rule: "linear_xent",
 		build: func(b *ir.Builder) *ir.Value {
+			// They are not in x's rows: x is brought to theirs, which is free,
+			// since rows lie one behind the other in memory.
 			if !slices.Equal(targets.Type.Dims, rows) {
 				targets = n.Operands[1]
 				x = b.Reshape(x.Name+".rows", x, append(slices.Clone(targets.Type.Dims), x.Type.Last())...)

@@ -34,18 +34,25 @@ var FuseQKV = Pass{
 }
 
 func fuseQKV(u *Unit) error {
+	// Weights decide, over the whole module: a pack lies in one place, and
+	// every function that reads one of its members must read it in the same
+	// company.
 	packs := findPacks(u.Module)
 	for _, f := range u.Module.Funcs {
 		b := ir.NewBuilder(f)
 		instead := map[*ir.Node][]*ir.Node{}
 		for _, n := range f.Nodes {
 			pack := packs[n]
+			// The other members of this pack come by again and are already
+			// gone.
 			if _, done := instead[n]; done || pack == nil {
 				continue
 			}
 			operands := []*ir.Value{n.Operands[0]}
 			for _, member := range pack {
 				operands = append(operands, member.Operands[1])
+				// Removed, unless it is n itself, which gets the new node
+				// below.
 				instead[member] = nil
 			}
 			k := b.Node("linear_pack", "pack", nil, operands...)
@@ -65,6 +72,9 @@ func fuseQKV(u *Unit) error {
 // one. A weight that is read in two companies takes part in none; without it
 // the others' companies may come to agree or not, so the search repeats until
 // all do.
+//
+// Each round puts at least one more weight among those that stay alone, so
+// there are at most as many rounds as weights.
 func findPacks(m *ir.Module) map[*ir.Node][]*ir.Node {
 	order := map[*ir.Weight]int{}
 	for i, w := range m.Weights {
@@ -76,12 +86,16 @@ func findPacks(m *ir.Module) map[*ir.Node][]*ir.Node {
 		company := map[*ir.Weight]string{}
 		leaving := map[*ir.Weight]bool{}
 		for _, f := range m.Funcs {
+			// The readers are looked up in each function, as a value belongs to
+			// one.
 			uses := f.Uses()
 			for _, n := range f.Nodes {
 				for i, x := range n.Operands {
 					if x == nil || x.Weight == nil || alone[x.Weight] {
 						continue
 					}
+					// Read as anything but a linear layer's weight: a tied
+					// embedding, the gain of a norm.
 					with := "" // in no pack here
 					if i == 1 && n.Op.Name == "linear" {
 						packs[n] = packOf(n, uses[n.Operands[0]], alone, order)
@@ -104,6 +118,9 @@ func findPacks(m *ir.Module) map[*ir.Node][]*ir.Node {
 
 // packOf lists the linear layers among the readers of n's input that fit n,
 // in the order of their weights, or nil if n would be the only one.
+//
+// All weights of a pack are of one stack: those of a layer lie in the layer's
+// block, others outside of it.
 func packOf(n *ir.Node, readers []*ir.Node, alone map[*ir.Weight]bool, order map[*ir.Weight]int) []*ir.Node {
 	w := n.Operands[1].Weight
 	var pack []*ir.Node
@@ -116,6 +133,8 @@ func packOf(n *ir.Node, readers []*ir.Node, alone map[*ir.Weight]bool, order map
 			pack = append(pack, r)
 		}
 	}
+	// Sorted, since the weights' order is the memory's, and the same for every
+	// spelling of the spec.
 	weight := func(n *ir.Node) int { return order[n.Operands[1].Weight] }
 	slices.SortStableFunc(pack, func(a, b *ir.Node) int { return weight(a) - weight(b) })
 	for i := 1; i < len(pack); i++ {

@@ -36,10 +36,13 @@ func matchRMSNorm(g *graph, n *ir.Node) *match {
 		return nil
 	}
 	y := n.Result()
+	// A norm is one product of three factors, or a quotient of two and one.
+	// Which mul holds which of them is up to whoever wrote the graph.
 	for _, p := range products(y) {
 		if p.coef != 1 {
 			continue
 		}
+		// x · w · 1/root: every factor may be the root.
 		for i, r := range p.num {
 			if rest := without(p.num, i); len(rest) == 2 && len(p.den) == 0 {
 				if m := normOf(y, rest, r, "rsqrt", -0.5); m != nil {
@@ -47,6 +50,7 @@ func matchRMSNorm(g *graph, n *ir.Node) *match {
 				}
 			}
 		}
+		// x · w / root.
 		if len(p.num) == 2 && len(p.den) == 1 {
 			if m := normOf(y, p.num, p.den[0], "sqrt", 0.5); m != nil {
 				return m.with(p.inner)
@@ -57,6 +61,8 @@ func matchRMSNorm(g *graph, n *ir.Node) *match {
 }
 
 // with adds nodes to the inner ones of a match, leaving out its root.
+//
+// The root's result stays, so the root must not count as a node that vanishes.
 func (m *match) with(inner []*ir.Node) *match {
 	m.inner = append(m.inner, inner...)
 	m.inner = slices.DeleteFunc(m.inner, func(n *ir.Node) bool { return n == m.root })
@@ -70,6 +76,8 @@ func without(vs []*ir.Value, i int) []*ir.Value {
 // normOf tries the two factors as x and w and r as the root of the mean
 // square, taken by the op root or a power.
 func normOf(y *ir.Value, factors []*ir.Value, r *ir.Value, root string, power float64) *match {
+	// Both orders are tried: x is the factor with the result's type, and the
+	// gain may have it too, if it was broadcast by hand.
 	for i, x := range factors {
 		if !x.Type.Equal(y.Type) {
 			continue
@@ -78,6 +86,8 @@ func normOf(y *ir.Value, factors []*ir.Value, r *ir.Value, root string, power fl
 		if w == nil {
 			continue
 		}
+		// The root is one number for each row. It may have been reshaped or
+		// broadcast before it meets x.
 		for _, v := range rowwise(r, x.Type) {
 			if eps, inner, ok := meanSquareRoot(v, x, root, power); ok {
 				return &match{
@@ -93,6 +103,9 @@ func normOf(y *ir.Value, factors []*ir.Value, r *ir.Value, root string, power fl
 }
 
 // gain is the vector over the last axis of t that v is, or is broadcast from.
+//
+// Only the axes matter: a gain that is broadcast over the rows, by an op or by
+// the product itself, is the same vector.
 func gain(v *ir.Value, t ir.Type) *ir.Value {
 	c := trace(v, false)
 	for i, w := range c.vals {
@@ -107,6 +120,7 @@ func gain(v *ir.Value, t ir.Type) *ir.Value {
 // meanSquareRoot reads v as root(mean(x²) + eps).
 func meanSquareRoot(v, x *ir.Value, root string, power float64) (eps float64, inner []*ir.Node, ok bool) {
 	n := def(v, root)
+	// Either the op itself or a power with the same exponent.
 	if p := def(v, "pow"); p != nil && isScalar(p.Operands[1], power) {
 		n = p
 	}
@@ -123,6 +137,8 @@ func meanSquareRoot(v, x *ir.Value, root string, power float64) (eps float64, in
 		}
 		return 0, nil, false
 	}
+	// Without an addition under the root there is no match: eps = 0 is legal
+	// for the op, but then the graph must say so.
 	ms, eps, add := addend(n.Operands[0])
 	if ms == nil || eps < 0 {
 		return 0, nil, false
@@ -149,6 +165,8 @@ func meanSquare(v, x *ir.Value) ([]*ir.Node, bool) {
 		s, ok := squareOf(sq, x)
 		return []*ir.Node{n, s}, ok
 	}
+	// A sum over the axis, times 1/n or over n: the coefficient has to be 1/n,
+	// up to how an exporter rounds it.
 	width := x.Type.Last()
 	for _, p := range products(v) {
 		if len(p.num) != 1 || len(p.den) != 0 || !width.IsConst() || !near(p.coef*float64(width.N), 1) {

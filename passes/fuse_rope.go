@@ -49,12 +49,16 @@ func matchRope(g *graph, n *ir.Node) *match {
 	var r *rotation
 	switch n.Op.Name {
 	case "concat", "reshape":
+		// A concatenation whose columns a reshape merges afterwards is left to
+		// that reshape.
 		if !g.merged(n) {
 			r = ropeByParts(n)
 		}
 	case "add", "sub":
 		r = g.ropeByRotate(n)
 	}
+	// cos and sin must run along the same axis of x. That axis is the
+	// positions'.
 	if r == nil || r.cos.axis != r.sin.axis {
 		return nil
 	}
@@ -64,6 +68,8 @@ func matchRope(g *graph, n *ir.Node) *match {
 	}
 	y := n.Result()
 	m := &match{root: n, rule: "rope." + layout}
+	// The rotation is made where x is [B, T, heads, d], and what moved elements
+	// between there and here is repeated behind it.
 	m.build = func(b *ir.Builder) *ir.Value {
 		at := rise(b, y.Name, b.Reshape(y.Name+".x", r.x, r.dims...), r.cos.axis)
 		v := b.Op("rope", y.Name, ir.Attrs{"layout": layout, "seq_axis": int64(at.axis), "inverse": r.inverse},
@@ -101,6 +107,9 @@ func ropeByParts(n *ir.Node) *rotation {
 	inner := s.inner
 	var rows [2][2]turn // by half, then by the part of x it reads
 	for i, v := range s.parts {
+		// Each half of the result is a sum of two products, one with the first
+		// part of the pairs and one with the second, both of the same x and in
+		// the same layout as the result.
 		t, in, ok := turns(v, s.col[i])
 		if !ok || t[0].part.second == t[1].part.second || t[0].part.x != t[1].part.x ||
 			t[0].part.half != s.half || t[1].part.half != s.half {
@@ -120,6 +129,9 @@ func ropeByParts(n *ir.Node) *rotation {
 	if !rows[0][0].part.fits(s.dims) {
 		return nil
 	}
+	// Four tables, of which two pairs must be the same: those beside cos and
+	// those beside sin. They are compared by what they are read from and not as
+	// values, as each may be broadcast by a node of its own.
 	var is [4]bool
 	var other table
 	r.cos, is[0] = tableOf(y0[0].tab, s.parts[0].Type, s.col[0], widthHalf)
@@ -140,9 +152,11 @@ func (g *graph) ropeByRotate(n *ir.Node) *rotation {
 	if !ok {
 		return nil
 	}
+	// Either term may be the one with cos.
 	for i := range terms {
 		for _, p := range products(terms[i].v) {
 			for _, q := range products(terms[1-i].v) {
+				// The term with cos has the sign 1 in both directions.
 				if len(p.num) != 2 || len(p.den) != 0 || len(q.num) != 2 || len(q.den) != 0 || terms[i].sign*p.coef != 1 {
 					continue
 				}
@@ -168,12 +182,15 @@ func (g *graph) rotated(v, x *ir.Value, sign float64, cos, sin *ir.Value) *rotat
 		return nil
 	}
 	r := &rotation{x: x, dims: x.Type.Dims, half: s.half, inner: s.inner}
+	// The sign in front of the first half and that in front of the second.
 	var signs [2]float64
 	for i, u := range s.parts {
 		for _, p := range products(u) {
 			if len(p.num) != 1 || len(p.den) != 0 || p.coef*p.coef != 1 {
 				continue
 			}
+			// The first half of rotate(x) holds the second parts, and the other
+			// way round.
 			if pt, ok := partOf(p.num[0], s.col[i]); ok && pt.x == x && pt.half == s.half && pt.second == (i == 0) {
 				signs[i] = p.coef * sign
 				r.inner = append(r.inner, p.inner...)
@@ -181,6 +198,7 @@ func (g *graph) rotated(v, x *ir.Value, sign float64, cos, sin *ir.Value) *rotat
 			}
 		}
 	}
+	// One of the two is negated, else it is a reflection and no rotation.
 	if signs[0]*signs[1] != -1 {
 		return nil
 	}

@@ -15,6 +15,8 @@ type part struct {
 }
 
 // fits reports that x has the dims once its pairs are one axis.
+//
+// A part with its pairs in two axes counts as one with them merged.
 func (p part) fits(dims []ir.Dim) bool {
 	x := p.x.Type.Dims
 	if k := len(dims) - 1; len(x) > len(dims) {
@@ -27,6 +29,8 @@ func (p part) fits(dims []ir.Dim) bool {
 // the same other axes. If col is not -1, v has an axis col of size 1 besides.
 // An x with its pairs in one axis is preferred.
 func partOf(v *ir.Value, col int) (p part, found bool) {
+	// Where v has the axis of the pairs: the last, or the one before the column
+	// of size 1.
 	last := v.Type.Rank() - 1
 	if col >= 0 {
 		last--
@@ -38,15 +42,21 @@ func partOf(v *ir.Value, col int) (p part, found bool) {
 			continue
 		}
 		axes := dropAxis(w.axes, col)
+		// Each part has one number of a pair, so one digit must count the
+		// pairs.
 		if len(axes[last]) != 1 {
 			continue
 		}
+		// All other axes must be x's own, whole and in their places.
 		for j := range last {
 			ok = ok && slices.Equal(axes[j], whole(x.Type, j)) && w.off[j] == 0
 		}
 		if !ok {
 			continue
 		}
+		// In one axis of d: halves are d/2 neighbours from 0 or from d/2,
+		// interleaved numbers every second from 0 or from 1. In two axes the
+		// one of size 2 tells, and where it stands tells the layout.
 		d, dims := axes[last][0], x.Type.Dims
 		switch k := x.Type.Rank() - last; {
 		case k == 1 && dims[last].IsConst() && d.axis == last && dims[last] == d.size.Mul(ir.Const(2)):
@@ -92,11 +102,15 @@ func sidesOf(v *ir.Value) *sides {
 	if r := def(v, "reshape"); r != nil {
 		n, inner = def(r.Operands[0], "concat"), []*ir.Node{r}
 	}
+	// Two operands of one type: halves of different widths are no pairs.
 	if n == nil || len(n.Operands) != 2 || !n.In(0).Equal(n.In(1)) {
 		return nil
 	}
 	z, a := n.Result(), n.Int("axis")
 	last := z.Type.Rank() - 1
+	// Columns of size 1 put together along the last axis give [.., d/2, 2],
+	// along the one before it [.., 2, d/2]; anything wider along the last axis
+	// are halves.
 	s := &sides{parts: [2]*ir.Value(n.Operands), dims: z.Type.Dims, half: a != last, col: [2]int{-1, -1}, inner: append(inner, n)}
 	size := n.In(0).Dims[a]
 	switch {
@@ -108,6 +122,7 @@ func sidesOf(v *ir.Value) *sides {
 	default:
 		return nil
 	}
+	// A reshape must do no more than merge the axes of the pairs.
 	if z != v && !slices.Equal(v.Type.Dims, s.dims) {
 		return nil
 	}
@@ -118,6 +133,8 @@ func sidesOf(v *ir.Value) *sides {
 // stripColumns looks behind the reshapes that gave parts their column axis.
 func (s *sides) stripColumns(t ir.Type) {
 	for i, u := range s.parts {
+		// Without its column of size 1 the part has the axes of x, which is
+		// what partOf compares.
 		want := dropAxis(t.Dims, s.col[i])
 		for r := def(u, "reshape"); r != nil && s.col[i] >= 0; r = def(u, "reshape") {
 			if u = r.Operands[0]; slices.Equal(u.Type.Dims, want) {
@@ -135,6 +152,9 @@ type turn struct {
 }
 
 // turns reads v as the sum of two such products.
+//
+// Nothing is said yet about which of the two reads the first part: the caller
+// sorts them.
 func turns(v *ir.Value, col int) (t [2]turn, inner []*ir.Node, ok bool) {
 	terms, inner, ok := sum(v)
 	for i, term := range terms {
@@ -143,6 +163,7 @@ func turns(v *ir.Value, col int) (t [2]turn, inner []*ir.Node, ok bool) {
 		}
 		ok = false
 		for _, p := range products(term.v) {
+			// Factors besides 1 and -1 would not be a rotation.
 			if len(p.num) != 2 || len(p.den) != 0 || p.coef*p.coef != 1 {
 				continue
 			}

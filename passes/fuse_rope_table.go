@@ -16,6 +16,9 @@ type table struct {
 }
 
 // width says how the last axis of a table relates to the d/2 angles.
+//
+// A table that enters the layer as a parameter cannot be traced further; it is
+// cut by a slice.
 type width int
 
 const (
@@ -30,6 +33,8 @@ const (
 func tableOf(v *ir.Value, t ir.Type, col int, form width) (table, bool) {
 	best := table{cost: impossible}
 	c := trace(v, false)
+	// An elementwise op aligns axes at the end, so v's axis j is t's axis lead
+	// + j.
 	lead := t.Rank() - v.Type.Rank()
 	pair := v.Type.Rank() - 1 // v's axis of the pairs
 	if col == t.Rank()-1 {
@@ -38,6 +43,8 @@ func tableOf(v *ir.Value, t ir.Type, col int, form width) (table, bool) {
 	if lead < 0 || pair < 0 {
 		return best, false
 	}
+	// Every value of the chain is a candidate. The cheapest to bring to [T,
+	// d/2] wins, the first of equals.
 	for i := range c.vals {
 		w, ok := c.view(i)
 		if !ok {
@@ -50,10 +57,14 @@ func tableOf(v *ir.Value, t ir.Type, col int, form width) (table, bool) {
 			if j == pair {
 				continue
 			}
+			// Repetitions along batch and heads do not matter: the table is the
+			// same for all of them.
 			real := slices.DeleteFunc(slices.Clone(ds), func(d digit) bool { return d.axis < 0 })
 			if len(real) == 0 {
 				continue
 			}
+			// One axis alone may carry the positions, it must lie before the
+			// pairs, and no repetition may be mixed into it.
 			ok = ok && j < pair && axis < 0 && len(real) == len(ds)
 			axis, seq = lead+j, ds
 		}
@@ -70,6 +81,9 @@ func tableOf(v *ir.Value, t ir.Type, col int, form width) (table, bool) {
 }
 
 // pairDigits takes the repetition off the last axis of a table of full width.
+//
+// The repetition is a digit of size 2 without a source: outside of the angles
+// in c0 .. cn c0 .. cn, inside of them in c0 c0 c1 c1.
 func pairDigits(ds []digit, form width) ([]digit, bool) {
 	if form == widthHalf {
 		return ds, len(ds) > 0 && !hasRepeat(ds)
@@ -86,6 +100,8 @@ func pairDigits(ds []digit, form width) ([]digit, bool) {
 	return nil, false
 }
 
+// Views of one source with the same axes are the same numbers, whatever nodes
+// lead there.
 func (t table) equal(u table) bool {
 	return t.axis == u.axis && t.cut == u.cut && t.src.src == u.src.src &&
 		slices.EqualFunc(t.axes, u.axes, slices.Equal[[]digit])
@@ -115,6 +131,8 @@ func (g *graph) fullTable(v *ir.Value, t ir.Type, form width) (table, bool) {
 	if !ok {
 		return tab, false
 	}
+	// Callers see what the parameter is given. All of them must give a table
+	// that repeats itself, since the layer's code is one for all.
 	i := slices.Index(g.f.Params, tab.src.src)
 	args := g.arguments(i)
 	full := tab.src.src.Type.Last()

@@ -30,6 +30,7 @@ func matchSwiGLU(g *graph, n *ir.Node) *match {
 		if p.coef != 1 {
 			continue
 		}
+		// Any factor may be u; what is left must be silu of one value.
 		for i := range p.num { // the factor that is u
 			gate := p
 			gate.num = without(p.num, i)
@@ -54,12 +55,15 @@ func siluOf(p product) (x *ir.Value, inner []*ir.Node) {
 		if n := def(p.num[0], "silu"); n != nil {
 			return n.Operands[0], []*ir.Node{n}
 		}
+	// x·sigmoid(x), with the same x: the sigmoid of something else is a plain
+	// gate (GLU), which is another function.
 	case len(p.num) == 2 && len(p.den) == 0:
 		for i, x := range p.num {
 			if n := def(p.num[1-i], "sigmoid"); n != nil && n.Operands[0] == x {
 				return x, []*ir.Node{n}
 			}
 		}
+	// x / (1 + exp(-x)): the denominator must be made of the numerator.
 	case len(p.num) == 1 && len(p.den) == 1:
 		if inner := onePlusExpNeg(p.den[0], p.num[0]); inner != nil {
 			return p.num[0], inner
@@ -69,6 +73,9 @@ func siluOf(p product) (x *ir.Value, inner []*ir.Node) {
 }
 
 // onePlusExpNeg reads v as 1 + exp(-x).
+//
+// In exact arithmetic that is 1 / sigmoid(x). The op's kernel has the spelling
+// that does not overflow, whatever the graph had.
 func onePlusExpNeg(v, x *ir.Value) []*ir.Node {
 	e, c, add := addend(v)
 	n := def(e, "exp")

@@ -8,6 +8,9 @@ import (
 )
 
 // lower emits the launches of one node.
+//
+// Views show memory that is there, and constants are made by the program
+// "tables": neither costs a launch.
 func (s *scheduler) lower(n *ir.Node) error {
 	if n.Op.View || len(n.Results) > 0 && s.isConst(n.Results[0]) {
 		return nil
@@ -17,6 +20,8 @@ func (s *scheduler) lower(n *ir.Node) error {
 		if s.foldsGrad(n.Operands[0]) {
 			return nil // written where it is made
 		}
+		// Somebody else reads this gradient as well, or its kernel cannot add:
+		// it is added by a launch of its own.
 		w := n.Operands[1].Weight
 		s.launch(n, "grad_add", []plan.Operand{s.operand(n.Operands[0], plan.Read)}, []plan.Operand{s.grad(w)})
 		return nil
@@ -31,6 +36,8 @@ func (s *scheduler) lower(n *ir.Node) error {
 	}
 	var args, results []plan.Operand
 	for _, v := range n.Operands {
+		// Optional operands keep their places, as targets know operands by
+		// position.
 		if v == nil {
 			args = append(args, plan.Operand{Kind: plan.Absent, Mode: plan.Read})
 			continue
@@ -46,6 +53,7 @@ func (s *scheduler) lower(n *ir.Node) error {
 
 func (s *scheduler) launch(n *ir.Node, op string, args, results []plan.Operand) {
 	l := &plan.Launch{Op: op, Args: args, Results: results, Attrs: n.Attrs, FLOPs: s.flops(n)}
+	// The text is for people who read a plan; a draft is only measured.
 	if !s.draft {
 		l.Text = n.String()
 	}
@@ -58,6 +66,9 @@ func (s *scheduler) launch(n *ir.Node, op string, args, results []plan.Operand) 
 }
 
 // flops counts a node's work at capacity.
+//
+// The node is copied, since its own types keep their symbols. In a program
+// whose sizes vary this is the most that it can do.
 func (s *scheduler) flops(n *ir.Node) int64 {
 	k := *n
 	k.Operands, k.Results = nil, nil
@@ -93,6 +104,9 @@ var gradWriters = map[string]int{"linear_grad_w": 0, "rms_norm_grad": 1, "gather
 
 // foldsGrad reports whether v is a gradient that its own kernel writes where
 // it belongs.
+//
+// It must have one reader, the addition itself. With another the gradient has
+// to exist as a value, and with none there is nothing to add to.
 func (s *scheduler) foldsGrad(v *ir.Value) bool {
 	if v.Def == nil {
 		return false // a layer's parameter is a weight's gradient as it is
@@ -107,6 +121,10 @@ func (s *scheduler) foldsGrad(v *ir.Value) bool {
 
 // grad is the gradient of w. The first write of a program overwrites in the
 // first micro-batch of a step.
+//
+// The first write thus clears nothing: no launch zeroes gradients, and the
+// memory may hold anything before. Later ones add, in program order, which
+// keeps results independent of the number of workers.
 func (s *scheduler) grad(w *ir.Weight) plan.Operand {
 	o := plan.Operand{Kind: plan.InGrads, Name: w.Name, Weight: []*plan.Weight{{Of: w}}, Type: w.Type, Layer: s.layerOf(w.Stack), Mode: plan.OverwriteFirst}
 	if s.written[s.gradient(w)] {
@@ -117,6 +135,9 @@ func (s *scheduler) grad(w *ir.Weight) plan.Operand {
 }
 
 // gradient is a weight's gradient; of layers, of those that one loop runs.
+//
+// Two loops run different layers of one stack, so each of them writes first in
+// its own.
 type gradient struct {
 	w *ir.Weight
 	l *layerLoop
@@ -130,6 +151,9 @@ func (s *scheduler) gradient(w *ir.Weight) gradient {
 }
 
 // joined is one operand over the weights of a pack.
+//
+// Weights of a pack lie one behind the other (layOutWeights), so the rows of
+// all are one matrix [sum of rows, columns].
 func joined(weights []*ir.Value, s *scheduler) plan.Operand {
 	o := s.operand(weights[0], plan.Read)
 	names := []string{weights[0].Weight.Name}
@@ -145,6 +169,9 @@ func joined(weights []*ir.Value, s *scheduler) plan.Operand {
 }
 
 // whole is one operand over all members of a pack's buffer.
+//
+// Its width is the row's distance, so the operand is contiguous again: no
+// column, no ld.
 func (s *scheduler) whole(p *pack, values []*ir.Value, mode plan.Mode) plan.Operand {
 	o := s.operand(values[0], mode)
 	o.Name, o.Col, o.Ld = o.Buffer.Name, 0, 0
@@ -166,27 +193,36 @@ func weightsOf(values []*ir.Value) []*ir.Weight {
 func (s *scheduler) linearPack(n *ir.Node) error {
 	x, ws := n.Operands[0], n.Operands[1:]
 	if p := s.st.packed(n.Results); p != nil {
+		// layOutWeights learns here which weights must be neighbours.
 		s.groups = append(s.groups, weightsOf(ws))
 		s.launch(n, "linear", []plan.Operand{s.operand(x, plan.Read), joined(ws, s)}, []plan.Operand{s.whole(p, n.Results, plan.Overwrite)})
 		return nil
 	}
 	for i, w := range ws {
-		s.launchPart(n, i, "linear", []plan.Operand{s.operand(x, plan.Read), s.operand(w, plan.Read)}, s.operand(n.Results[i], plan.Overwrite))
+		s.launchPart(n, n.Results, i, "linear", []plan.Operand{s.operand(x, plan.Read), s.operand(w, plan.Read)}, s.operand(n.Results[i], plan.Overwrite))
 	}
 	return nil
 }
 
-// launchPart emits one member's share of a pack that was not packed.
-func (s *scheduler) launchPart(n *ir.Node, i int, op string, args []plan.Operand, result plan.Operand) {
+// launchPart emits one member's share of a pack that was not packed. Of the
+// node's work each of the members has as much as it has columns.
+func (s *scheduler) launchPart(n *ir.Node, members []*ir.Value, i int, op string, args []plan.Operand, result plan.Operand) {
 	s.launch(n, op, args, []plan.Operand{result})
 	l := (*s.out)[len(*s.out)-1].(*plan.Launch)
 	l.Name = result.Name
-	l.FLOPs /= int64(max(1, len(n.Results)))
+	var columns int64
+	for _, v := range members {
+		columns += v.Type.Last().N
+	}
+	l.FLOPs = l.FLOPs / columns * members[i].Type.Last().N
 	if i > 0 {
 		l.Text = "... " + result.Name
 	}
 }
 
+// Products with the gradients of the results, summed into one: dx = Σ dyᵢ·wᵢ.
+// As one product the sum is part of its inner dimension; apart, each adds to
+// what the last one left.
 func (s *scheduler) linearPackGradX(n *ir.Node) error {
 	k := (len(n.Operands) - 1) / 2
 	acc, dys, ws := n.Operands[0], n.Operands[1:1+k], n.Operands[1+k:]
@@ -202,9 +238,11 @@ func (s *scheduler) linearPackGradX(n *ir.Node) error {
 	}
 	for i := range k {
 		if i > 0 {
+			// The first part starts from acc, the others from dx as it is by
+			// then.
 			accOperand = s.operand(dx, plan.Read)
 		}
-		s.launchPart(n, i, "linear_grad_x", []plan.Operand{s.operand(dys[i], plan.Read), s.operand(ws[i], plan.Read), accOperand}, s.operand(dx, plan.Overwrite))
+		s.launchPart(n, dys, i, "linear_grad_x", []plan.Operand{s.operand(dys[i], plan.Read), s.operand(ws[i], plan.Read), accOperand}, s.operand(dx, plan.Overwrite))
 	}
 	return nil
 }
@@ -212,6 +250,9 @@ func (s *scheduler) linearPackGradX(n *ir.Node) error {
 func (s *scheduler) linearPackGradW(n *ir.Node) error {
 	x, dys := n.Operands[0], n.Operands[1:]
 	p := s.st.packed(dys)
+	// One kernel call overwrites all of its result or adds to all of it, so
+	// that the pack's gradients must be written in place, all of them, and all
+	// for the first time or none.
 	folds := true
 	var ws []*ir.Weight
 	for _, r := range n.Results {
@@ -235,7 +276,7 @@ func (s *scheduler) linearPackGradW(n *ir.Node) error {
 		return nil
 	}
 	for i, dy := range dys {
-		s.launchPart(n, i, "linear_grad_w", []plan.Operand{s.operand(dy, plan.Read), s.operand(x, plan.Read)}, s.result(n.Results[i]))
+		s.launchPart(n, dys, i, "linear_grad_w", []plan.Operand{s.operand(dy, plan.Read), s.operand(x, plan.Read)}, s.result(n.Results[i]))
 	}
 	return nil
 }
@@ -251,6 +292,10 @@ func (s *scheduler) sameMode(ws []*ir.Weight) bool {
 
 // attentionKV is two launches: the tokens' keys and values enter the cache,
 // then all tokens attend.
+//
+// In this order: a token attends to itself, and to those of its sequence that
+// came in the same step, so their keys must be there. The write has no FLOPs to
+// count.
 func (s *scheduler) attentionKV(n *ir.Node) error {
 	o := func(i int, m plan.Mode) plan.Operand { return s.operand(n.Operands[i], m) }
 	cache := o(6, plan.ReadWrite)

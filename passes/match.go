@@ -28,6 +28,8 @@ type graph struct {
 func newGraph(m *ir.Module, f *ir.Func) *graph { return &graph{m, f, f.Uses()} }
 
 // def is the node that defines v if its op has one of the names, or nil.
+//
+// The variadic names read as "one of": def(v, "mul", "div").
 func def(v *ir.Value, ops ...string) *ir.Node {
 	if v == nil || v.Def == nil || !slices.Contains(ops, v.Def.Op.Name) {
 		return nil
@@ -37,6 +39,8 @@ func def(v *ir.Value, ops ...string) *ir.Node {
 
 // user is the only node that reads v, or nil when there are several or the
 // function gives v away.
+//
+// A value that the function returns has a reader that no node stands for.
 func (g *graph) user(v *ir.Value) *ir.Node {
 	if u := g.uses[v]; len(u) == 1 && !g.f.IsResult(v) {
 		return u[0]
@@ -59,6 +63,10 @@ func (m *match) has(n *ir.Node) bool { return n == m.root || slices.Contains(m.i
 
 // fuse runs a matcher over every node of every function and rewrites what it
 // finds.
+//
+// Matchers see the graph as it was, since nothing is built before all are
+// found. A pattern cannot match what another match of this run makes: that is
+// why passes are in an order, and none is run until nothing changes.
 func fuse(u *Unit, find func(g *graph, n *ir.Node) *match) error {
 	for _, f := range u.Module.Funcs {
 		g := newGraph(u.Module, f)
@@ -68,6 +76,8 @@ func fuse(u *Unit, find func(g *graph, n *ir.Node) *match) error {
 				found = append(found, m)
 			}
 		}
+		// Patterns are independent here: if two overlap in inner nodes both may
+		// stay, and the shared nodes go with the last of their readers.
 		found = g.closed(found)
 		if len(found) == 0 {
 			continue
@@ -75,6 +85,8 @@ func fuse(u *Unit, find func(g *graph, n *ir.Node) *match) error {
 		b := ir.NewBuilder(f)
 		instead := map[*ir.Node][]*ir.Node{}
 		for _, m := range found {
+			// build may read anything of the old graph: inner nodes are still
+			// there, and go in sweep, where nobody reads them any more.
 			adopt(m.root.Results[0], m.build(b))
 			instead[m.root] = b.Nodes
 			b.Nodes = nil
@@ -106,6 +118,9 @@ func (g *graph) closed(found []*match) []*match {
 		if g.f.IsResult(v) {
 			return false
 		}
+		// A reader is fine if it belongs to the same match, or if it only moves
+		// elements and what it makes is read by the match alone: such moves
+		// need not be listed as inner.
 		for _, user := range g.uses[v] {
 			inside := slices.ContainsFunc(owners[n], func(m *match) bool { return !dropped[m] && m.has(user) })
 			if !inside && (moved(user) != v || !private(n, user.Result())) {
@@ -114,6 +129,8 @@ func (g *graph) closed(found []*match) []*match {
 		}
 		return true
 	}
+	// A match that is dropped no longer owns its nodes, which may take the
+	// privacy from another: so until nothing changes.
 	for again := true; again; {
 		again = false
 		for _, m := range found {
@@ -127,12 +144,18 @@ func (g *graph) closed(found []*match) []*match {
 
 // adopt puts the old value, with its name and readers, in the place of the
 // result fresh of a new node.
+//
+// Results are compared as pointers everywhere, so that keeping the old object
+// keeps every reader, every name and every match that mentions it.
 func adopt(old, fresh *ir.Value) {
 	old.Def, old.Index = fresh.Def, fresh.Index
 	fresh.Def.Results[fresh.Index] = old
 }
 
 // splice replaces nodes by lists of nodes, in place.
+//
+// A node with an empty list is removed. New nodes stand where the old one
+// stood, behind all that they read.
 func splice(f *ir.Func, instead map[*ir.Node][]*ir.Node) {
 	var nodes []*ir.Node
 	for _, n := range f.Nodes {
@@ -156,6 +179,7 @@ func sweep(f *ir.Func) int {
 			live[r] = true
 		}
 	}
+	// Backwards: when a node is met all of its readers have been.
 	keep := make([]bool, len(f.Nodes))
 	for i, n := range slices.Backward(f.Nodes) {
 		keep[i] = n.Op.Effect != ir.Pure || slices.ContainsFunc(n.Results, func(r *ir.Value) bool { return live[r] })

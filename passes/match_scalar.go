@@ -8,6 +8,9 @@ import (
 )
 
 // scalar is the number that every element of v is, if v is such a constant.
+//
+// Moving elements does not change that, and a cast to float does not either, up
+// to rounding.
 func scalar(v *ir.Value) (float64, bool) {
 	for v.Def != nil {
 		switch n := v.Def; n.Op.Name {
@@ -15,6 +18,7 @@ func scalar(v *ir.Value) (float64, bool) {
 			v = n.Operands[0]
 			continue
 		case "cast":
+			// A cast to an integer would round, one to bool make 1 of it.
 			if t := n.In(0).DType; (t == ir.I32 || t == ir.I64 || t.Float()) && v.Type.DType.Float() {
 				v = n.Operands[0]
 				continue
@@ -38,6 +42,8 @@ func isScalar(v *ir.Value, c float64) bool {
 	return ok && near(x, c)
 }
 
+// 1e-7 is a little more than the distance of a number to the nearest float32,
+// 2^-24 of it.
 func near(x, c float64) bool { return math.Abs(x-c) <= 1e-7*math.Abs(c) }
 
 // product is one way to read a value as coef · Π num / Π den.
@@ -47,6 +53,9 @@ type product struct {
 	inner    []*ir.Node // the products, quotients and negations passed
 }
 
+// The longest pattern has three factors; one more leaves room for an operand
+// that is a product itself. It bounds the number of ways, which multiply with
+// every node that may be opened.
 const maxFactors = 4
 
 // products lists the ways to read v as a product, the value itself as its only
@@ -54,6 +63,7 @@ const maxFactors = 4
 // a pattern's operand may itself be a product.
 func products(v *ir.Value) []product { return productsTo(v, 4) }
 
+// A constant is a coefficient and never a factor, wherever it stands.
 func productsTo(v *ir.Value, depth int) []product {
 	if c, ok := scalar(v); ok {
 		return []product{{coef: c}}
@@ -63,6 +73,7 @@ func productsTo(v *ir.Value, depth int) []product {
 	if n == nil || depth == 0 {
 		return ways
 	}
+	// Clip makes append copy: the ways must not share what they append to.
 	open := productsTo(n.Operands[0], depth-1)
 	unary := func(change func(p product) product) {
 		for _, p := range open {
@@ -95,6 +106,8 @@ func (p product) times(q product) product {
 }
 
 // term is a signed summand.
+//
+// Patterns for rotations need to know which of two products is subtracted.
 type term struct {
 	sign float64
 	v    *ir.Value
@@ -120,6 +133,7 @@ func sum(v *ir.Value) (terms [2]term, inner []*ir.Node, ok bool) {
 }
 
 // addend reads v as x plus a constant.
+// Nothing to commute in a difference: c - x is no x plus a constant.
 func addend(v *ir.Value) (x *ir.Value, c float64, n *ir.Node) {
 	switch n := def(v, "add", "sub"); {
 	case n == nil:
@@ -140,6 +154,9 @@ func addend(v *ir.Value) (x *ir.Value, c float64, n *ir.Node) {
 // rowwise lists the values that v stands for when it meets a tensor of type t
 // in an elementwise op and gives every row one number: v itself, and what it
 // is a view of, with the last axis of size 1 or without it.
+//
+// A vector [B, T] is reshaped to [B, T, 1] before it meets [B, T, n]:
+// candidates include what lies in front of that reshape.
 func rowwise(v *ir.Value, t ir.Type) []*ir.Value {
 	if v.Type.Rank() != t.Rank() {
 		return nil
@@ -152,6 +169,8 @@ func rowwise(v *ir.Value, t ir.Type) []*ir.Value {
 		if !ok || s.Type.Rank() < last || s.Type.Rank() > last+1 {
 			continue
 		}
+		// All axes in front must be there, whole and in their places; of the
+		// last one only a single element may be left.
 		for j := range last {
 			ok = ok && s.Type.Dims[j] == t.Dims[j] && w.is(j, j)
 		}
@@ -166,6 +185,9 @@ func rowwise(v *ir.Value, t ir.Type) []*ir.Value {
 }
 
 // reduction recognises op over the last axis of t in v, which reads x.
+//
+// The operand must have the type t, so that "the last axis" is the one which is
+// meant.
 func reduction(v *ir.Value, op string, t ir.Type) (n *ir.Node, x *ir.Value) {
 	n = def(v, op)
 	if n == nil || !n.In(0).Equal(t) || !slices.Equal(n.Ints("axes"), []int64{int64(t.Rank() - 1)}) {

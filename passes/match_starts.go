@@ -12,6 +12,9 @@ import (
 // through a view, whose axes an elementwise op aligns at the end.
 
 // startOf takes integers of unknown origin for starts.
+//
+// Nothing is lost by that guess: what is no start is compared with nothing that
+// makes a mask, and the match fails later.
 func startOf(v *ir.Value) (affine, bool) {
 	if t := v.Type.DType; t != ir.I32 && t != ir.I64 {
 		return affine{}, false
@@ -28,6 +31,8 @@ func (w view) plain() view {
 		if !slices.ContainsFunc(ds, func(d digit) bool { return d.axis >= 0 }) {
 			ds = nil
 		}
+		// Leading axes without digits are dropped, so that [B, 1, 1, T] over a
+		// single head and [T] compare alike where they are the same.
 		if ds != nil || out.axes != nil {
 			out.axes = append(out.axes, ds)
 		}
@@ -57,6 +62,9 @@ func (w view) over(t ir.Type) (view, bool) {
 }
 
 // sameAs reports that two plain views are of the same elements.
+//
+// The sources must be one value: two parameters with equal numbers are not
+// known to be equal.
 func (w view) sameAs(x view) bool {
 	return w.src == x.src && slices.Equal(w.off, x.off) && slices.EqualFunc(w.axes, x.axes, slices.Equal[[]digit])
 }

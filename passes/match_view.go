@@ -14,6 +14,10 @@ import (
 //
 //	[B, T, H*d] → reshape [B, T, H, d] → transpose [0, 2, 1, 3]
 //	axes of the result in terms of the source: B | 2/H | T | 2%d
+//
+// Digits work as in a number with mixed bases: an index of the axis is the sum
+// of each digit's value times its stride. Sizes and strides count elements
+// along the axis of the source, not in memory.
 type view struct {
 	src  *ir.Value
 	axes [][]digit
@@ -32,6 +36,8 @@ var one = ir.Const(1)
 func repeat(n ir.Dim) digit { return digit{-1, n, one} }
 
 // whole is the axis a of t as a list of digits.
+//
+// An axis of size 1 has index 0 only, so there is nothing to count.
 func whole(t ir.Type, a int) []digit {
 	if t.Dims[a].Is(1) {
 		return nil
@@ -48,6 +54,9 @@ func identity(v *ir.Value) view {
 }
 
 // is reports that axis i of the view is exactly axis a of the source.
+//
+// A slice from the beginning has offset 0 and another size, so both are
+// compared.
 func (w view) is(i, a int) bool {
 	return w.off[a] == 0 && slices.Equal(w.axes[i], whole(w.src.Type, a))
 }
@@ -59,6 +68,8 @@ func hasRepeat(ds []digit) bool {
 
 // moved is the operand whose elements n moves about without computing
 // anything, or nil.
+//
+// Concatenations and gathers count if they do nothing but repeat.
 func moved(n *ir.Node) *ir.Value {
 	switch n.Op.Name {
 	case "reshape", "transpose", "broadcast", "slice":
@@ -82,6 +93,7 @@ func concatOfSame(n *ir.Node) (x *ir.Value, outer, inner int64) {
 	if len(n.Operands) < 2 {
 		return nil, 0, 0
 	}
+	// All operands are the same value: outer repetitions, x x x.
 	if !slices.ContainsFunc(n.Operands, func(v *ir.Value) bool { return v != first }) {
 		return first, int64(len(n.Operands)), 1
 	}
@@ -91,6 +103,8 @@ func concatOfSame(n *ir.Node) (x *ir.Value, outer, inner int64) {
 		return nil, 0, 0
 	}
 	x = s.Operands[0]
+	// Single rows in order, each so many times: as many operands as rows, times
+	// a whole number.
 	rows := x.Type.Dims[a].N
 	times := int64(len(n.Operands)) / rows
 	if times*rows != int64(len(n.Operands)) {
@@ -108,6 +122,8 @@ func concatOfSame(n *ir.Node) (x *ir.Value, outer, inner int64) {
 
 // gatherRepeats gives the factor k of a gather whose indices are 0 k times,
 // then 1 k times, and so on through the table.
+//
+// That is how an exporter repeats KV heads along the first axis.
 func gatherRepeats(n *ir.Node) (int64, bool) {
 	rows := n.In(0).Dims[0]
 	ids := n.Operands[1]
@@ -118,6 +134,7 @@ func gatherRepeats(n *ir.Node) (int64, bool) {
 	if k == 0 || k*rows.N != ids.Type.Dims[0].N {
 		return 0, false
 	}
+	// Integer division: iota() / k counts each number k times.
 	if q := def(ids, "div"); q != nil { // iota / k, integers
 		by, ok := scalar(q.Operands[1])
 		i := def(q.Operands[0], "iota")
@@ -142,6 +159,8 @@ func (w view) then(n *ir.Node) (view, bool) {
 	in := moved(n).Type
 	switch n.Op.Name {
 	case "reshape":
+		// A reshape keeps the order of elements, so the digits of all axes stay
+		// in a row and are only dealt out anew.
 		var all []digit
 		for _, ds := range w.axes {
 			all = append(all, ds...)
@@ -149,12 +168,15 @@ func (w view) then(n *ir.Node) (view, bool) {
 		axes, ok := cut(all, n.DimsOf("dims"))
 		out.axes = axes
 		return out, ok
+	// Axis i of the result is axis perm[i] of the operand.
 	case "transpose":
 		for _, p := range n.Ints("perm") {
 			out.axes = append(out.axes, w.axes[p])
 		}
 		return out, true
 	case "broadcast":
+		// Axes are aligned at the end, and what is new or grows from 1 is a
+		// repetition.
 		dims := n.DimsOf("dims")
 		lead := len(dims) - in.Rank()
 		for i, d := range dims {
@@ -180,6 +202,8 @@ func (w view) then(n *ir.Node) (view, bool) {
 	return out, false
 }
 
+// An outer repetition is the slowest digit of its axis, an inner one the
+// fastest.
 func (w view) repeated(axis int, outer, inner int64) (view, bool) {
 	out := view{w.src, slices.Clone(w.axes), w.off}
 	ds := slices.Clone(w.axes[axis])
@@ -193,6 +217,8 @@ func (w view) repeated(axis int, outer, inner int64) (view, bool) {
 	return out, true
 }
 
+// An axis of several digits can only be cut at whole values of the outermost:
+// anything else would leave a ragged remainder, which no digits describe.
 func (w view) slice(a int, from, to, step int64, in ir.Type) (view, bool) {
 	count := (to - from + step - 1) / step
 	if in.Dims[a].Is(count) {
@@ -201,6 +227,7 @@ func (w view) slice(a int, from, to, step int64, in ir.Type) (view, bool) {
 	ds := w.axes[a]
 	out := view{w.src, slices.Clone(w.axes), slices.Clone(w.off)}
 	inner := int64(1) // a slice of whole blocks cuts the outermost digit
+	// How many indices one value of the outermost digit covers.
 	for _, d := range ds[min(1, len(ds)):] {
 		if !d.size.IsConst() {
 			return out, false
@@ -213,6 +240,9 @@ func (w view) slice(a int, from, to, step int64, in ir.Type) (view, bool) {
 		}
 		from, count = from/inner, count/inner
 	}
+	// The first index moves by whole steps of the digit, and a step over
+	// elements makes the steps longer. In a repetition all are the same, so
+	// nothing moves.
 	d := ds[0]
 	if d.axis >= 0 {
 		if !d.stride.IsConst() {
@@ -223,6 +253,7 @@ func (w view) slice(a int, from, to, step int64, in ir.Type) (view, bool) {
 	}
 	d.size = ir.Const(count)
 	out.axes[a] = slices.Clone(ds[1:])
+	// Of a single value nothing is left to count.
 	if count > 1 {
 		out.axes[a] = merge(append([]digit{d}, ds[1:]...))
 	}
@@ -236,6 +267,9 @@ func cut(ds []digit, dims []ir.Dim) ([][]digit, bool) {
 	var axes [][]digit
 	for _, want := range dims {
 		var axis []digit
+		// Fill this axis until its size is used up. A digit that fits goes in
+		// whole; one that is too large is split, its outer part closing the
+		// axis and its inner part opening the next.
 		for !want.Is(1) {
 			if len(rest) == 0 {
 				return nil, false
@@ -244,9 +278,13 @@ func cut(ds []digit, dims []ir.Dim) ([][]digit, bool) {
 			if q, ok := want.Div(d.size); ok {
 				axis, rest, want = append(axis, d), rest[1:], q
 			} else if q, ok := d.size.Div(want); ok {
+				// The outer part counts in steps of what is left: stride times
+				// the number of inner values.
 				axis = append(axis, digit{d.axis, want, d.stride.Mul(q)})
 				rest[0].size, want = q, one
 			} else {
+				// Axes of 6 and 4 into 8 and 3: a digit would have to cross the
+				// boundary, which is not expressible.
 				return nil, false
 			}
 		}
@@ -256,6 +294,9 @@ func cut(ds []digit, dims []ir.Dim) ([][]digit, bool) {
 }
 
 // merge joins neighbouring digits that run on along one axis.
+//
+// Two digits run on if the outer steps exactly over the inner: 2 of stride 4
+// and 4 of stride 1 are 8 of stride 1. Repetitions always do.
 func merge(ds []digit) []digit {
 	var out []digit
 	for _, d := range ds {
@@ -278,6 +319,9 @@ func sizeOf(ds []digit) ir.Dim {
 }
 
 // chain is a value followed back through nodes that only move elements.
+//
+// The values are in the order of the walk, from the one that was asked for to
+// the source.
 type chain struct {
 	vals  []*ir.Value // vals[0] is the value itself
 	nodes []*ir.Node  // nodes[i] makes vals[i] of vals[i+1]
@@ -307,6 +351,8 @@ func trace(v *ir.Value, scaled bool) chain {
 }
 
 // view is vals[0] in terms of vals[i].
+//
+// Nodes that only scale leave elements where they are.
 func (c chain) view(i int) (view, bool) {
 	w, ok := identity(c.vals[i]), true
 	for j := i - 1; j >= 0 && ok; j-- {
@@ -318,6 +364,8 @@ func (c chain) view(i int) (view, bool) {
 }
 
 // scaledBy recognises x times or over a constant.
+//
+// The other operand must have the result's type, so that nothing is broadcast.
 func scaledBy(v *ir.Value) (*ir.Value, float64) {
 	n := def(v, "mul", "div")
 	if n == nil {

@@ -27,6 +27,8 @@ func planMemory(u *Unit) error {
 	layers := p.Layers()
 	for _, q := range p.Programs {
 		switch {
+		// Tables are made once and read by every program: none dies, so they
+		// simply follow each other.
 		case q.Name == "tables":
 			var at int64
 			for _, b := range q.Buffers {
@@ -34,18 +36,27 @@ func planMemory(u *Unit) error {
 				at += align(b.Bytes, plan.Align)
 			}
 			q.ScratchBytes = at
+		// Training stores activations; without them there is one scratch area
+		// and no phases.
 		case placeSaved(q, layers):
 			placeTight(q, layers)
 		default:
 			q.ScratchBytes = placeScratch(q)
 		}
+		// Programs of one arena run one after the other and share it, so its
+		// size is that of the largest.
 		setArena(p, q.Arena, q.SavedBytes+q.ScratchBytes)
 		u.Stats["saved."+q.Name] = int(q.SavedBytes)
 		u.Stats["scratch."+q.Name] = int(q.ScratchBytes)
 	}
+	// State exists for every layer; a state outside of the layers counts as
+	// one.
 	for _, s := range p.State {
 		setArena(p, s.Name, s.Bytes*int64(max(1, s.Layers)))
 	}
+	// plan_checkpoint priced the plan before it was made. If its sum is not
+	// what came out, its choice was made on wrong numbers, and that is not to
+	// be passed over.
 	if c := u.Checkpoint; c != nil && p.Arena("act.train") != c.Peak {
 		return fmt.Errorf("plan_memory: the arena has %d bytes, plan_checkpoint counted on %d", p.Arena("act.train"), c.Peak)
 	}
@@ -70,6 +81,7 @@ func setArena(p *plan.Plan, name string, bytes int64) {
 // whether there are any. In each the input comes first, so that the result of
 // the last layer is the input of a layer that does not exist.
 func placeSaved(q *plan.Program, layers int) bool {
+	// The sums start anew, whether the program is priced or placed for good.
 	inputs := carriedBuffers(q)
 	q.SavedBytes, q.SavedPerLayer = 0, 0
 	blocks := q.Blocks(layers)
@@ -92,14 +104,21 @@ func placeSaved(q *plan.Program, layers int) bool {
 				tail = block
 			}
 		}
+		// A layer's buffer lies at Offset + layer·Stride. The block of the
+		// segment's first layer begins at SavedBytes, so layer 0 of the formula
+		// would lie before it by From blocks: the offset may be negative.
 		for _, b := range saved {
 			b.Stride = block
 			b.Offset += q.SavedBytes - int64(k.From)*block
 		}
 		q.SavedBytes += int64(k.To-k.From) * block
 		if k.To == layers {
+			// Behind the last block there is room for one more input, which is
+			// the result of the stack.
 			q.SavedBytes += tail
 		}
+		// With one segment all blocks are alike; with several there is no such
+		// number.
 		if len(blocks) == 1 {
 			q.SavedPerLayer = block
 		}
@@ -108,6 +127,9 @@ func placeSaved(q *plan.Program, layers int) bool {
 }
 
 // carriedBuffers are the stored buffers that a layer writes for the next one.
+//
+// A layer's result is the next one's input, and as such is stored in the next
+// block.
 func carriedBuffers(q *plan.Program) map[*plan.Buffer]bool {
 	found := map[*plan.Buffer]bool{}
 	see := func(o plan.Operand) {
@@ -142,6 +164,8 @@ func scratchOf(q *plan.Program) []*slot {
 // placeScratch places scratch above all that is stored and gives its peak.
 func placeScratch(q *plan.Program) int64 {
 	slots := scratchOf(q)
+	// All floors are 0 here, so the load is the plain sum of what lives at one
+	// time.
 	peak := arrange(slots, load(slots), extent)
 	for _, s := range slots {
 		s.buffer.Offset = q.SavedBytes + s.at

@@ -9,6 +9,10 @@ import (
 // strided lists the operands whose rows a kernel reads at any distance, and
 // stridedResults the results that it writes so. Values that meet only these
 // may lie side by side in the buffer of a pack.
+//
+// Whoever adds an op, or a kernel that takes a distance between rows, adds it
+// here; an op that is missing costs only the pack, never correctness. Numbers
+// are positions of operands and results.
 var (
 	strided = map[string][]int{
 		"rope": {0}, "attention": {0, 1, 2}, "attention_kv": {0, 1, 2}, "attention_grad": {3, 4, 5},
@@ -21,11 +25,16 @@ var (
 )
 
 // overHeads are the ops whose kernels take [B, T, heads, d] as rows of B·T.
+//
+// For those the width of the member divided by the heads is d, and rows are B·T
+// also if the value has an axis for the heads.
 var overHeads = map[string]bool{"rope": true, "attention": true, "attention_kv": true, "attention_grad": true}
 
 // findPacks makes a pack of the results of each linear_pack, and of the
 // gradients that its backward reads, where all kernels that touch them can.
 func (s *storage) findPacks() {
+	// A pack is made for the forward and for the gradients apart: either may
+	// fail alone.
 	s.eachNode(func(n *ir.Node, _ int) {
 		switch n.Op.Name {
 		case "linear_pack":
@@ -38,12 +47,16 @@ func (s *storage) findPacks() {
 	})
 }
 
+// All or nothing: members of one place in memory, stored for the backward all
+// or none, of as many rows, with widths that are numbers, no member twice.
 func (s *storage) pack(n *ir.Node, values []*ir.Value) {
 	p := &pack{rows: values[0].Type.Rows()}
 	for _, v := range values {
 		c := s.of(v)
 		p.members = append(p.members, c)
 		p.widths = append(p.widths, v.Type.Last().N)
+		// A class that is external, a constant or carried has a place of its
+		// own and cannot become a column.
 		if c.pack != nil || c.region != s.of(values[0]).region || c.region != anywhere && c.region != kept || c.layer ||
 			v.Type.Rows() != p.rows || !v.Type.Last().IsConst() || slices.Contains(p.members[:len(p.members)-1], c) {
 			return
@@ -70,6 +83,8 @@ func (s *storage) packable(c *class, rows ir.Dim) bool {
 			return false
 		}
 	}
+	// Every use has to be looked at, also those in other functions: the class
+	// has members on both sides of a loop.
 	ok := true
 	s.eachNode(func(n *ir.Node, _ int) {
 		for i, o := range n.Operands {
@@ -79,6 +94,8 @@ func (s *storage) packable(c *class, rows ir.Dim) bool {
 			// Kernels over rows take a whole member as a row; those over heads
 			// know the heads.
 			ok = ok && (overHeads[n.Op.Name] || o.Type.Rows() == rows)
+			// Of the packed gradients' readers the operand 0 is x or the
+			// accumulator, which has no part in this pack.
 			switch n.Op.Name {
 			case "linear_pack_grad_x", "linear_pack_grad_w":
 				ok = ok && i > 0
@@ -95,6 +112,8 @@ func (s *storage) packable(c *class, rows ir.Dim) bool {
 			}
 		}
 	})
+	// What is carried between layers, or enters them from outside, is one whole
+	// buffer.
 	for _, l := range s.tl.loops {
 		ok = ok && !in[l.f.Params[0]] && !in[l.f.Results[0]] && !in[l.call.Operands[0]]
 		for _, v := range l.call.Operands[1:] {
@@ -105,6 +124,9 @@ func (s *storage) packable(c *class, rows ir.Dim) bool {
 }
 
 // hasRows reports whether the leading axes of t multiply to rows.
+//
+// The value may have further axes behind, such as heads and elements: they are
+// the row.
 func hasRows(t ir.Type, rows ir.Dim) bool {
 	p := ir.Const(1)
 	for _, d := range t.Dims {
@@ -118,6 +140,8 @@ func hasRows(t ir.Type, rows ir.Dim) bool {
 
 // packed reports whether the values are exactly the members of one pack, in
 // order.
+//
+// A pack in another order, or of more members, would be another matrix.
 func (s *storage) packed(values []*ir.Value) *pack {
 	p := s.of(values[0]).pack
 	if p == nil || len(p.members) != len(values) {

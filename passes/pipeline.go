@@ -80,6 +80,10 @@ type Report struct {
 
 // Train is the pipeline of training: from @loss to the programs micro_step,
 // eval and update.
+//
+// Fusions come before differentiate, so that backwards are made from the fused
+// ops' rules and what fused ops need not store is never stored. Bind comes
+// before what counts bytes.
 var Train = []Pass{
 	Canonicalize,
 	FuseRMSNorm,
@@ -99,6 +103,9 @@ var Train = []Pass{
 }
 
 // Infer is the pipeline of inference: from @logits to the program decode.
+//
+// There is no backward, so nothing is stored, and linear_xent has no place:
+// logits are the result.
 var Infer = []Pass{
 	Canonicalize,
 	FuseRMSNorm,
@@ -128,6 +135,8 @@ var Cleanup = Pass{Name: "cleanup", Doc: "Canonicalize again, behind the fusions
 // Run runs a pipeline over the unit. A pass that panics, or that leaves a module
 // which does not verify, is a bug of the compiler: Run panics with a *Crash.
 func Run(u *Unit, pipeline []Pass) error {
+	// Asked before anything runs, so that a refusal leaves the module as it
+	// was.
 	for _, name := range u.Config.Disable {
 		i := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == name })
 		if i >= 0 && pipeline[i].Required {
@@ -139,6 +148,8 @@ func Run(u *Unit, pipeline []Pass) error {
 		if slices.Contains(u.Config.Disable, p.Name) {
 			continue
 		}
+		// A random legal order between passes shows matchers that rely on where
+		// nodes stand.
 		if u.Config.Shuffle != 0 && !scheduled {
 			for _, f := range u.Module.Funcs {
 				ir.Shuffle(f, u.Config.Shuffle+uint64(i))
@@ -146,8 +157,11 @@ func Run(u *Unit, pipeline []Pass) error {
 		}
 		scheduled = scheduled || p.Name == Schedule.Name
 		start := time.Now()
+		// Each pass starts with counts of its own; the report gets them.
 		u.Stats = Stats{}
 		verify := func() error {
+			// Where the same module went this way before, it is enough to look
+			// at what comes out.
 			if u.Config.VerifyLast && i < len(pipeline)-1 {
 				return nil
 			}

@@ -49,6 +49,8 @@ func placeTight(q *plan.Program, layers int) []*phase {
 		if loops := lives.Loops; len(loops) > 0 && s.life.First < loops[0].First && s.life.Last >= loops[0].First {
 			s.life.Last = max(s.life.Last, loops[len(loops)-1].Last)
 		}
+		// In one phase alone from birth to death. What crosses a boundary
+		// between phases is placed from the arena's end.
 		i := slices.IndexFunc(phases, func(p *phase) bool { return p.First <= s.life.First && s.life.Last <= p.Last })
 		if i < 0 {
 			long = append(long, s)
@@ -61,6 +63,8 @@ func placeTight(q *plan.Program, layers int) []*phase {
 	// longest lies outermost.
 	slices.SortStableFunc(long, func(a, b *slot) int { return cmp.Compare(a.life.First, b.life.First) })
 	firstFit(long)
+	// How far the long-lived reach down from the end, for each time. Local
+	// slots lie below that, in what is left.
 	above := make([]int64, len(lives.Taken)) // by time: bytes at the arena's end in use
 	for _, s := range long {
 		for t := s.life.First; t <= s.life.Last; t++ {
@@ -68,6 +72,9 @@ func placeTight(q *plan.Program, layers int) []*phase {
 		}
 	}
 	var peak int64
+	// The need of a phase is what is stored, what it has for itself, and what
+	// lives longer, at the worst of its times. Only then the arena's end is
+	// known, and offsets from the end become offsets from the start.
 	for i, p := range phases {
 		for t := p.First; t <= p.Last; t++ {
 			p.need = max(p.need, lives.Taken[t]+above[t])
@@ -90,6 +97,9 @@ func placeTight(q *plan.Program, layers int) []*phase {
 }
 
 // placePhase places the slots of one phase below what lives longer.
+//
+// The bound is the same as in load, with the long-lived counted in: at each
+// birth the sum of those alive, from the lowest of their floors.
 func placePhase(slots []*slot, above []int64) int64 {
 	highest := func(s *slot) int64 {
 		var most int64
@@ -124,6 +134,8 @@ func placePhase(slots []*slot, above []int64) int64 {
 // phasesOf cuts a program's time at the beginnings and ends of loops.
 func phasesOf(lives *plan.Lives) []*phase {
 	var out []*phase
+	// An empty stretch, as between two loops that follow each other, is no
+	// phase.
 	add := func(first, last int, loop bool) {
 		if first <= last {
 			out = append(out, &phase{Span: plan.Span{First: first, Last: last}, loop: loop, base: lives.Base[first]})

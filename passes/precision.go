@@ -21,6 +21,7 @@ var Precision = Pass{
 }
 
 func precision(u *Unit) error {
+	// The module is f32 as it comes; nothing has to be typed anew.
 	if u.Config.Compute == "" || u.Config.Compute == "f32" {
 		return nil
 	}
@@ -28,6 +29,8 @@ func precision(u *Unit) error {
 	if !ok || !dt.Float() {
 		return fmt.Errorf("precision: cannot compute in %q", u.Config.Compute)
 	}
+	// Gradients and moments have no types in the module: they stay f32, and a
+	// master copy of the weights is added where they are laid out.
 	for _, w := range u.Module.Weights {
 		w.Type = w.Type.With(dt)
 	}
@@ -35,6 +38,8 @@ func precision(u *Unit) error {
 		s.Type = s.Type.With(dt)
 	}
 	n := &narrower{u: u, to: dt, done: map[*ir.Func]bool{}}
+	// From the main functions, since a layer's parameters get their types from
+	// the call.
 	for _, f := range u.Module.Funcs {
 		if f.Role == ir.RoleMain {
 			n.function(f)
@@ -44,6 +49,7 @@ func precision(u *Unit) error {
 	return n.err
 }
 
+// Functions are visited once each, callers before what they call.
 type narrower struct {
 	u    *Unit
 	to   ir.DType
@@ -58,6 +64,8 @@ func (c *narrower) function(f *ir.Func) {
 	}
 	c.done[f] = true
 	b := ir.NewBuilder(f)
+	// Casts are collected in the builder and put in front of the node that
+	// needs them.
 	var nodes []*ir.Node
 	for _, n := range f.Nodes {
 		for _, v := range n.Operands {
@@ -70,9 +78,13 @@ func (c *narrower) function(f *ir.Func) {
 		if n.Op.Name == "stack" || n.Op.Name == "stack_grad" {
 			c.stack(n)
 		}
+		// These ops need operands of one dtype; of others the rule says what
+		// they take.
 		if n.Op.Elementwise || n.Op.Name == "matmul" || n.Op.Name == "concat" {
 			c.agree(b, n)
 		}
+		// The op's own shape rule types the result: the pass knows nothing of
+		// which op widens.
 		types, err := n.Op.Infer(n)
 		if err != nil { // the gradient of a wide value may have become narrow
 			c.agree(b, n)
@@ -82,6 +94,8 @@ func (c *narrower) function(f *ir.Func) {
 		b.Nodes = nil
 		if err != nil {
 			if c.err == nil {
+				// The first error is the one to show: those behind it follow
+				// from it.
 				c.err = fmt.Errorf("precision: @%s: %w", f.Name, err)
 			}
 			continue
@@ -108,6 +122,8 @@ func (c *narrower) function(f *ir.Func) {
 // result or gradient nobody asks for.
 func (c *narrower) unreached() {
 	for _, s := range c.u.Module.Stacks {
+		// Nobody calls them, so no call gives them types; they must still
+		// verify.
 		for _, seg := range s.Segments {
 			for _, f := range []*ir.Func{seg.Forward, seg.Backward} {
 				if f == nil || c.done[f] {
@@ -126,11 +142,16 @@ func (c *narrower) unreached() {
 }
 
 // agree casts the wide operands of a node that needs all of one dtype.
+//
+// Only f32 is cast: integers are indices, and what is narrow already is meant
+// to be.
 func (c *narrower) agree(b *ir.Builder, n *ir.Node) {
 	narrow := false
 	for _, v := range n.Operands {
 		narrow = narrow || v != nil && v.Type.DType == c.to
 	}
+	// With all operands wide the node stays wide: the tables of RoPE are
+	// computed in f32 and cast where they meet a narrow q.
 	for i, v := range n.Operands {
 		statistic := i < len(n.Op.Operands) && n.Op.Operands[i] == "lse" // never rounded
 		if narrow && v != nil && v.Type.DType == ir.F32 && !statistic {
@@ -143,6 +164,8 @@ func (c *narrower) agree(b *ir.Builder, n *ir.Node) {
 // stack hands the types of a call's operands to the layers' functions, and of
 // stored values to the backward.
 func (c *narrower) stack(n *ir.Node) {
+	// The backward also reads stored values, which come with the types that the
+	// forward gave them.
 	for _, seg := range c.u.Module.Stack(n.Str("name")).Segments {
 		f := seg.Forward
 		if n.Op.Name == "stack_grad" {

@@ -22,6 +22,9 @@ type storage struct {
 }
 
 // class is a set of values in one place.
+//
+// All members have the same number of elements, or are columns of the same
+// pack.
 type class struct {
 	members []*ir.Value
 	region  region
@@ -32,6 +35,8 @@ type class struct {
 
 type region uint8
 
+// The order has no meaning; what is not anywhere is never overwritten by an
+// in-place kernel, except carried memory inside of its loop.
 const (
 	anywhere      region = iota // scratch
 	external                    // handed in: never overwritten
@@ -57,6 +62,9 @@ func (s *storage) of(v *ir.Value) *class {
 }
 
 // union merges the class of b into that of a.
+//
+// A region is stronger than none: whoever shares memory with something stored
+// is stored.
 func (s *storage) union(a, b *ir.Value) *class {
 	ca, cb := s.of(a), s.of(b)
 	if ca == cb {
@@ -75,6 +83,7 @@ func (s *storage) union(a, b *ir.Value) *class {
 
 func newStorage(m *ir.Module, tl *timeline, isConst func(*ir.Value) bool, stats Stats) *storage {
 	s := &storage{m: m, tl: tl, isConst: isConst, class: map[*ir.Value]*class{}, saved: map[*ir.Value]bool{}, stats: stats}
+	// Inputs are the caller's, weights and state the arenas'.
 	for _, p := range tl.main.Params {
 		s.of(p).region = external
 	}
@@ -90,12 +99,17 @@ func newStorage(m *ir.Module, tl *timeline, isConst func(*ir.Value) bool, stats 
 			}
 		}
 	})
+	// The order of what follows is that of what cannot be chosen: views and
+	// arguments must share, stored values have their place by the policy. Only
+	// then the carried value and in-place results take what is left, and packs
+	// come last, since they need classes that will not change any more.
 	s.eachNode(func(n *ir.Node, t int) {
 		if n.Op.View && !s.isConst(n.Result()) {
 			s.union(n.Operands[0], n.Result())
 		}
 	})
 	for _, l := range tl.loops {
+		// The same memory for all layers, so the parameter is the operand.
 		for i, p := range l.f.Params[1:] {
 			s.union(l.call.Operands[i+1], p)
 		}
@@ -128,6 +142,9 @@ func (s *storage) eachNode(f func(n *ir.Node, t int)) {
 }
 
 // unionSaved joins each stored value with the backward's parameter for it.
+//
+// Through this one class the block that the forward writes is the one that the
+// backward reads.
 func (s *storage) unionSaved() {
 	for _, l := range s.tl.loops {
 		if l.backward {
@@ -151,6 +168,9 @@ func (s *storage) enterLoop(l *layerLoop) {
 		}
 		return
 	}
+	// The first layer reads what the call is given. If nobody reads that any
+	// more, and it is plain scratch, it is made where the layer's input lies,
+	// and no copy is needed.
 	from := l.call.Operands[0]
 	if s.of(x).region == kept {
 		if s.joinable(from, l.begin) {
@@ -162,6 +182,8 @@ func (s *storage) enterLoop(l *layerLoop) {
 		h.region, h.layer = kept, true
 		return
 	}
+	// One buffer for the value between layers. Backward layers and inference
+	// use it.
 	s.of(x).region = carried
 	if s.joinable(from, l.begin) {
 		s.union(x, from)
@@ -169,6 +191,9 @@ func (s *storage) enterLoop(l *layerLoop) {
 }
 
 // joinable reports whether v's memory may be taken over at time t.
+//
+// A value without a definition is an input of the program and stays where it
+// is.
 func (s *storage) joinable(v *ir.Value, t int) bool {
 	c := s.of(v)
 	return c.region == anywhere && s.lastRead(c) <= t && v.Def != nil
@@ -185,12 +210,16 @@ func (s *storage) leaveLoop(l *layerLoop) {
 	x, out := l.f.Params[0], l.f.Results[0]
 	cx, co := s.of(x), s.of(out)
 	switch {
+	// The result lies in the next layer's block, unless it has a place already,
+	// or is the input handed through.
 	case cx.region == kept:
 		if co.region == anywhere && co != cx {
 			co.region, co.layer = kept, true
 			s.stats["out_in_place"]++
 		}
 	default:
+		// The body must be done with its input before it writes the result over
+		// it.
 		if co != cx && co.region == anywhere && s.lastReadIn(cx, l) <= s.bornOf(co) && !s.overlapsInLoop(cx, co, l) {
 			s.union(x, out)
 			s.stats["out_in_place"]++
@@ -227,6 +256,8 @@ func (s *storage) bornOf(c *class) int {
 // overlapsInLoop reports whether b is written, at its birth, by a node that
 // still reads a: sharing would need an in-place kernel, which inPlace has
 // already considered.
+//
+// Kernels may write over an operand only where the op's row says so.
 func (s *storage) overlapsInLoop(a, b *class, l *layerLoop) bool {
 	return s.lastReadIn(a, l) == s.bornOf(b)
 }
@@ -247,6 +278,8 @@ func (s *storage) inPlace() {
 	s.eachNode(func(n *ir.Node, t int) {
 		for i, r := range n.Results {
 			j, ok := n.Op.InPlace[i]
+			// The row names one operand; of a commutative op the other will do
+			// as well.
 			if !ok || s.isConst(r) {
 				continue
 			}
@@ -265,12 +298,18 @@ func (s *storage) inPlace() {
 	})
 }
 
+// What it must prove: nobody reads the operand's memory behind this node, no
+// other operand of the node lies there, and the memory is not one that has to
+// survive.
 func (s *storage) mayOverwrite(n *ir.Node, t, j int, r *ir.Value) bool {
 	v := n.Operands[j]
+	// As many elements of the same size, so that the kernel can go through both
+	// at once.
 	if !v.Local() || v.Type.Size() != r.Type.Size() || v.Type.DType != r.Type.DType || s.isConst(v) {
 		return false
 	}
 	c := s.of(v)
+	// A result that is itself carried has its place by leaveLoop.
 	if c.region != anywhere && c.region != carried || s.of(r).region == carried {
 		return false
 	}
@@ -282,6 +321,7 @@ func (s *storage) mayOverwrite(n *ir.Node, t, j int, r *ir.Value) bool {
 	if s.readAfter(c, t, s.tl.ownerOf[r]) {
 		return false
 	}
+	// Another operand in the same memory would change while it is read.
 	for k, o := range n.Operands {
 		if k != j && o != nil && o.Local() && s.of(o) == c {
 			return false

@@ -11,6 +11,10 @@ import (
 // function takes one, a loop over layers one for its beginning, one for each
 // node of its body and one for its end. What a loop's body reads from outside
 // is read until the loop's end.
+//
+// A loop's body stands once, though it runs for every layer: what differs
+// between layers is a place in a block and never a time. Times order events of
+// one program and are compared, never counted.
 type timeline struct {
 	main    *ir.Func
 	items   []timed
@@ -30,6 +34,9 @@ type timed struct {
 }
 
 // layerLoop is one segment of a stack, run by a stack or stack_grad node.
+//
+// The first and the last are those of the run: in the backward the first loop
+// is that of the last segment.
 type layerLoop struct {
 	call       *ir.Node
 	stack      *ir.Stack
@@ -51,6 +58,8 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 			tl.readers[v] = append(tl.readers[v], at)
 		}
 	}
+	// Known before the walk, since it decides whether segments that differ only
+	// in what they store are one loop.
 	for _, n := range f.Nodes {
 		if n.Op.Name == "stack_grad" {
 			tl.train = true
@@ -76,12 +85,14 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 			return nil, fmt.Errorf("no stack %q", n.Str("name"))
 		}
 		segments := s.Segments
+		// Nothing is stored without a backward, so those differ no more.
 		if !tl.train {
 			segments = joinEqual(segments)
 		}
 		k := len(segments)
 		for i := range k {
 			l := &layerLoop{call: n, stack: s, backward: n.Op.Name == "stack_grad", first: i == 0, last: i == k-1, number: i}
+			// The backward takes the segments from the last to the first.
 			if l.backward {
 				l.number = k - 1 - i
 			}
@@ -92,6 +103,8 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 			}
 			l.begin = t
 			t++
+			// Operand 0 is read once, by the first loop. The others are read by
+			// every layer, so they stay alive to the end of each loop.
 			for j, v := range n.Operands {
 				if j > 0 || l.first {
 					read(v, l.begin)
@@ -104,6 +117,8 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 				tl.own(p, l)
 				tl.born[p] = l.begin
 			}
+			// Stored values have no birth in the backward: they were born in
+			// the forward's loop.
 			if l.backward {
 				for _, p := range l.f.Saved {
 					tl.own(p, l)
@@ -122,14 +137,18 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 			}
 			l.end = t
 			t++
+			// The result of a layer is read when the loop hands it to the next
+			// one.
 			for _, r := range l.f.Results {
 				read(r, l.end)
 			}
 			tl.loops = append(tl.loops, l)
 			tl.items = append(tl.items, timed{time: l.begin, loop: l})
 		}
+		// The call's result is there when the last loop ends.
 		tl.born[n.Result()] = t - 1
 	}
+	// Behind everything: results of the program outlive all nodes.
 	for _, r := range f.Results {
 		read(r, t)
 	}
@@ -140,6 +159,9 @@ func newTimeline(m *ir.Module, f *ir.Func) (*timeline, error) {
 // plannable refuses what the planner cannot place: stored blocks of several
 // stacks, layers that run twice, and layers of which some store their input
 // and some do not.
+//
+// A stored block has one stride in each segment and one arena; a second stack,
+// or a second run of the same one, would need a second set of blocks.
 func (tl *timeline) plannable(m *ir.Module, f *ir.Func) error {
 	if len(m.Stacks) > 1 {
 		return fmt.Errorf("the module has %d stacks; plans hold one", len(m.Stacks))
@@ -166,6 +188,9 @@ func storesInput(g *ir.Segment) bool { return slices.Contains(g.Forward.Saved, g
 
 // joinEqual joins neighbouring segments whose layers compute the same: in a
 // program without a backward it does not matter what they store.
+//
+// Eval runs one loop over all layers for that, however many segments training
+// has.
 func joinEqual(segments []ir.Segment) []ir.Segment {
 	var out []ir.Segment
 	for _, g := range segments {
@@ -178,6 +203,8 @@ func joinEqual(segments []ir.Segment) []ir.Segment {
 	return out
 }
 
+// Nodes are compared by their text, which names op, operands, attributes and
+// types.
 func sameNodes(f, g *ir.Func) bool {
 	same := len(f.Nodes) == len(g.Nodes) && len(f.Params) == len(g.Params)
 	for i := 0; same && i < len(f.Nodes); i++ {
@@ -197,6 +224,10 @@ func (tl *timeline) own(v *ir.Value, l *layerLoop) {
 
 // constant reports whether v is made from constants and indices alone, so
 // that it can be computed once instead of at every run.
+//
+// A dimension that varies from run to run excludes a value: a table of T
+// positions is only a constant if T is one. Memoised, as the graph of constants
+// is asked for at every node.
 func constants(m *ir.Module, sizes map[string]bool) func(*ir.Value) bool {
 	known := map[*ir.Value]bool{}
 	var is func(v *ir.Value) bool

@@ -13,10 +13,19 @@ import (
 // the reverse of the forward: what follows the layers, the layers from the
 // last to the first, what precedes them. Weights of a pack lie one behind the
 // other with no gap.
+//
+// An exchange of gradients can then start with what is finished, which is the
+// beginning of the arena, while the backward still works on the rest.
+//
+//	| behind the layers | layer L-1 | ... | layer 0 | before the layers |
 func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
+	// A plan that has weights, from training, keeps its layout: inference reads
+	// the same arena, and only has to find its packs there.
 	if len(p.Weights) > 0 {
 		return checkPacks(p, groups)
 	}
+	// Each pack is a chain of neighbours. A weight can have one neighbour on
+	// each side; packs that disagree are found by checkPacks.
 	next := map[*ir.Weight]*ir.Weight{}
 	prev := map[*ir.Weight]*ir.Weight{}
 	for _, g := range groups {
@@ -26,6 +35,8 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 			}
 		}
 	}
+	// Weights before the first of a layer, in the order of the module, are
+	// those in front of the layers: the embedding.
 	var before, layers, after []*ir.Weight
 	first := len(m.Weights)
 	for i, w := range m.Weights {
@@ -37,6 +48,7 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 		if prev[w] != nil {
 			continue // placed behind the one before it
 		}
+		// A pack is placed where its first member stands.
 		for x := w; x != nil; x = next[x] {
 			switch {
 			case w.Stack != "":
@@ -69,6 +81,8 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 	line := plan.Align / elem
 	at := int64(0)
 	place := func(ws []*ir.Weight, base int64, stride int64) int64 {
+		// Only the first weight of a pack is aligned: a gap behind it would be
+		// a gap between rows of one matrix.
 		o := int64(0)
 		for _, w := range ws {
 			if prev[w] == nil {
@@ -83,6 +97,8 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 	if len(layers) > 0 {
 		n := int64(layers[0].Layers)
 		start := len(p.Weights)
+		// Offsets are those of layer 0, which lies last, and a layer more lies
+		// one block lower: the stride is negative.
 		block := place(layers, 0, 0)
 		for _, r := range p.Weights[start:] {
 			r.Offset += at + (n-1)*block
@@ -93,6 +109,8 @@ func layOutWeights(p *plan.Plan, m *ir.Module, groups [][]*ir.Weight) error {
 	at += place(before, at, 0)
 	p.Arenas = append(p.Arenas, plan.Arena{Name: "weights", Bytes: elem * at})
 	if m.Func("micro_step") != nil {
+		// Gradients and moments are f32, whatever the weights are (4 bytes an
+		// element).
 		for _, name := range []string{"grads", "moment1", "moment2"} {
 			p.Arenas = append(p.Arenas, plan.Arena{Name: name, Bytes: 4 * at})
 		}
@@ -120,6 +138,9 @@ func align(n, to int64) int64 { return (n + to - 1) / to * to }
 
 // resolveWeights points operands at the rows of the base table and at the
 // plan's state.
+//
+// Until then an operand names the weight of the module; the plan's row, with
+// its offset, came into being behind it.
 func resolveWeights(p *plan.Plan, q *plan.Program) {
 	fix := func(os []plan.Operand) {
 		for i := range os {

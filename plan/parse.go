@@ -9,14 +9,28 @@ import (
 
 // Parse reads the text form of a plan. Errors carry file:line:col. The plan is
 // not verified.
+// It reads what String prints. A file is declarations in the first column, programs
+// last, since they refer to all others:
+//
+//	plan tiny_gqa
+//	dim B = 3
+//	dim N <= 24
+//	arena weights bytes 77696
+//	weight $attention.wq: f32[32, 32] at 9760 + l*-7744 layers 2 decay before $attention.wk
+//	state !kv: f32[blocks, 2, 2, 16, 8] layers 2 bytes 32768
+//	program eval in act.train saved 0 a layer 0 in all scratch 50688 {
+//	  ...
+//	}
 func Parse(file string, src []byte) (*Plan, error) {
 	p := &parser{Parser: scan.New(file, src), plan: &Plan{}}
+	// After a mistake reading goes on at the next of these.
 	starts := func(t scan.Token) bool {
 		return slices.Contains([]string{"plan", "dim", "arena", "weight", "state", "program"}, t.Text)
 	}
 	for p.Tok.Kind != scan.EOF {
 		p.Recover(starts, p.declaration)
 	}
+	// An empty file is no plan. Told only if nothing else was wrong.
 	if p.plan.Name == "" && p.Errs.Err() == nil {
 		p.Recover(starts, func() { p.Fail(p.Tok.Pos, "the plan has no name: it begins with `plan NAME`") })
 	}
@@ -26,6 +40,8 @@ func Parse(file string, src []byte) (*Plan, error) {
 	return p.plan, nil
 }
 
+// buffers are those of the program that is being read; tables those of the program
+// "tables", which later programs may read as well.
 type parser struct {
 	*scan.Parser
 	plan    *Plan
@@ -36,6 +52,7 @@ type parser struct {
 
 func (p *parser) word(what string) string { return p.Take(scan.Word, what).Text }
 
+// after reads a word and the number behind it: bytes 4096.
 func (p *parser) after(word string) int64 {
 	p.Want(word)
 	return p.Int()
@@ -46,11 +63,13 @@ func (p *parser) declaration() {
 	switch t.Text {
 	case "plan":
 		p.plan.Name = p.word("a name")
+	// dim B = 3 is fixed, dim N <= 24 a capacity.
 	case "dim":
 		d := Dim{Name: p.word("a name"), Fixed: true}
 		if p.Accept("<") {
 			d.Fixed = false
 		}
+		// "<=" is two tokens.
 		p.Want("=")
 		d.Size = p.Int()
 		p.plan.Dims = append(p.plan.Dims, d)
@@ -58,6 +77,7 @@ func (p *parser) declaration() {
 		p.plan.Arenas = append(p.plan.Arenas, Arena{p.word("a name"), p.after("bytes")})
 	case "weight":
 		p.weight()
+	// Dimensions may be symbols here: blocks are counted when a run starts.
 	case "state":
 		s := &State{Name: p.Sigil("!", "a name").Text}
 		p.Want(":")
@@ -72,9 +92,16 @@ func (p *parser) declaration() {
 	}
 }
 
+// weight reads what follows the word; the parts behind the offset may be missing:
+//
+//	$w: f32[16, 32] at 10784 + l*-7744 layers 2 layout row_major decay before $v
+//
+// The offset and the stride are in elements, and "before" names the weight that
+// continues the pack.
 func (p *parser) weight() {
 	w := &Weight{Name: p.Sigil("$", "a name").Text, Layout: ir.RowMajor}
 	p.Want(":")
+	// Positions of numbers inside of the shape are gone by then.
 	t := p.Tok
 	typ := ir.ParseType(p.Parser)
 	w.DType = typ.DType
@@ -115,6 +142,7 @@ func (p *parser) layers() int {
 }
 
 // stride reads l*N.
+// A stride may be negative: weights lie from the last layer to the first.
 func (p *parser) stride() int64 {
 	p.Want("l")
 	p.Want("*")
@@ -122,6 +150,7 @@ func (p *parser) stride() int64 {
 }
 
 // span reads [FROM, TO), a range of layers.
+// The range may be empty; which ranges make sense is for Verify.
 func (p *parser) span() (from, to int) {
 	at := p.Tok.Pos
 	p.Want("[")
@@ -135,6 +164,13 @@ func (p *parser) span() (from, to int) {
 	return int(a), int(b)
 }
 
+// program reads a header, buffers, work and what is returned:
+//
+//	program micro_step in act.train saved 74880 a layer 158976 in all scratch 41536 {
+//	  buffer %x: ...
+//	  launch ...
+//	  return %loss: f32[]
+//	}
 func (p *parser) program() {
 	q := &Program{Name: p.word("a name")}
 	p.Want("in")
@@ -148,6 +184,7 @@ func (p *parser) program() {
 	q.ScratchBytes = p.after("scratch")
 	p.prog, p.buffers = q, map[string]*Buffer{}
 	p.Want("{")
+	// Inputs are listed first when printed, but told apart by their region.
 	for p.Accept("buffer") {
 		b := p.buffer()
 		p.buffers[b.Name] = b
@@ -155,6 +192,7 @@ func (p *parser) program() {
 		case Input:
 			q.Inputs = append(q.Inputs, b)
 		case Table:
+			// Programs that come later read the tables by these names.
 			if p.tables == nil {
 				p.tables = map[string]*Buffer{}
 			}
@@ -166,12 +204,19 @@ func (p *parser) program() {
 	}
 	q.Items = p.items()
 	if p.Accept("return") {
+		// There is no bracket around them, so the list ends where the program does.
 		q.Results = p.operands("}")
 	}
 	p.Want("}")
 	p.plan.Programs = append(p.plan.Programs, q)
 }
 
+// buffer reads what follows the word:
+//
+//	%x: f32[B, T, 32] saved at 0 + l*74880 layers [0, 1) bytes 9216 lives [3, 90]
+//	%rope.freq: f32[1, 4] table at 256 bytes 16 values [1.0, 0.1, 0.01, 0.001]
+//
+// Offset, stride and bytes are in bytes; inputs have no place.
 func (p *parser) buffer() *Buffer {
 	b := &Buffer{Name: p.Sigil("%", "a name").Text}
 	p.Want(":")
@@ -200,15 +245,26 @@ func (p *parser) buffer() *Buffer {
 		p.Want("]")
 	}
 	if p.Accept("values") {
+		// Not nil even if empty, so that it is printed again.
 		b.Values = []float64{}
 		p.List("[", "]", func() { b.Values = append(b.Values, p.Float()) })
 	}
 	return b
 }
 
+// items reads launches, loops, copies and collectives up to what is none of these,
+// the brace that ends the program or the loop:
+//
+//	loop @layer l in [0, 2) up {
+//	  ...
+//	}
+//	copy %x[first]: f32[B, T, 32] overwrite = %e: f32[B, T, 32]
+//	start all_reduce %y: f32[4] = %x: f32[4] {group = "tp", ways = 2} signal 1
 func (p *parser) items() []Item {
 	var items []Item
 	for {
+		// The line of the IR stands above its launch as a comment. It is lost once the
+		// parser has gone on, so it is taken now.
 		text := p.Comment
 		switch {
 		case p.Accept("launch"):
@@ -246,6 +302,7 @@ func (p *parser) items() []Item {
 	}
 }
 
+// op reads the name of an op: an unknown one has no attributes to read by.
 func (p *parser) op() string {
 	t := p.Take(scan.Word, "an op")
 	if attrRow(t.Text) == nil {
@@ -254,6 +311,7 @@ func (p *parser) op() string {
 	return t.Text
 }
 
+// attrs reads {scale = 0.5}, or nothing.
 func (p *parser) attrs(op string) ir.Attrs {
 	if !p.Is("{") {
 		return nil
@@ -261,6 +319,9 @@ func (p *parser) attrs(op string) ir.Attrs {
 	return ir.ParseAttrs(p.Parser, attrRow(op))
 }
 
+// launch reads what follows the word; the parts behind the operands may be missing:
+//
+//	attn.out linear(%o: f32[B, T, 32], $wo[l]: f32[32, 32]) -> (%y: f32[B, T, 32] overwrite) flops 147456
 func (p *parser) launch(text string) *Launch {
 	l := &Launch{Text: text, Name: p.word("a name")}
 	l.Op = p.op()
@@ -276,6 +337,7 @@ func (p *parser) launch(text string) *Launch {
 	if p.Accept("flops") {
 		l.FLOPs = p.Int()
 	}
+	// Stream 0, no waits and no signal are not printed.
 	if p.Accept("stream") {
 		l.Stream = int(p.Int())
 	}
@@ -288,6 +350,7 @@ func (p *parser) launch(text string) *Launch {
 	return l
 }
 
+// operands reads a list up to the token end, which it leaves.
 func (p *parser) operands(end string) []Operand {
 	var os []Operand
 	for !p.Is(end) {
@@ -299,6 +362,13 @@ func (p *parser) operands(end string) []Operand {
 	return os
 }
 
+// operand reads one of
+//
+//	_
+//	0.5
+//	%qkv[l] columns 32 of 64 as k: f32[B, T, 2, 8] overwrite
+//	grad $wq & $wk[l] as wq_wk: f32[48, 32] overwrite_first
+//	!kv[l]: f32[blocks, 2, 2, 16, 8] read_write
 func (p *parser) operand() Operand {
 	o := Operand{Mode: Read}
 	switch {
@@ -311,6 +381,8 @@ func (p *parser) operand() Operand {
 			o.Type = ir.ParseType(p.Parser)
 		}
 		return o
+	// "grad" is a word here: buffers begin with a sign, so no buffer is called
+	// so.
 	case p.Is("grad"), p.Is("$"):
 		o.Kind = InWeights
 		if p.Accept("grad") {
@@ -339,11 +411,13 @@ func (p *parser) operand() Operand {
 		t := p.Sigil("%", "a buffer")
 		b := p.buffers[t.Text]
 		if b == nil {
+			// The program's own buffers hide tables of the same name.
 			b = p.tables[t.Text]
 		}
 		if b == nil {
 			p.Fail(t.Pos, "no buffer named %%%s", t.Text)
 		}
+		// Under the buffer's own name, unless "as" says another.
 		o.Kind, o.Buffer, o.Name = InBuffer, b, t.Text
 	}
 	if p.Accept("[") {
@@ -363,6 +437,7 @@ func (p *parser) operand() Operand {
 	}
 	p.Want(":")
 	o.Type = ir.ParseType(p.Parser)
+	// Read has no word.
 	for _, m := range []Mode{Overwrite, Accumulate, OverwriteFirst, ReadWrite} {
 		if p.Accept(string(m)) {
 			o.Mode = m

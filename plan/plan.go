@@ -19,6 +19,8 @@ import (
 const Align = 64
 
 // Plan is the programs of one compiled model with the memory that they share.
+// Pointers tie the parts: operands point at buffers, weights and state of the same
+// plan. Names are for the text form and for people, and are unique by kind.
 type Plan struct {
 	Name     string
 	Dims     []Dim
@@ -34,6 +36,8 @@ type Plan struct {
 
 // Dim is a symbol of shapes. A fixed dimension always has its size; another
 // has any size from 1 to it.
+// Batch and length of training are fixed, tokens and requests of inference are not:
+// buffers are made for the capacity, and kernels get the size of the call.
 type Dim struct {
 	Name  string
 	Size  int64
@@ -41,6 +45,8 @@ type Dim struct {
 }
 
 // Arena is one allocation.
+// Training and inference have arenas of their own, so that a model that only
+// generates asks for no training memory.
 type Arena struct {
 	Name  string // "weights", "grads", "moment1", "moment2", "act.train", "act.infer", "kv", "tables"
 	Bytes int64
@@ -49,6 +55,10 @@ type Arena struct {
 // Weight is a row of the weights' base table: the address of w[l] is
 // Offset + l·Stride elements from the arena's start. Gradients and moments
 // have the same layout in arenas of their own.
+// The arena is in the order in which the backward finishes gradients, last layer
+// first, hence the negative strides. An optimiser walks all four arenas as flat
+// arrays, which one layout for all makes possible. Of is nil in a plan that was
+// parsed, for the text form does not need it.
 type Weight struct {
 	Name   string
 	DType  ir.DType
@@ -66,6 +76,7 @@ type Weight struct {
 func (w *Weight) At(l int) int64 { return w.Offset + int64(l)*w.Stride }
 
 // Elems is the number of elements of one layer's tensor.
+// Shapes of weights are numbers before a plan is made.
 func (w *Weight) Elems() int64 {
 	n := int64(1)
 	for _, d := range w.Dims {
@@ -94,6 +105,11 @@ const (
 )
 
 // Buffer is a piece of an arena, or an input.
+// The text form of one reads
+//
+//	buffer %attn.o: f32[B, T, 32] saved at 27648 + l*74880 bytes 9216 lives [16, 50]
+//
+// Bytes are those of one layer, at the dimensions' sizes or capacities.
 type Buffer struct {
 	Name   string
 	Region Region
@@ -113,9 +129,12 @@ type Buffer struct {
 // Layers count from the stack's first, whichever have the buffer, so Offset is
 // negative where blocks below are smaller than this buffer's. The input of a
 // layer has a place for layer To as well: there the next block begins.
+// Of a buffer with From above 0 only layers that have it may be asked.
 func (b *Buffer) At(l int) int64 { return b.Offset + int64(l)*b.Stride }
 
 // Mode is what an operand's memory undergoes.
+// Targets choose a kernel's variant by it. OverwriteFirst is for gradients of
+// weights, so that nobody has to clear them before a step.
 type Mode string
 
 const (
@@ -140,6 +159,9 @@ const (
 
 // Operand is a tensor that a launch reads or writes: a place, a shape and the
 // distance of rows in memory.
+// A view costs nothing: another operand of the same buffer with another Type, Col
+// and Ld. In a pack [rows, 64] that holds q, k and v, k is "columns 32 of 64": Col
+// 32 and Ld 64, while the width of a row comes from the operand's type.
 type Operand struct {
 	Kind   Kind
 	Buffer *Buffer   // of InBuffer
@@ -155,6 +177,8 @@ type Operand struct {
 }
 
 // Layer says which layer's copy of a saved buffer, weight or state is meant.
+// An address is that of At(l) with l the loop's variable, l+1, 0, or the number of
+// layers.
 type Layer string
 
 const (
@@ -166,6 +190,8 @@ const (
 )
 
 // Program is one list of work.
+// Programs share weights and tables but no activations: each starts with an arena
+// whose contents it does not know.
 type Program struct {
 	Name    string
 	Doc     string
@@ -181,9 +207,13 @@ type Program struct {
 }
 
 // Item is a *Launch, *Loop, *Copy or *Comm.
+// A closed set, so that a target handles each and misses none.
 type Item interface{ item() }
 
 // Launch runs one kernel.
+// Streams and signals are for devices with queues. With one stream the order of
+// items is the order of execution, and no waits are needed. FLOPs are those of one
+// run at capacity, of one layer if it is in a loop.
 type Launch struct {
 	Op      string // op of the IR, which selects the kernel
 	Name    string // the IR's node: its first result
@@ -198,6 +228,8 @@ type Launch struct {
 }
 
 // Loop runs its body for each layer of a range, upwards or downwards.
+// Loops do not nest, and nothing in a body depends on the layer's number but the
+// addresses of operands with a Layer.
 type Loop struct {
 	Func     string // function of the IR
 	From, To int
@@ -211,6 +243,8 @@ type Copy struct {
 }
 
 // Comm starts or awaits a collective.
+// Start and wait are apart so that work in between hides the time it takes. No
+// pass makes these yet.
 type Comm struct {
 	Op     string // collective of the IR
 	Wait   bool   // await instead of start
@@ -246,6 +280,7 @@ func (p *Plan) Arena(name string) int64 {
 }
 
 // Sizes maps each dimension to its size or capacity.
+// Types bound with it have the size that memory is made for.
 func (p *Plan) Sizes() map[string]int64 {
 	s := map[string]int64{}
 	for _, d := range p.Dims {
@@ -256,6 +291,7 @@ func (p *Plan) Sizes() map[string]int64 {
 
 // Layers is the number of layers of the deepest stack. Its layers need not
 // have weights.
+// A stack of layers without weights shows in its loops alone.
 func (p *Plan) Layers() int {
 	n := 0
 	for _, w := range p.Weights {
@@ -272,6 +308,7 @@ func (p *Plan) Layers() int {
 }
 
 // Walk visits the program's items in order, a loop before its body.
+// Bodies are visited once, not once for each layer.
 func (p *Program) Walk(f func(Item)) { walk(p.Items, f) }
 
 func walk(items []Item, f func(Item)) {
@@ -284,6 +321,7 @@ func walk(items []Item, f func(Item)) {
 }
 
 // Params is the number of trained numbers.
+// A tied weight has one row, and padding belongs to none.
 func (p *Plan) Params() int64 {
 	var n int64
 	for _, w := range p.Weights {
@@ -318,10 +356,13 @@ type Range struct {
 
 // DecayRanges cuts the arena of the weights by whether weight decay applies.
 // Padding goes with what is before it: gradients are 0 there.
+// Neighbours of the same kind become one range, so an optimiser's step is a few
+// calls over long arrays and not one for each tensor.
 func (p *Plan) DecayRanges() []Range {
 	var rs []Range
 	for _, w := range p.Weights {
 		for l := range max(1, w.Layers) {
+			// A layer at a time: strides run downwards, so a weight's layers are no range.
 			rs = append(rs, Range{w.At(l), w.At(l) + w.Elems(), w.Decay})
 		}
 	}
@@ -329,6 +370,8 @@ func (p *Plan) DecayRanges() []Range {
 	var merged []Range
 	for _, r := range rs {
 		if k := len(merged) - 1; k >= 0 && merged[k].Decay == r.Decay {
+			// Over the padding between the two, where weight, gradient and moments
+			// are 0 and an update changes nothing.
 			merged[k].To = r.To
 			continue
 		}
@@ -341,7 +384,11 @@ func (p *Plan) DecayRanges() []Range {
 // it: three times the forward's matrix products, causal attention counted
 // half, which is 6·(parameters of matrix products) + 6·L·h·s. It is 0 for a
 // plan without training.
+// It counts what a model needs and not what a plan does: work that checkpointing
+// repeats is left out, so that utilisation figures of different plans compare (the
+// convention of PaLM, Chowdhery et al. 2022). h is heads times d, s the length.
 func (p *Plan) ModelFLOPsPerToken() int64 {
+	// The forward alone; a backward costs two products where it costs one.
 	q := p.Program("eval")
 	if q == nil {
 		return 0
@@ -354,6 +401,7 @@ func (p *Plan) ModelFLOPsPerToken() int64 {
 			case *Loop:
 				visit(x.Body, times*int64(x.To-x.From))
 			case *Launch:
+				// linear_xent is not marked Expensive, having no result worth storing.
 				if o := ir.Lookup(x.Op); o != nil && (o.Expensive || x.Op == "linear_xent") {
 					f += x.FLOPs * times
 				}

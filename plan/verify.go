@@ -10,6 +10,9 @@ import (
 // its arena, no two that live at the same time overlap, stored blocks do not
 // meet scratch, weights do not overlap, packs have no gaps, every operand fits
 // its buffer, and every buffer is written before it is read.
+// It finds lives, blocks and sizes on its own, from launches and offsets: what the
+// planner believed is not read. It runs behind plan_memory, and tests hand it plans
+// that hold anything; so sizes are checked first, and the rest counts with them.
 func (p *Plan) Verify() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("plan: "+format, args...)) }
@@ -24,6 +27,8 @@ func (p *Plan) Verify() error {
 	return errors.Join(errs...)
 }
 
+// verifyWeights holds each layer's tensor inside of the arena and apart from all
+// others. Offsets are in elements. Gradients and moments follow the same table.
 func (p *Plan) verifyWeights(bad func(string, ...any)) {
 	arena := p.Arena("weights")
 	type span struct {
@@ -37,6 +42,8 @@ func (p *Plan) verifyWeights(bad func(string, ...any)) {
 			spans = append(spans, span{w, l, w.At(l), w.At(l) + w.Elems()})
 		}
 		if w.Pack != "" {
+			// A kernel reads a pack as one matrix: a gap, or other strides, would shift
+			// the rows of the next member.
 			if n := p.FindWeight(w.Pack); n == nil || n.Offset != w.Offset+w.Elems() || n.Stride != w.Stride {
 				bad("weight %s: its pack does not go on behind it", w.Name)
 			}
@@ -47,6 +54,7 @@ func (p *Plan) verifyWeights(bad func(string, ...any)) {
 		if s.a < 0 || s.w.DType.Bytes(s.b) > arena {
 			bad("weight %s of layer %d lies outside of its arena", s.w.Name, s.l)
 		}
+		// Also caught below unless one of them is empty.
 		if o, ok := seen[s.a]; ok {
 			bad("weights %s and %s start at the same place", o, s.w.Name)
 		}
@@ -61,6 +69,9 @@ func (p *Plan) verifyWeights(bad func(string, ...any)) {
 	}
 }
 
+// verifyBuffers compares each pair of buffers of a program; a program has some tens.
+// Stored ones are looked at as blocks. Scratch may use memory of stored activations
+// that do not live at the same time, which Floor tells.
 func (p *Plan) verifyBuffers(q *Program, bad func(string, ...any)) {
 	arena := p.Arena(q.Arena)
 	layers := p.Layers()
@@ -77,6 +88,7 @@ func (p *Plan) verifyBuffers(q *Program, bad func(string, ...any)) {
 			bad("%s: buffer %s at %d with %d bytes does not fit its arena of %d", q.Name, b.Name, b.Offset, b.Bytes, arena)
 		}
 		for _, c := range q.Buffers[:i] {
+			// Tables lie in an arena of their own program, and always live.
 			if b.Region != c.Region || b.Region == Scratch && !lives.Spans[b].Meets(lives.Spans[c]) {
 				continue
 			}
@@ -106,22 +118,29 @@ func (p *Plan) verifyBlocks(q *Program, layers int, bad func(string, ...any)) {
 			}
 		}
 	}
+	// A program that stores nothing has no blocks.
 	if next != 0 && (next != layers || at > q.SavedBytes || q.SavedBytes > p.Arena(q.Arena)) {
 		bad("%s: the blocks of %d layers end at %d, of %d bytes for %d layers", q.Name, next, at, q.SavedBytes, layers)
 	}
 }
 
+// verifyOperands holds each operand to its buffer's size and walks the program in
+// order for what has been written. A loop's body is walked once: what its first
+// layer may read, the others may as well.
 func (p *Plan) verifyOperands(q *Program, bad func(string, ...any)) {
 	sizes := p.Sizes()
 	written := map[*Buffer]bool{}
 	for _, b := range q.Inputs {
 		written[b] = true
 	}
+	// check holds an operand to its buffer. Inputs are the caller's, who allocates them.
 	check := func(at string, o Operand) {
 		if o.Kind != InBuffer {
 			return
 		}
 		t := o.Type.Bind(sizes)
+		// A strided operand reaches to the end of its last row's columns: it is
+		// (rows - 1) whole rows, and then Col and one width.
 		need := t.Elems()
 		if o.Ld > 0 {
 			width := widthOf(o, sizes)
@@ -132,12 +151,15 @@ func (p *Plan) verifyOperands(q *Program, bad func(string, ...any)) {
 			bad("%s: %s: operand %s of type %s does not fit buffer %s", q.Name, at, o.Name, o.Type, o.Buffer.Name)
 		}
 	}
+	// Tables were written by the program "tables", which runs first.
 	read := func(at string, o Operand) {
 		check(at, o)
 		if o.Kind == InBuffer && !written[o.Buffer] && o.Buffer.Region != Table {
 			bad("%s: %s reads %s before it is written", q.Name, at, o.Buffer.Name)
 		}
 	}
+	// Part of a buffer written counts as all of it: packs are filled column by
+	// column, and each member's readers follow its own writer.
 	write := func(at string, o Operand) {
 		check(at, o)
 		if o.Kind == InBuffer {
@@ -173,6 +195,8 @@ func (p *Plan) verifyOperands(q *Program, bad func(string, ...any)) {
 
 // widthOf is the number of consecutive elements of one row of a strided
 // operand: its share of the buffer's columns.
+// The buffer's rows are known from its own shape: the operand may see them split
+// into heads.
 func widthOf(o Operand, sizes map[string]int64) int64 {
 	n := o.Type.Bind(sizes).Elems()
 	rows := int64(1)

@@ -66,6 +66,9 @@ func (f Family) String() string {
 // SentencePiece's normalizer_spec and trainer_spec.
 // It is the whole of what ids depend on beside pieces and merges, and is part
 // of the hash.
+//
+// Two files that agree in all of it, and in their pieces and merges, give the
+// same ids for every text.
 type Config struct {
 	Family            Family
 	ByteFallback      bool // unknown characters become byte pieces
@@ -86,6 +89,9 @@ const defaultUnknown = " ⁇ "
 
 // BPE is a byte-pair encoding: a vocabulary with rules. It is immutable and
 // safe for concurrent use.
+//
+// Tables are built once; what changes while encoding is in states, of which
+// each encoding takes one.
 type BPE struct {
 	cfg     Config
 	pieces  []Piece
@@ -122,6 +128,8 @@ type BPE struct {
 }
 
 // An option changes what newBPE builds.
+//
+// Options run before pieces are checked, as some of them say what to look for.
 type option func(*BPE) error
 
 // namedSpecials says how BOS and EOS are spelled.
@@ -154,6 +162,8 @@ func newBPE(pieces []Piece, cfg Config, options ...option) (*BPE, error) {
 	if err := t.checkPieces(); err != nil {
 		return nil, err
 	}
+	// SentencePiece wants one even where bytes stand in for all unknown
+	// characters.
 	if t.unk < 0 {
 		return nil, fmt.Errorf("no unknown piece")
 	}
@@ -180,6 +190,7 @@ func (t *BPE) checkPieces() error {
 	if len(t.pieces) > maxPieces {
 		return fmt.Errorf("%d pieces, more than %d", len(t.pieces), maxPieces)
 	}
+	// 0 is a piece like any other, so -1 stands for none.
 	for i := range t.bytes {
 		t.bytes[i] = -1
 	}
@@ -203,6 +214,8 @@ func (t *BPE) checkPieces() error {
 				return fmt.Errorf("piece %d: %q is a second unknown piece, after %d", i, p.Text, t.unk)
 			}
 			t.unk = id
+		// Only control pieces can be BOS and EOS: a normal piece of that
+		// spelling is text.
 		case KindControl:
 			switch p.Text {
 			case t.bosName:
@@ -216,6 +229,7 @@ func (t *BPE) checkPieces() error {
 				return fmt.Errorf("piece %d: byte piece %q is not of the form <0x0A>", i, p.Text)
 			}
 			t.bytes[b] = id
+		// Nothing can be found in text by an empty spelling.
 		case KindNormal, KindUserDefined, KindUnused:
 			if p.Text == "" {
 				return fmt.Errorf("piece %d is empty", i)
@@ -238,6 +252,8 @@ func (t *BPE) scoredRules() error {
 	for i, p := range t.pieces {
 		id := int32(i)
 		switch p.Kind {
+		// Control pieces and the like are looked up by their spelling before
+		// normal ones: see emitAs.
 		case KindNormal, KindUnused:
 			scores = append(scores, p.Score)
 			t.unused = t.unused || p.Kind == KindUnused
@@ -286,6 +302,8 @@ func (t *BPE) scoredRules() error {
 		if text == "" {
 			continue
 		}
+		// The trie gives every first part that is a symbol; what is left must
+		// be one as well.
 		// All ways to cut the piece in two symbols are pairs that merge, with
 		// the same rank; which of them comes up depends on the text.
 		rank, _ := slices.BinarySearchFunc(scores, p.Score, func(a, b float32) int { return cmp.Compare(b, a) })
@@ -313,6 +331,8 @@ func (t *BPE) loneChars(reserved map[string]int32) {
 			chars[c] = true
 		}
 	}
+	// A character that only occurs in pieces needs a symbol, or no piece with
+	// it could be made by merging.
 	add := func(c rune) {
 		if !chars[c] {
 			chars[c] = true
@@ -337,6 +357,9 @@ func (t *BPE) loneChars(reserved map[string]int32) {
 
 // emitAs notes the id that a symbol stands for, if it is not itself one: that
 // of a reserved piece of the same spelling, or the unknown piece.
+//
+// SentencePiece finds reserved pieces by their spelling when it turns symbols
+// into ids, though merging cannot tell them from text.
 func (t *BPE) emitAs(symbol int32, text string, reserved map[string]int32) {
 	id, ok := reserved[text]
 	if !ok {
@@ -353,6 +376,9 @@ func (t *BPE) emitAs(symbol int32, text string, reserved map[string]int32) {
 
 // internal is the spelling of a piece that merging works on: a space is one
 // byte there.
+//
+// One byte instead of three for the most frequent character, and words can be
+// cut by looking for one byte.
 func (t *BPE) internal(piece string) string {
 	if t.cfg.EscapeSpaces {
 		return strings.ReplaceAll(piece, space, " ")
@@ -376,6 +402,7 @@ func (t *BPE) finish() {
 	for i, p := range t.pieces {
 		t.byteOf[i] = -1
 		switch p.Kind {
+		// BOS and EOS have no text.
 		case KindControl:
 			t.special[i] = true
 		case KindUnknown:
@@ -385,6 +412,8 @@ func (t *BPE) finish() {
 			t.byteOf[i] = int16(b)
 		default:
 			t.texts[i] = strings.ReplaceAll(p.Text, space, " ")
+			// Byte-level pieces are spelt with a character for each byte; what
+			// they say are the bytes.
 			if t.cfg.Family == ByteLevel && p.Kind == KindNormal {
 				t.texts[i] = t.rules.text[i]
 			} else if p.Kind == KindUserDefined && t.hf != nil {
@@ -436,6 +465,7 @@ func (t *BPE) Hash() string { return t.hash() }
 func (t *BPE) computeHash() string {
 	// The version in front changes if ids ever depend on something new.
 	cfg := t.cfg
+	// It is what an unknown piece is decoded to.
 	cfg.UnknownSurface = "" // ids do not depend on it
 	b := fmt.Appendf(nil, "llamac bpe 1 %+v bos %d eos %d %s\n", cfg, t.bos, t.eos, t.charsHash)
 	if p := t.hf; p != nil {
@@ -444,6 +474,8 @@ func (t *BPE) computeHash() string {
 	}
 	for _, p := range t.pieces {
 		b = append(b, byte(p.Kind))
+		// With the length in front, texts that run together differently hash
+		// differently.
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Text)))
 		b = append(b, p.Text...)
 	}

@@ -45,6 +45,8 @@ func (d *deriver) start(first, last int32) {
 }
 
 // merged notes a merge: its rank, and whether the new symbol is an edge.
+// The rank that an edge carries is the highest that was merged while it stood
+// at the end: only then does the next one take over.
 func (d *deriver) merged(sym, rank int32, atLeft, atRight bool) {
 	d.maxLeft, d.maxRight = max(d.maxLeft, rank), max(d.maxRight, rank)
 	if atLeft {
@@ -59,6 +61,9 @@ func (d *deriver) merged(sym, rank int32, atLeft, atRight bool) {
 
 // mergeShort merges in place and returns the one symbol that is left, -1 if
 // there are several.
+//
+// At most 24 symbols: a scan for the lowest rank costs less than a heap. Ranks
+// and results move along with the symbols.
 func (d *deriver) mergeShort(pairs *pairTable, sym []int32) int32 {
 	var rank, result [shortSymbol]int32
 	for i := 0; i+1 < len(sym); i++ {
@@ -75,10 +80,12 @@ func (d *deriver) mergeShort(pairs *pairTable, sym []int32) int32 {
 		if best == never {
 			return -1
 		}
+		// The right part drops out, and the lists close up.
 		sym[at] = result[at]
 		copy(sym[at+1:n-1], sym[at+2:n])
 		copy(rank[at:n-2], rank[at+1:n-1])
 		copy(result[at:n-2], result[at+1:n-1])
+		// The new symbol makes a pair with each neighbour.
 		if at > 0 {
 			rank[at-1], result[at-1] = pairs.get(sym[at-1], sym[at])
 		}

@@ -262,6 +262,9 @@ func (t *BPE) emitUnknown(dst []int32, from int, char []byte) []int32 {
 
 // emitSymbols turns the symbols dst[start:] into ids. For most vocabularies
 // they are the same.
+//
+// Where symbols are not ids, a table says which they are, and unused ones may
+// be unknown.
 func (t *BPE) emitSymbols(st *state, dst []int32, start, from int) []int32 {
 	if t.emit == nil {
 		return dst

@@ -31,6 +31,9 @@ type KeyValue struct {
 
 // ParseGGUF reads the tokenizer in a GGUF file. It reads r no further than the
 // key/value pairs.
+//
+// The tensors behind them may be many gigabytes, and are none of a tokenizer's
+// business.
 func ParseGGUF(name string, r io.Reader) (*BPE, error) {
 	g := &ggufReader{r: bufio.NewReaderSize(r, 1<<16)}
 	kv, err := g.pairs()
@@ -48,6 +51,8 @@ func ParseGGUF(name string, r io.Reader) (*BPE, error) {
 }
 
 // ggufReader reads values and counts bytes, for errors.
+//
+// The count is for messages: an offset finds the place in a hex dump.
 type ggufReader struct {
 	r       *bufio.Reader
 	at      int64
@@ -93,6 +98,7 @@ func (g *ggufReader) str(limit uint64) (string, error) {
 		g.at += int64(n)
 		return string(b), err
 	}
+	// Beyond that memory grows as bytes arrive.
 	var buf bytes.Buffer
 	m, err := io.CopyN(&buf, g.r, int64(n))
 	g.at += m

@@ -9,6 +9,9 @@ import (
 
 // ggufCuts are the names that llama.cpp gives to ways of cutting text into
 // words (tokenizer.ggml.pre).
+//
+// The names are llama.cpp's; several stand for one way of cutting, where models
+// differ in other respects.
 var ggufCuts = map[string][]step{
 	"gpt-2":            {{cut: cutGPT2}},
 	"smollm":           {{cut: cutDigits}, {cut: cutGPT2}},
@@ -31,6 +34,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 		return nil, fmt.Errorf("tokenizer.ggml.model %q is not supported: llama and gpt2 are", model)
 	}
 	tokens, _ := kv[ggufPrefix+"tokens"].([]string)
+	// Everything else is found by the places of tokens.
 	if len(tokens) == 0 {
 		return nil, fmt.Errorf("no %stokens", ggufPrefix)
 	}
@@ -51,6 +55,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 				return nil, fmt.Errorf("token %d has unknown type %d", i, kinds[i])
 			}
 			pieces[i].Kind = Kind(kinds[i])
+			// Without kinds a byte piece is known by its spelling.
 		} else if _, ok := byteOfPiece(text); ok && model == "llama" {
 			pieces[i].Kind = KindByte
 		}
@@ -63,6 +68,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 	if scores == nil {
 		return nil, fmt.Errorf("no %sscores", ggufPrefix)
 	}
+	// Before the vocabulary is checked: it wants an unknown piece.
 	ggufSpecials(pieces, bos, eos, unk)
 	// llama.cpp has LLaMA's rules built in, and keys for the few that vary.
 	cfg := llamaConfig()
@@ -95,6 +101,8 @@ func ggufSpecials(pieces []Piece, bos, eos, unk int32) {
 }
 
 // fixedSpecials gives BOS and EOS by number.
+//
+// A key counts, even if the piece of that number has an unusual spelling.
 func fixedSpecials(bos, eos int32) option {
 	return func(t *BPE) error {
 		t.bosName, t.eosName = "", ""
@@ -112,12 +120,16 @@ func fixedSpecials(bos, eos int32) option {
 // and merges as "left right".
 func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 	pre := g.str("pre")
+	// Names that are not listed cut in other ways; a near miss would change
+	// ids.
 	steps, ok := ggufCuts[pre]
 	if !ok {
 		return nil, fmt.Errorf("%spre %q is not supported", ggufPrefix, pre)
 	}
 	// The keys say what tokenizer.json says, so they go the same way.
 	merges, _ := g[ggufPrefix+"merges"].([]string)
+	// llama.cpp takes whole words for LLaMA 3's names, and for no others in the
+	// list.
 	f := &jsonFile{Model: &jsonModel{Type: "BPE", Vocab: make(map[string]int32, len(pieces)), IgnoreMerges: strings.HasPrefix(pre, "llama")}}
 	for i, p := range pieces {
 		switch p.Kind {
@@ -130,6 +142,7 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 			f.AddedTokens = append(f.AddedTokens, addedToken{ID: int32(i), Content: p.Text, Special: p.Kind != KindUserDefined})
 		}
 	}
+	// Spaces inside of pieces are spelt Ġ, so that one space parts the two.
 	for i, m := range merges {
 		left, right, ok := strings.Cut(m, " ")
 		if !ok {
@@ -145,6 +158,8 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 		parts.Pretokenizers = append(parts.Pretokenizers, s.part(prefix && last))
 	}
 	no := false
+	// Whichever steps cut, bytes must become characters at the end; without a
+	// pattern of its own this step does only that.
 	parts.Pretokenizers = append(parts.Pretokenizers, &jsonPart{Type: "ByteLevel", AddPrefixSpace: &no, UseRegex: &no})
 	f.PreTokenizer = parts
 	t, err := f.build()
@@ -179,6 +194,8 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 	for i, p := range t.pieces {
 		tokens[i], kinds[i], scores[i] = p.Text, int32(p.Kind), p.Score
 	}
+	// A byte-level vocabulary is told by how it cuts, which has to have a name
+	// there.
 	if t.cfg.Family == ByteLevel {
 		pre := t.ggufPre()
 		if pre == "" {
@@ -196,6 +213,7 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 		kv = append(kv, KeyValue{ggufPrefix + "pre", "default"}, KeyValue{ggufPrefix + "tokens", tokens},
 			KeyValue{ggufPrefix + "scores", scores}, KeyValue{ggufPrefix + "token_type", kinds})
 	}
+	// Absent keys mean that there is no such token.
 	for _, s := range []struct {
 		key string
 		id  int32
@@ -204,6 +222,7 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 			kv = append(kv, KeyValue{ggufPrefix + s.key, uint32(s.id)})
 		}
 	}
+	// llama.cpp adds BOS itself if this says so, as it does for LLaMA's models.
 	kv = append(kv, KeyValue{ggufPrefix + "add_bos_token", t.bos >= 0 && t.cfg.Family == SentencePiece}, KeyValue{ggufPrefix + "add_eos_token", false})
 	if t.cfg.Family == SentencePiece {
 		kv = append(kv, KeyValue{ggufPrefix + "add_space_prefix", t.cfg.DummyPrefix})

@@ -12,6 +12,8 @@ type greedy struct {
 }
 
 // reset empties it and keeps the memory.
+//
+// Slices are kept between texts.
 func (g *greedy) reset() {
 	g.sym, g.prev, g.next, g.heap = g.sym[:0], g.prev[:0], g.next[:0], g.heap[:0]
 	g.rank, g.result = g.rank[:0], g.result[:0]
@@ -35,6 +37,8 @@ func (g *greedy) run(pairs *pairTable, merged func(at, rank int32)) {
 
 // runSeen is run with a second function, which sees every pair that can merge
 // at the moment it comes to stand side by side.
+// Whoever looks at a pair puts it on the heap; an entry that is out of date is
+// known by its rank.
 func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen func(left, right, result int32)) {
 	// look notes what the pair that starts at a place merges to.
 	look := func(at int32) {
@@ -58,6 +62,8 @@ func (g *greedy) runSeen(pairs *pairTable, merged func(at, rank int32), seen fun
 	for len(g.heap) > 0 {
 		top := g.pop()
 		at, rank := int32(uint32(top)), int32(top>>32)
+		// An entry with the rank that the place has now is as good as a new
+		// one.
 		if g.rank[at] != rank {
 			continue // the pair here has changed since
 		}

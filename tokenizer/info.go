@@ -104,6 +104,8 @@ func InfoFile(path string) (Report, error) {
 }
 
 // Info reports on a tokenizer.
+//
+// Ids of kinds that a vocabulary lacks are -1, and 0 is a possible id of each.
 func Info(t Tokenizer) Report {
 	r := Report{Family: "bytes", Vocab: t.Vocab(), Hash: t.Hash(), BOS: t.BOS(), EOS: t.EOS(), Unknown: -1, ByteFrom: -1, ByteTo: -1}
 	// Bytes have neither pieces nor rules to speak of.
@@ -118,6 +120,9 @@ func Info(t Tokenizer) Report {
 		r.Longest = max(r.Longest, len(p.Text))
 		switch p.Kind {
 		case KindNormal:
+			// Only these two kinds are listed piece by piece: there are few,
+			// and they are what people look for. Bytes have ids that follow
+			// each other.
 			r.Kinds.Normal++
 		case KindUnknown:
 			r.Kinds.Unknown++
@@ -148,6 +153,9 @@ func Info(t Tokenizer) Report {
 }
 
 // scores looks whether scores are ranks, counted from the first normal piece.
+//
+// LLaMA's scores are ranks with few exceptions, and knowing that is worth more
+// than 32,000 numbers.
 func (r *Report) scores(t *BPE) {
 	const few = 64 // more than this, and scores are no ranks
 	// Id of the first normal piece, which ranks are counted from.
@@ -184,10 +192,13 @@ func (r *Report) rules(t *BPE) {
 	if t.spec != nil {
 		add("normalizer", t.spec.normalizer.name)
 	} else if t.hf == nil {
+		// Hugging Face's files have their own parts, listed below.
 		add("normalizer", "identity")
 	}
 	// Names are those of SentencePiece's flags.
 	if t.cfg.Family == SentencePiece {
+		// SentencePiece's own switches; byte-level vocabularies have none of
+		// them.
 		add("add_dummy_prefix", onOff(t.cfg.DummyPrefix))
 		add("remove_extra_whitespaces", onOff(t.cfg.RemoveExtraSpaces))
 		add("escape_whitespaces", onOff(t.cfg.EscapeSpaces))
@@ -227,6 +238,7 @@ func (r *Report) training(s *trainerSpec) {
 // String prints the report, one fact a line.
 func (r Report) String() string {
 	var s strings.Builder
+	// Names are padded to the longest of them.
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&s, "%-30s"+format+"\n", append([]any{name}, args...)...)
 	}
@@ -288,6 +300,7 @@ func (r Report) String() string {
 func (r Report) exceptions() string {
 	const shown = 4
 	pieces := slices.Clone(r.OtherScores)
+	// Stable: pieces of one length keep the order of ids.
 	slices.SortStableFunc(pieces, func(a, b IDScore) int { return cmp.Compare(len(a.Text), len(b.Text)) })
 	s := ""
 	for i, p := range pieces {
@@ -297,5 +310,6 @@ func (r Report) exceptions() string {
 		}
 		s += fmt.Sprintf(", %s (%d) at %g", p.Text, p.ID, p.Score)
 	}
+	// The list begins with a comma, which becomes the word.
 	return strings.Replace(s, ",", ", except", 1)
 }

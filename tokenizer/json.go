@@ -11,6 +11,8 @@ import (
 
 // tokenizer.json is Hugging Face's form of a tokenizer (tokenizers 0.13 and
 // later). jsonFile holds the parts of it that matter here.
+//
+// The decoder, for one, decides nothing about ids and is not read.
 type jsonFile struct {
 	AddedTokens   []addedToken `json:"added_tokens"`
 	Normalizer    *jsonPart    `json:"normalizer"`
@@ -54,6 +56,8 @@ type jsonPart struct {
 }
 
 // jsonPattern is either a plain string or a regular expression.
+//
+// In JSON it is an object with one of the two keys.
 type jsonPattern struct {
 	String *string
 	Regex  *string
@@ -110,6 +114,7 @@ func (m *jsonMerge) UnmarshalJSON(data []byte) error {
 func ParseJSON(name string, data []byte) (*BPE, error) {
 	f := new(jsonFile)
 	if err := json.Unmarshal(data, f); err != nil {
+		// encoding/json knows the offset; people look for the line.
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
 			line := 1 + bytes.Count(data[:min(syntax.Offset, int64(len(data)))], []byte("\n"))
@@ -155,6 +160,8 @@ func (f *jsonFile) build() (*BPE, error) {
 	if err := f.listedRules(t); err != nil {
 		return nil, err
 	}
+	// Hugging Face emits one id for a run of unknown characters only if told
+	// so.
 	t.keepUnknowns = !m.FuseUnk
 	p.readAdded(t, false)
 	f.findEnds(t)
@@ -193,6 +200,8 @@ func (f *jsonFile) pieces(t *BPE) error {
 			return fmt.Errorf("pieces %q and %q have the same id %d", text, t.pieces[id].Text, id)
 		}
 		kind := KindNormal
+		// A piece is a byte only in vocabularies that fall back to bytes:
+		// <0x41> may be text elsewhere.
 		if _, ok := byteOfPiece(text); ok && m.ByteFallback {
 			kind = KindByte
 		}
@@ -207,6 +216,8 @@ func (f *jsonFile) pieces(t *BPE) error {
 		switch {
 		case m.UnkToken != nil && a.Content == *m.UnkToken:
 			kind = KindUnknown
+		// An added token that repeats a byte piece does not make it less of a
+		// byte.
 		case t.pieces[a.ID].Kind == KindByte && t.pieces[a.ID].Text == a.Content:
 			kind = KindByte
 		case a.Special:
@@ -214,6 +225,7 @@ func (f *jsonFile) pieces(t *BPE) error {
 		}
 		t.pieces[a.ID] = Piece{Text: a.Content, Kind: kind}
 	}
+	// The same checks as for every other format.
 	if err := t.checkPieces(); err != nil {
 		return err
 	}
@@ -223,6 +235,9 @@ func (f *jsonFile) pieces(t *BPE) error {
 
 // listedRules builds the rules from a list of merges, in which an earlier one
 // merges first.
+//
+// Pieces are spelt in the file as text appears to the encoder: with ▁ for
+// spaces, or with a character for each byte.
 func (f *jsonFile) listedRules(t *BPE) error {
 	m, r := f.Model, &t.rules
 	r.bytewise = t.cfg.Family == ByteLevel
@@ -232,6 +247,8 @@ func (f *jsonFile) listedRules(t *BPE) error {
 			r.text[id], _ = rawBytes(text) // one that spells no bytes is never met
 			continue
 		}
+		// Where spaces are escaped no text has one by the time it is merged, so
+		// that a piece with a plain space is out of reach.
 		if !t.cfg.EscapeSpaces || !strings.Contains(text, " ") {
 			r.text[id] = t.internal(text)
 		}
@@ -245,9 +262,12 @@ func (f *jsonFile) listedRules(t *BPE) error {
 		if !ok1 || !ok2 || !ok3 {
 			return fmt.Errorf("model.merges[%d]: %q and %q, or both together, are no pieces", i, merge[0], merge[1])
 		}
+		// The joined text must be the sum of both: where escaping or spelling
+		// changed a part, the merge can never happen.
 		if len(r.text[whole]) != len(r.text[left])+len(r.text[right]) || r.text[whole] == "" {
 			continue // holds a character that no text becomes
 		}
+		// Ranks are places in the list.
 		r.pairs.set(left, right, int32(i), whole)
 	}
 	r.index()
@@ -266,6 +286,9 @@ func (f *jsonFile) listedRules(t *BPE) error {
 }
 
 // readAdded builds the matchers. plain leaves special tokens out.
+//
+// Tokens that are found in normalised text are looked for in their own normal
+// form, as Hugging Face does it.
 func (p *pipeline) readAdded(t *BPE, plain bool) {
 	raw, norm := make([]string, len(p.added)), make([]string, len(p.added))
 	// Both lists keep the places of the tokens; an empty string matches
@@ -287,6 +310,8 @@ func (p *pipeline) readAdded(t *BPE, plain bool) {
 // WithoutSpecials returns a tokenizer like t whose Encode treats special tokens
 // that are spelled out in text as the text that they are. It returns t itself
 // if t never does otherwise.
+// Only tokenizer.json has added tokens that are found in text; other formats
+// never look for them.
 func (t *BPE) WithoutSpecials() *BPE {
 	if t.hf == nil {
 		return t
@@ -300,6 +325,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 		texts: t.texts, byteOf: t.byteOf, special: t.special,
 	}
 	p.readAdded(u, true)
+	// The hash covers what Encode does, so it is another one.
 	u.hash = sync.OnceValue(u.computeHash)
 	return u
 }
@@ -309,6 +335,8 @@ func (t *BPE) WithoutSpecials() *BPE {
 func (f *jsonFile) findEnds(t *BPE) {
 	ids := map[string]int32{}
 	for id, p := range t.pieces {
+		// Only control pieces can be ends: text that spells one out may be a
+		// normal piece.
 		if p.Kind == KindControl && p.Text != "" {
 			ids[p.Text] = int32(id)
 		}
@@ -327,14 +355,18 @@ func (f *jsonFile) findEnds(t *BPE) {
 	t.eos = find("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>")
 	parts := []*jsonPart{f.PostProcessor}
 	if f.PostProcessor != nil {
+		// Processors may come in a sequence.
 		parts = append(parts, f.PostProcessor.Processors...)
 	}
+	// Other processors, such as ByteLevel's, add no tokens.
 	for _, part := range parts {
 		if part == nil || part.Type != "TemplateProcessing" {
 			continue
 		}
 		// Whether the text itself has been passed.
 		after := false
+		// A template lists tokens around the text: what stands before it begins
+		// a document, what stands behind ends one.
 		for _, item := range part.Single {
 			if item.SpecialToken == nil {
 				after = true

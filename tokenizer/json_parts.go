@@ -6,6 +6,7 @@ import "fmt"
 // What is not recognised is an error that names it: a normalizer left out would
 // change ids in silence.
 func (p *pipeline) readNormalizer(t *BPE, n *jsonPart) error {
+	// A file without one leaves text as it is.
 	if n == nil {
 		return nil
 	}
@@ -27,6 +28,8 @@ func (p *pipeline) readNormalizer(t *BPE, n *jsonPart) error {
 		}
 		return fmt.Errorf("normalizer Prepend of %q is not supported", n.Prepend)
 	case "Replace":
+		// The escape of spaces is the one replacement that SentencePiece's
+		// rules amount to.
 		if n.Pattern != nil && n.Pattern.String != nil && *n.Pattern.String == " " && n.Content == space {
 			t.cfg.EscapeSpaces = true
 			return nil
@@ -44,6 +47,8 @@ func (p *pipeline) readPreTokenizer(t *BPE, n *jsonPart) error {
 	}
 	switch n.Type {
 	case "Sequence":
+		// Order matters: digits are isolated before GPT-2's pattern sees the
+		// text, or behind it.
 		for _, part := range n.Pretokenizers {
 			if err := p.readPreTokenizer(t, part); err != nil {
 				return err
@@ -58,11 +63,15 @@ func (p *pipeline) readPreTokenizer(t *BPE, n *jsonPart) error {
 		if n.UseRegex != nil && !*n.UseRegex {
 			s.cut = cutNone
 		}
+		// Each would put its own space, and the second would find one there
+		// already or not, depending on what the steps between have cut.
 		for _, before := range p.steps {
 			if before.prefixSpace && s.prefixSpace {
 				return fmt.Errorf("two pre-tokenizers that put a space before the text are not supported")
 			}
 		}
+		// One that neither cuts nor adds has done its work by naming the
+		// family.
 		if s.cut != cutNone || s.prefixSpace {
 			p.steps = append(p.steps, s)
 		}
@@ -87,6 +96,8 @@ func (p *pipeline) readSplit(t *BPE, n *jsonPart) error {
 	switch {
 	case n.Pattern == nil:
 	case n.Pattern.Regex != nil:
+		// The pattern is compared as text. An equivalent spelling is refused:
+		// telling whether two expressions are the same is beyond this reader.
 		cut, ok := patterns[*n.Pattern.Regex]
 		// Every character matches, so that keeping the matches apart and
 		// removing what lies between them are the same.
@@ -107,6 +118,9 @@ func (p *pipeline) readMetaspace(t *BPE, n *jsonPart) error {
 		return fmt.Errorf("pre-tokenizer Metaspace with %q for spaces is not supported", n.Replacement)
 	}
 	// Without "split", a space may stand inside a piece.
+	//
+	// A Metaspace with split cuts before every space; one without leaves runs
+	// to the merges, as SentencePiece does.
 	t.cfg.EscapeSpaces = true
 	p.splitSpaces = n.Split == nil || *n.Split
 	scheme := n.PrependScheme

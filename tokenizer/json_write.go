@@ -19,12 +19,15 @@ import (
 // takes the earlier listed, so that in rare cases ids differ; that is a limit
 // of the format.
 func WriteJSON(w io.Writer, t *BPE) error {
+	// A file that is nearly right would be worse than none.
 	if t.chars != nil || t.cfg.RemoveExtraSpaces || t.cfg.SpaceAsSuffix || t.unused {
 		return fmt.Errorf("tokenizer.json cannot say what this vocabulary's normaliser does")
 	}
 	// The big parts are printed one entry a line, in order of ids and ranks, so
 	// that files can be compared; encoding/json would sort the vocabulary.
 	b := bufio.NewWriter(w)
+	// All parts are made before anything is written, so that an error leaves no
+	// half file behind.
 	added, err := t.jsonAdded()
 	if err != nil {
 		return err
@@ -55,6 +58,8 @@ func WriteJSON(w io.Writer, t *BPE) error {
 		sep = ",\n"
 	}
 	fmt.Fprintf(b, "\n    },\n    \"merges\": [")
+	// A list of merges in the order of ranks. Pieces are spelt out, as ids are
+	// not what this format merges by.
 	sep = "\n"
 	for _, m := range t.jsonMerges() {
 		fmt.Fprintf(b, "%s      [%s, %s]", sep, quoteJSON(t.pieces[m.left].Text), quoteJSON(t.pieces[m.right].Text))
@@ -68,6 +73,8 @@ func WriteJSON(w io.Writer, t *BPE) error {
 // to added tokens and holes.
 func (t *BPE) inModel(id int32) bool {
 	if t.hf == nil {
+		// A vocabulary that came from another format has all of its pieces in
+		// the model.
 		return true
 	}
 	// As the file had it that it was read from.
@@ -88,12 +95,15 @@ func (t *BPE) jsonMerges() []pairSlot {
 // jsonAdded lists the special pieces as added tokens, so that their spelling in
 // text is found, as Hugging Face expects of them.
 func (t *BPE) jsonAdded() ([]byte, error) {
+	// What was read is written again, flags and all.
 	if t.hf != nil {
 		if t.hf.added == nil {
 			return []byte("[]"), nil
 		}
 		return marshalJSON(t.hf.added)
 	}
+	// These kinds are never the result of a merge, so nothing else would find
+	// them in text.
 	added := []addedToken{}
 	for id, p := range t.pieces {
 		switch p.Kind {
@@ -108,12 +118,17 @@ func (t *BPE) jsonAdded() ([]byte, error) {
 
 // jsonParts returns normalizer, pre_tokenizer, post_processor and decoder.
 func (t *BPE) jsonParts() (parts [4][]byte, err error) {
+	// Keys of a map are sorted by encoding/json, so the bytes are the same each
+	// time.
 	type dict = map[string]any
 	var all [4]any // nil becomes null: no such part
 	if t.cfg.Family == SentencePiece {
 		var steps []dict
 		var pre any
 		switch {
+		// What put the space there when the file was read decides how it is
+		// written: the two spellings differ before texts that begin with a
+		// space.
 		case t.hf == nil && t.cfg.DummyPrefix, t.hf != nil && t.hf.prefix == prefixAlways:
 			steps = append(steps, dict{"type": "Prepend", "prepend": space})
 		case t.hf != nil && t.hf.prefix != prefixNone, t.hf != nil && t.hf.splitSpaces:
@@ -128,6 +143,7 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 		}
 		all[1] = pre
 		// ▁ becomes a space, bytes become characters, and the dummy space goes.
+		// The decoder undoes, in this order, what the encoder did.
 		decoders := []dict{{"type": "Replace", "pattern": dict{"String": space}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
 		if t.cfg.DummyPrefix {
 			decoders = append(decoders, dict{"type": "Strip", "content": " ", "start": 1, "stop": 0})
@@ -137,6 +153,7 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 		// The parts apply in turn; one of them must spell bytes as characters,
 		// and if none that cuts does so, one that only does that comes last.
 		var steps []dict
+		// In the byte-level family all rules are pre-tokenizers.
 		whole := false
 		for _, s := range t.hf.steps {
 			switch s.cut {
@@ -156,6 +173,8 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 			steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})
 		}
 		all[1] = dict{"type": "Sequence", "pretokenizers": steps}
+		// Decoding is the spelling of bytes backwards; the flags have no
+		// meaning there, and Hugging Face writes them.
 		all[3] = dict{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
 	}
 	// A tokenizer with one token for both ends leaves adding it to its user.
@@ -176,6 +195,8 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 }
 
 // marshalJSON marshals without escaping <, > and &.
+//
+// Pieces such as <s> are read by people.
 func marshalJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -30,6 +30,7 @@ func EncodeLines(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error {
 	case opt.EOS && t.EOS() < 0:
 		return errors.New("the tokenizer has no EOS")
 	}
+	// Whole input: its line ends are part of the text and become ids.
 	if opt.Whole {
 		text, err := io.ReadAll(r)
 		if err != nil {
@@ -50,6 +51,9 @@ type lineEncoder struct {
 }
 
 // encode appends the line of one text to dst.
+//
+// The buffer of ids is the encoder's, so that a line allocates nothing once it
+// has grown.
 func (e *lineEncoder) encode(dst, text []byte) []byte {
 	ids := e.ids[:0]
 	if e.opt.BOS {
@@ -77,6 +81,7 @@ type lineBatch struct {
 	done chan struct{}
 }
 
+// Large enough for handing it over to cost nothing.
 const lineBatchSize = 256 << 10 // bytes of text
 
 // encodeBatches reads batches of lines, lets workers encode them and writes the
@@ -94,6 +99,7 @@ func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error
 			e := lineEncoder{t: t, opt: opt}
 			for b := range work {
 				for rest := b.text; len(rest) > 0; {
+					// The last line got its end when the batch was made.
 					n := bytes.IndexByte(rest, '\n')
 					b.out = e.encode(b.out, rest[:n])
 					rest = rest[n+1:]
@@ -107,12 +113,16 @@ func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error
 	var failed error
 	stop, written := make(chan struct{}), make(chan struct{})
 	go func() {
+		// In the order of reading: the writer waits for the batch that is next,
+		// while later ones may be done.
 		defer close(written)
 		for b := range order {
 			<-b.done
 			if failed != nil {
 				continue
 			}
+			// After an error nothing more is written, but batches are taken, or
+			// the reader would wait for room for ever.
 			if _, failed = w.Write(b.out); failed != nil {
 				close(stop)
 			}
@@ -128,6 +138,8 @@ func encodeBatches(t Tokenizer, r io.Reader, w io.Writer, opt LineOptions) error
 			return true
 		}
 	})
+	// No more work, then no more to write: the writer ends when the last batch
+	// is written.
 	close(work)
 	close(order)
 	running.Wait()
@@ -145,6 +157,7 @@ func readBatches(r io.Reader, give func(*lineBatch) bool) error {
 		if err != nil {
 			return err
 		}
+		// A line without an end, the last of a file, is encoded like others.
 		b.text = append(append(b.text, line...), '\n')
 		if len(b.text) >= lineBatchSize {
 			if !give(b) {
@@ -170,6 +183,7 @@ func DecodeLines(t Tokenizer, r io.Reader, w io.Writer) error {
 		if err != nil {
 			return err
 		}
+		// Lines are counted from 1 for messages.
 		n++
 		ids = ids[:0]
 		// An empty line is an empty text: line numbers stay in step.
@@ -196,6 +210,7 @@ func readLines(r io.Reader) iter.Seq2[[]byte, error] {
 		var long []byte
 		for {
 			part, err := in.ReadSlice('\n')
+			// The buffer is full and no line end in sight.
 			if errors.Is(err, bufio.ErrBufferFull) {
 				// Only long lines are copied together.
 				long = append(long, part...)
@@ -213,6 +228,7 @@ func readLines(r io.Reader) iter.Seq2[[]byte, error] {
 			if err == io.EOF && len(line) == 0 {
 				return
 			}
+			// A carriage return is part of the line.
 			if !yield(bytes.TrimSuffix(line, []byte("\n")), nil) || err == io.EOF {
 				return
 			}
@@ -227,6 +243,8 @@ const fileBlock = 1 << 20
 // Files yields the contents of text files for Train, in blocks of whole lines.
 // Of a line longer than a block, which Train leaves out anyhow, it yields the
 // start, so that memory is bounded on any input. Errors name the file.
+//
+// Blocks end at line ends, so that no word is cut in two by the reading.
 func Files(paths ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		buf := make([]byte, fileBlock)
@@ -246,6 +264,7 @@ func yieldFile(path string, buf []byte, yield func([]byte, error) bool) bool {
 		return false
 	}
 	defer f.Close()
+	// One buffer serves all files; what is held is moved to its beginning.
 	held := 0         // bytes at the start of buf that belong to an unfinished line
 	skipping := false // to the end of a line whose start has been yielded
 	for {
@@ -263,9 +282,12 @@ func yieldFile(path string, buf []byte, yield func([]byte, error) bool) bool {
 			skipping = begin == 0
 			if skipping {
 				begin = n
+				// Inside of the long line, and no end yet: nothing of this block
+				// counts.
 			}
 		}
 		if err == io.EOF {
+			// What is left at the end of a file is its last line.
 			return begin >= n || yield(buf[begin:n], nil)
 		}
 		switch {

@@ -88,6 +88,7 @@ func ParseModel(name string, data []byte) (*BPE, error) {
 
 // parseModel does the work of ParseModel; its errors lack the name.
 func parseModel(data []byte) (*BPE, error) {
+	// The protobuf's defaults: a file that leaves a field out means these.
 	spec := &modelSpec{trainer: defaultTrainerSpec(), normalizer: normalizerSpec{dummy: true, removeExtra: true, escape: true}}
 	var pieces []Piece
 	err := fields(data, 0, func(f field) error {
@@ -103,6 +104,8 @@ func parseModel(data []byte) (*BPE, error) {
 			}
 			pieces = append(pieces, p)
 		case 2:
+			// Two trainer_specs in one file are one, as protobuf has it; both
+			// are kept in the order in which they came.
 			spec.rawTrainer = append(spec.rawTrainer, f.bytes...) // repeated messages merge
 			return spec.trainer.parse(f)
 		case 3:
@@ -133,11 +136,14 @@ func parseModel(data []byte) (*BPE, error) {
 }
 
 // parsePiece reads one piece: text, score and kind.
+//
+// A field that is left out has its default: kind 1, normal; score 0.
 func parsePiece(f field) (Piece, error) {
 	p := Piece{Kind: KindNormal}
 	err := f.fields(func(f field) error {
 		switch f.number {
 		case 1:
+			// Bounds keep a damaged file from asking for gigabytes.
 			p.Text = string(f.bytes)
 			if len(p.Text) > maxPiece {
 				return f.errorf("a piece of %d bytes, more than %d", len(p.Text), maxPiece)
@@ -145,6 +151,7 @@ func parsePiece(f field) (Piece, error) {
 		case 2:
 			p.Score = math.Float32frombits(uint32(f.value))
 		case 3:
+			// Kinds beyond those of today's .proto could mean anything.
 			if f.value > 6 {
 				return f.errorf("unknown kind of piece: %d", f.value)
 			}
@@ -156,10 +163,14 @@ func parsePiece(f field) (Piece, error) {
 }
 
 // parse reads the fields that matter here; numbers are those of the .proto.
+//
+// Unknown fields are skipped, and kept in the raw bytes.
 func (s *trainerSpec) parse(f field) error {
 	return f.fields(func(f field) error {
 		on := f.value != 0
 		switch f.number {
+		// Negative ids are varints of ten bytes, of which the lower half
+		// counts.
 		case 3:
 			s.modelType = int(int32(f.value))
 		case 4:
@@ -255,6 +266,7 @@ func WriteModel(w io.Writer, t *BPE) error {
 	trainer, norm := t.rawSpecs()
 	out = appendBytes(out, 2, trainer)
 	out = appendBytes(out, 3, norm)
+	// One write: the file is small.
 	_, err := w.Write(out)
 	return err
 }
@@ -266,11 +278,14 @@ func (t *BPE) rawSpecs() (trainer, norm []byte) {
 		return t.spec.rawTrainer, t.spec.rawNorm
 	}
 	s := defaultTrainerSpec()
+	// Type 2 is BPE.
 	s.modelType, s.vocab = 2, len(t.pieces)
 	s.splitDigits, s.spaceOnlyPieces = true, true // as LLaMA; encoding does not depend on it
 	s.byteFallback, s.spaceAsSuffix = t.cfg.ByteFallback, t.cfg.SpaceAsSuffix
 	s.unk, s.bos, s.eos = int(t.unk), int(t.bos), int(t.eos)
 	s.unkPiece, s.unkSurface = t.pieces[t.unk].Text, t.cfg.UnknownSurface
+	// A model without them keeps the spellings that the protobuf has by
+	// default.
 	if t.bos >= 0 {
 		s.bosPiece = t.pieces[t.bos].Text
 	}
@@ -299,6 +314,7 @@ func (s *trainerSpec) marshal() []byte {
 	m = appendBool(m, 25, s.splitDigits)
 	m = appendBool(m, 26, s.spaceOnlyPieces)
 	m = appendBool(m, 35, s.byteFallback)
+	// A negative number is sign-extended to 64 bits, as protobuf has it.
 	m = appendVarint(m, 40, uint64(int64(s.unk)))
 	m = appendVarint(m, 41, uint64(int64(s.bos)))
 	m = appendVarint(m, 42, uint64(int64(s.eos)))
@@ -314,6 +330,7 @@ func (s *trainerSpec) marshal() []byte {
 func (s *normalizerSpec) marshal() []byte {
 	var m []byte
 	m = appendBytes(m, 1, []byte(s.name))
+	// An empty table says nothing.
 	if len(s.charsmap) > 0 {
 		m = appendBytes(m, 2, s.charsmap)
 	}

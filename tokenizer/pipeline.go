@@ -9,6 +9,9 @@ import (
 // pipeline is what Hugging Face's tokenizers do around the merging: added
 // tokens are found in the text as it is, the texts between them are normalised,
 // more added tokens are found in that, and what is left is cut into words.
+//
+// The order is Hugging Face's and decides ids: a token that is only found in
+// normalised text is not found in what a raw token took away.
 type pipeline struct {
 	added []addedToken
 	raw   matcher // tokens to find before normalising
@@ -53,6 +56,8 @@ type addedToken struct {
 
 // matcher finds added tokens: the leftmost, and of those the longest.
 type matcher struct {
+	// It looks at the first byte of each place before it walks the trie: most
+	// bytes begin no token.
 	trie  trie
 	first [256]bool
 	size  []int // of the text of each symbol of trie
@@ -103,6 +108,8 @@ func (m *matcher) next(p *pipeline, text []byte, at int) (start, end, token int)
 		if a.SingleWord && (endsWithWord(text[:start]) || startsWithWord(text[end:])) {
 			continue
 		}
+		// White space to the left of it belongs to the token, though never what
+		// an earlier one has taken.
 		if a.LStrip {
 			start = max(at, len(bytes.TrimRightFunc(text[:start], unicode.IsSpace)))
 		}
@@ -127,12 +134,15 @@ func startsWithWord(s []byte) bool {
 }
 
 // isWord is \w of Unicode regular expressions.
+//
+// Go's own \w is ASCII only.
 func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
 }
 
 // encode appends the ids of text to dst.
 func (p *pipeline) encode(t *BPE, st *state, dst []int32, text []byte) []int32 {
+	// Texts between added tokens are encoded one by one, and ids come in order.
 	for at := 0; at < len(text); {
 		start, end, token := p.raw.next(p, text, at)
 		if start > at {
@@ -148,6 +158,8 @@ func (p *pipeline) encode(t *BPE, st *state, dst []int32, text []byte) []int32 {
 
 // encodeBetween encodes a text between added tokens; first says that it is the
 // start of the whole text.
+//
+// Only the first text may get a dummy space under prefixFirst.
 func (p *pipeline) encodeBetween(t *BPE, st *state, dst []int32, text []byte, first bool) []int32 {
 	if t.cfg.Family == SentencePiece {
 		st.norm = p.normalize(t, st.norm[:0], text, first)
@@ -173,6 +185,7 @@ func (p *pipeline) encodeBetween(t *BPE, st *state, dst []int32, text []byte, fi
 // normalize appends the form of text that merging works on: see BPE.normalize.
 func (p *pipeline) normalize(t *BPE, dst, text []byte, first bool) []byte {
 	// Metaspace, unlike Prepend, puts no space before a text that has one.
+	// A text may also begin with ▁ as such, which counts as a space here.
 	starts := len(text) > 0 && (text[0] == ' ' || bytes.HasPrefix(text, []byte(space)))
 	switch p.prefix {
 	case prefixAlways:
@@ -182,6 +195,7 @@ func (p *pipeline) normalize(t *BPE, dst, text []byte, first bool) []byte {
 			dst = append(dst, ' ')
 		}
 	}
+	// What stands before bare is the dummy space, which is not folded again.
 	bare := len(dst)
 	// Nearly always; then one copy does.
 	if utf8.Valid(text) {
@@ -208,6 +222,8 @@ func (p *pipeline) encodeSpaced(t *BPE, st *state, dst []int32, text []byte) []i
 	begin := 0
 	for i := 1; i <= len(text); i++ {
 		if i == len(text) || text[i] == ' ' {
+			// Unknown characters do not join across words here, so each word
+			// begins its own stretch of ids.
 			dst = t.encodeWords(st, dst, len(dst), text[begin:i], false)
 			begin = i
 		}
@@ -216,9 +232,13 @@ func (p *pipeline) encodeSpaced(t *BPE, st *state, dst []int32, text []byte) []i
 }
 
 // encodeStep applies the pre-tokenizers from number n on and encodes the words.
+//
+// Steps nest: what one has cut, the next cuts further.
 func (p *pipeline) encodeStep(t *BPE, st *state, dst []int32, text []byte, n int) []int32 {
 	if n == len(p.steps) {
 		// All cuts are made: text is one word.
+		// With ignore_merges a word that is a piece is taken whole, though
+		// merging may not lead there.
 		if id, ok := p.whole[string(text)]; ok {
 			return append(dst, id)
 		}

@@ -35,6 +35,9 @@ var patterns = map[string]cutter{
 }
 
 // patternOf is the spelling that a scanner is written with.
+//
+// Several spellings have one scanner, and the output should not depend on the
+// order of a map: the smallest counts. GPT-2's alone begins with an apostrophe.
 func patternOf(c cutter) string {
 	best := ""
 	for p, have := range patterns {
@@ -46,6 +49,9 @@ func patternOf(c cutter) string {
 }
 
 // Classes of characters, as the expressions name them.
+//
+// Letters, numbers and others are what words are made of, and are numbered
+// below white space for one comparison to tell.
 const (
 	other   = iota // [^\s\p{L}\p{N}]
 	letter         // \p{L}
@@ -104,6 +110,8 @@ func classOf(r rune) uint8 {
 }
 
 // planeClass caches the classes of the Basic Multilingual Plane.
+//
+// 64 KB, made when the first character beyond ASCII is met.
 var planeClass = sync.OnceValue(func() *[1 << 16]uint8 {
 	var c [1 << 16]uint8
 	for r := range c {
@@ -129,6 +137,8 @@ func classAt(s []byte, i int) (class uint8, n int) {
 }
 
 // run returns the end of the characters of a class from s[i] on.
+//
+// It stops at the end of the text too.
 func run(s []byte, i int, class uint8) int {
 	for {
 		c, n := classAt(s, i)
@@ -141,6 +151,7 @@ func run(s []byte, i int, class uint8) int {
 
 // next returns the length of the first word of s, which is not empty.
 func (c cutter) next(s []byte) int {
+	// The rest of the patterns is the same for both.
 	switch c {
 	case cutGPT2:
 		return nextGPT2(s)
@@ -204,6 +215,8 @@ func nextLlama3(s []byte, singleDigits bool) int {
 		}
 		return n
 	}
+	// Letters may follow one character of another kind, such as a space or a
+	// quote, but no line end.
 	if class != newline {
 		// Any character but a newline goes with the letters after it.
 		if after, m := classAt(s, n); m > 0 && after == letter {
@@ -214,6 +227,7 @@ func nextLlama3(s []byte, singleDigits bool) int {
 	end := 0
 	if class == other {
 		end = run(s, n, other)
+		// A space goes with punctuation as it goes with letters.
 	} else if after, m := classAt(s, 1); s[0] == ' ' && m > 0 && after == other {
 		end = run(s, 1, other)
 	}
@@ -221,6 +235,8 @@ func nextLlama3(s []byte, singleDigits bool) int {
 		return run(s, end, newline)
 	}
 	// \s*[\r\n]+ : white space up to its last newline.
+	// Greedy, and then back to the last line end: all white space is passed,
+	// and the place behind the last line end is what counts.
 	last := 0
 	for i := 0; ; {
 		class, m := classAt(s, i)
@@ -262,6 +278,7 @@ func blanks(s []byte) int {
 // nextDigits isolates each numeric character.
 func nextDigits(s []byte) int {
 	i := 0
+	// Everything between two numbers is one piece.
 	for {
 		class, n := classAt(s, i)
 		if n == 0 {

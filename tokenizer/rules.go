@@ -20,6 +20,8 @@ type rules struct {
 	trie  trie
 
 	// shorter[s] is the longest symbol that is a proper prefix of s, or -1.
+	//
+	// It is where the search goes on when a symbol does not fit.
 	shorter []int32
 
 	// A symbol comes into being by merging its characters. rightEdge lists
@@ -31,6 +33,8 @@ type rules struct {
 
 	// adjacent[a][b/8] has bit b%8 set unless no symbol holds byte b after
 	// byte a with a character ending between them: there no merge crosses.
+	//
+	// 8 KiB, looked at with every byte of a text.
 	adjacent [256][32]byte
 
 	bytewise bool // the smallest symbols are bytes, not characters
@@ -97,9 +101,13 @@ func (r *rules) index() {
 // build fills the tables that follow from text, trie and pairs. Symbols that do
 // not come out of their own text can be no part of an encoding: they leave the
 // trie.
+//
+// Whether a symbol comes out of its own text is decided once, here: encoding
+// then never meets one that does not.
 func (r *rules) build() {
 	n := len(r.text)
 	r.leftStart, r.rightStart = make([]uint32, n), make([]uint32, n)
+	// Room for a few edges of each symbol, to begin with.
 	r.leftEdge, r.rightEdge = make([]edge, 0, 4*n), make([]edge, 0, 4*n)
 	// The trie must stay whole until all symbols are derived, for it holds the
 	// characters that they are derived from.
@@ -115,6 +123,8 @@ func (r *rules) build() {
 		} else {
 			lost = append(lost, text)
 		}
+		// Lost symbols count as well: the table must have every place that a
+		// merge could cross.
 		r.noteAdjacent(text)
 	}
 	for _, text := range lost {
@@ -130,6 +140,7 @@ func (r *rules) build() {
 			return true
 		})
 	}
+	// A character is never cut, whatever follows whatever inside of it.
 	for a := range r.adjacent {
 		for b := 0x80; b < 0xC0 && !r.bytewise; b++ {
 			r.adjacent[a][b>>3] |= 1 << (b & 7) // inside a character
@@ -157,6 +168,9 @@ func (r *rules) noteAdjacent(text string) {
 // A pairTable finds the rank and result of a merge. It is a hash table with
 // open addressing, at most half full; ranks lie apart from results, which only
 // the slow paths need.
+//
+// Compatible asks for ranks alone, several times a symbol, so that a slot
+// without the result is smaller.
 type pairTable struct {
 	slots   []pairSlot
 	results []int32
@@ -170,6 +184,7 @@ type pairSlot struct {
 }
 
 // newPairTable makes a table for n merges; it grows if there are more.
+// The shift leaves as many upper bits as the size needs: 16 slots, 4 bits.
 func newPairTable(n int) pairTable {
 	size, shift := 16, uint(60)
 	for size < 2*n+2 {
@@ -190,6 +205,7 @@ func (p *pairTable) start(left, right int32) uint64 {
 
 // rank returns the rank of a merge, never if the two do not merge.
 func (p *pairTable) rank(left, right int32) int32 {
+	// The search ends, as there always is an empty slot.
 	mask := uint64(len(p.slots) - 1)
 	for i := p.start(left, right); ; i = (i + 1) & mask {
 		s := &p.slots[i&mask]
@@ -217,6 +233,8 @@ func (p *pairTable) get(left, right int32) (rank, result int32) {
 }
 
 // set adds a merge, or replaces it.
+//
+// The slots are spread anew when half of them are taken.
 func (p *pairTable) set(left, right, rank, result int32) {
 	if 2*p.used >= len(p.slots) {
 		bigger := newPairTable(2 * p.used)
@@ -240,6 +258,9 @@ func (p *pairTable) set(left, right, rank, result int32) {
 }
 
 // sorted returns the merges by rank, then by symbols.
+//
+// The order depends on the merges alone, and so do hashes and files that are
+// made of it.
 func (p *pairTable) sorted() []pairSlot {
 	slots := make([]pairSlot, 0, p.used)
 	for _, s := range p.slots {

@@ -13,6 +13,8 @@ import (
 
 // script numbers a script. Only some have a name here; all that matters of the
 // others is whether they are the same.
+//
+// Numbers are given in the order of the table, and never leave the process.
 type script int16
 
 const (
@@ -24,6 +26,9 @@ const (
 // scriptSet holds the scripts of all characters that are not Common.
 // The plane is an array of 128 kB: training looks up every character of its
 // text.
+//
+// The characters beyond the plane are few and rare, so that a list is searched
+// for them.
 type scriptSet struct {
 	plane     [1 << 16]script // of the Basic Multilingual Plane
 	high      []scriptRange   // of the rest, in no order
@@ -51,6 +56,8 @@ var scripts = sync.OnceValue(func() *scriptSet {
 			case "Han":
 				s.han = number
 			case "Inherited":
+				// A range counts from the end of the last one of the same
+				// script.
 				s.inherited = number
 			case "Hiragana":
 				s.japanese[0] = number
@@ -62,6 +69,7 @@ var scripts = sync.OnceValue(func() *scriptSet {
 		gap, more, _ := strings.Cut(word, "-")
 		lo := at + hexRune(gap)
 		at = lo + hexRune(more)
+		// What lies in the plane goes into the array, the rest into the list.
 		for r := lo; r <= at && r < 1<<16; r++ {
 			s.plane[r] = number
 		}
@@ -82,6 +90,8 @@ func hexRune(s string) rune {
 }
 
 // of returns the script of a character.
+//
+// What no range holds is Common, which is 0, the array's initial value.
 func (s *scriptSet) of(r rune) script {
 	if r < 1<<16 {
 		return s.plane[r]
@@ -100,6 +110,7 @@ func (s *scriptSet) of(r rune) script {
 // Hiragana, Katakana and Han together.
 func (s *scriptSet) joint(r rune) script {
 	const longVowel = 0x30FC // ー, whose script is Common
+	// The long vowel is written with both syllabaries.
 	c := s.of(r)
 	if c == s.japanese[0] || c == s.japanese[1] || r == longVowel {
 		return s.han

@@ -19,6 +19,9 @@ import (
 // of workers.
 
 // wordCount is a distinct word and how often it occurs. Spaces are one byte.
+//
+// A word begins with its space, as pieces do, so that the same word in
+// mid-sentence is one entry.
 type wordCount struct {
 	text  string
 	count int64
@@ -32,6 +35,9 @@ const (
 // What training takes in memory, in bytes, measured with what the garbage
 // collector leaves lying: for each distinct word, for each byte of it (its text)
 // and for each character (cells, places of pairs and their growth).
+//
+// The sums are estimates for the limit on memory, and decide which words stay:
+// they are the same on every machine.
 const (
 	wordCost = 96
 	byteCost = 4
@@ -41,6 +47,8 @@ const (
 // countWords reads all documents and returns the distinct words with their
 // counts, most frequent first.
 func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOptions, report *TrainReport) ([]wordCount, error) {
+	// The normaliser of the tokenizer that is being made, so that training sees
+	// text as encoding will.
 	c := &counter{opt: opt, norm: &BPE{cfg: opt.config()}, total: newWordTable()}
 	for range opt.Workers {
 		c.tables = append(c.tables, newWordTable())
@@ -51,6 +59,7 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 	// An error ends the reading, but not before the workers are idle again.
 	var failed error
 	batch, stretch := make([]byte, 0, countBatch+1<<16), 0
+	// Looks at the memory come more often where there is little of it.
 	limit := int(min(max(opt.MaxMemory/16, countBatch), maxStretch))
 	for doc, err := range docs {
 		if err == nil {
@@ -82,6 +91,7 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 			}
 		}
 	}
+	// The last batch, which may be empty.
 	c.work <- batch
 	<-c.free
 	c.merge(report)
@@ -102,6 +112,7 @@ type lineStats struct{ read, long, marked int64 }
 
 // counter hands batches of lines to workers, each with a table of its own.
 type counter struct {
+	// Buffers move in a circle, tables belong to a worker.
 	opt    *TrainOptions
 	norm   *BPE // for its normaliser
 	tables []*wordTable
@@ -142,6 +153,7 @@ func (c *counter) stop() {
 
 // merge adds the workers' tables to the total and drops words if the total has
 // grown too large.
+// Workers are idle then, so that their tables can be read without locks.
 func (c *counter) merge(report *TrainReport) {
 	// All workers are idle once all buffers but the reader's are back.
 	var buffers [][]byte
@@ -163,6 +175,8 @@ func (c *counter) merge(report *TrainReport) {
 }
 
 // countLine counts the words of one line.
+//
+// Lines that hold SentencePiece's own mark are left out, as there.
 func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
 	switch {
 	case len(line) == 0:
@@ -177,6 +191,7 @@ func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
 	// The line is treated as a text to encode would be.
 	stats.read++
 	buf := c.norm.normalize(t.line[:0], line)
+	// Special pieces in the text must not become pieces by merging.
 	if bytes.IndexByte(buf, '<') >= 0 {
 		buf = c.foldMeta(buf)
 	}
@@ -192,6 +207,8 @@ func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
 }
 
 // foldMeta turns special pieces that the text spells out into boundaries.
+//
+// It keeps apart what stands on both sides of it.
 func (c *counter) foldMeta(b []byte) []byte {
 	out := b[:0] // never longer than what has been read of b
 	for i := 0; i < len(b); {
@@ -260,6 +277,7 @@ func (t *wordTable) count(word []byte) { t.add(word, maphash.Bytes(wordSeed, wor
 
 // add counts a word n times more.
 func (t *wordTable) add(word []byte, hash uint64, n int64) {
+	// Open addressing with linear steps, over a power of two.
 	mask := uint64(len(t.slots) - 1)
 	i := hash & mask
 	for ; t.slots[i] != 0; i = (i + 1) & mask {
@@ -274,6 +292,7 @@ func (t *wordTable) add(word []byte, hash uint64, n int64) {
 	t.size += int64(len(word))
 	t.chars += int64(utf8.RuneCount(word))
 	t.slots[i] = uint32(len(t.entries))
+	// At most three quarters full.
 	if 4*len(t.entries) > 3*len(t.slots) {
 		t.rehash(2 * len(t.slots))
 	}
@@ -305,7 +324,9 @@ func (t *wordTable) drop(limit int64, report *TrainReport) {
 	if t.cost() <= limit {
 		return
 	}
+	// Half of the limit, so that this does not come at every look.
 	room := limit / 2
+	// Words below least go first; if that is not enough, the limit doubles.
 	for least := int64(2); t.cost() > limit; least *= 2 {
 		// Rare words stay in order of their spread, until the room is taken.
 		var rare []uint64
@@ -319,8 +340,11 @@ func (t *wordTable) drop(limit int64, report *TrainReport) {
 			}
 		}
 		slices.Sort(rare)
+		// What a rare word costs on average, of those that are there.
 		mean := (t.cost() - (room - left)) / int64(max(len(rare), 1))
 		threshold := uint64(0)
+		// The n-th smallest spread is the threshold: n rare words lie below it,
+		// whatever order they came in.
 		if n := left / max(mean, 1); n > 0 {
 			threshold = rare[min(n, int64(len(rare)-1))]
 		}
@@ -340,6 +364,8 @@ func (t *wordTable) drop(limit int64, report *TrainReport) {
 
 // spread turns a word into 32 bits that say nothing of it, always the same
 // (FNV-1a, with its lower bits mixed).
+//
+// maphash will not do, as its seed differs from process to process.
 func spread(word []byte) uint64 {
 	h := uint64(14695981039346656037)
 	for _, b := range word {

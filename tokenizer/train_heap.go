@@ -4,6 +4,9 @@ import "cmp"
 
 // The heap holds every pair that may still merge, those that no longer occur
 // included: when nothing else is left, SentencePiece takes those, too.
+//
+// Entries are not removed when a count falls. They are corrected when they come
+// to the top (lazy deletion), which touches few of them.
 
 // heapEntry is a pair with the count that it had when it was pushed.
 type heapEntry struct {
@@ -13,6 +16,8 @@ type heapEntry struct {
 
 // before says whether a is taken before b: it occurs more often, or as often
 // and has fewer characters, or as many and its text has smaller bytes.
+//
+// The order is SentencePiece's, ties included: files come out the same.
 func (m *merger) before(a, b heapEntry) bool {
 	if a.count != b.count {
 		return a.count > b.count
@@ -33,8 +38,11 @@ func compareJoined(a, b, c, d string) int {
 	// Neither is put together: ties are so frequent among rare pairs that
 	// memory for it would be most of what learning costs.
 	if n := min(len(a), len(c)); a[:n] != c[:n] {
+		// Where the first parts differ within their common length, that
+		// decides.
 		return cmp.Compare(a[:n], c[:n])
 	}
+	// With the roles exchanged, so that a is the shorter.
 	if len(a) > len(c) {
 		return -compareJoined(c, d, a, b)
 	}
@@ -135,6 +143,8 @@ func newPairIndex(size int) pairIndex {
 }
 
 // find returns the slot of a pair, or the empty one where it belongs.
+//
+// There always is an empty slot, as the table is at most half full.
 func (x *pairIndex) find(left, right int32) *indexSlot {
 	mask := uint64(len(x.slots) - 1)
 	// Fibonacci hashing: the upper bits depend on all of both.

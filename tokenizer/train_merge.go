@@ -34,8 +34,10 @@ type merger struct {
 	found []placed // the places of pairs that come into being in the merge at hand
 }
 
+// It is below every distance that a cell may hold.
 const wall = math.MinInt32
 
+// One for each distinct count: text has few of those beside its words.
 type countBound struct {
 	cell  uint32
 	count int64
@@ -52,6 +54,7 @@ type trainSymbol struct {
 	digit       bool // holds a digit
 }
 
+// Pairs are never removed, since the heap and the index know them by number.
 type trainPair struct {
 	left, right int32
 	count       int64
@@ -68,6 +71,7 @@ type placed struct {
 // newMerger lays out the words, most frequent first, and finds their pairs.
 func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger {
 	m := &merger{opt: opt, made: map[string]bool{}, scripts: scripts(), index: newPairIndex(1 << 16)}
+	// Their numbers come before those of all pieces.
 	// Characters are the first symbols, in the order of their counts.
 	number := make(map[rune]int32, len(chars))
 	for i, c := range chars {
@@ -90,9 +94,12 @@ func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger 
 		for _, r := range w.text {
 			if r == ' ' {
 				r = '▁'
+				// SentencePiece's spelling of a space, which the text of a piece
+				// has.
 			}
 			if s, ok := number[r]; ok {
 				m.cells = append(m.cells, s)
+				// A character without a piece parts the word in two.
 			} else {
 				m.cells = append(m.cells, wall)
 			}
@@ -109,6 +116,7 @@ func newMerger(words []wordCount, chars []charCount, opt *TrainOptions) *merger 
 // charSymbol makes the symbol of a character.
 func (m *merger) charSymbol(r rune) trainSymbol {
 	s := trainSymbol{text: string(r), chars: 1, first: scriptNone, last: scriptNone}
+	// Full-width digits are digits too.
 	s.digit = '0' <= r && r <= '9' || '０' <= r && r <= '９'
 	s.blank = r == '▁'
 	s.spaced = s.blank
@@ -129,6 +137,7 @@ func (m *merger) joins(a, b *trainSymbol) bool {
 		return false
 	case b.spaced:
 		// Spaces stand first in a piece, or make it up.
+		// A run of spaces does not take text in; a single space does.
 		return m.opt.SpaceOnlyPieces && a.blank && b.blank
 	case a.blank && a.chars > 1:
 		return false
@@ -156,6 +165,8 @@ func (m *merger) join(a, b *trainSymbol) trainSymbol {
 
 // pair returns the number of a pair, -1 if the two may not join. A pair that is
 // met for the first time is added.
+//
+// That two may not join is remembered as well, as -1, so that it is asked once.
 func (m *merger) pair(left, right int32) int32 {
 	slot := m.index.find(left, right)
 	if slot.left >= 0 {
@@ -176,6 +187,8 @@ func (m *merger) firstPairs() {
 	// the second writes the places down.
 	cells := m.cells
 	at := make([]int32, len(cells)) // the pair that starts at each cell
+	// Cell 0 is a wall, and so is the last: i-1 and i+1 exist wherever a symbol
+	// lies.
 	for i := range at {
 		at[i] = -1
 		if cells[i] < 0 || cells[i+1] < 0 {
@@ -202,6 +215,8 @@ func (m *merger) firstPairs() {
 		p := &m.pairs[i]
 		p.from, total, p.size = total, total+p.size, 0
 	}
+	// Room for half as many again: pairs that come into being later have their
+	// places behind.
 	m.places = make([]uint32, total, int(total)+int(total)/2)
 	b := 0
 	for i, p := range at {
@@ -219,6 +234,7 @@ func (m *merger) firstPairs() {
 	for i := range m.pairs {
 		m.heap = append(m.heap, heapEntry{m.pairs[i].count, int32(i)})
 	}
+	// From the bottom up, in linear time.
 	for i := len(m.heap)/2 - 1; i >= 0; i-- {
 		m.down(i)
 	}
@@ -256,6 +272,7 @@ func (m *merger) run(ctx context.Context, n int) ([]string, error) {
 		texts = append(texts, text)
 		count := pair.count
 		m.merge(p)
+		// Often enough to be cancelled soon, seldom enough to cost nothing.
 		if len(texts)%64 == 0 || len(texts) == n {
 			m.opt.Progress(Progress{Phase: "merge", Done: int64(len(texts)), Total: int64(n), Piece: text, Count: count})
 			if err := ctx.Err(); err != nil {
@@ -279,6 +296,8 @@ func (m *merger) merge(p int32) {
 	m.found = m.found[:0]
 	old := int32(len(m.pairs)) // pairs from here on come into being now
 	bound := 0
+	// Places are in the order of the text, so that the bound for the count only
+	// moves on.
 	for _, at := range places {
 		// The place counts only if the pair is still there: in aaa, the second
 		// aa went with the first.
@@ -305,6 +324,8 @@ func (m *merger) merge(p int32) {
 		if m.cells[after] != wall {
 			m.lose(mid, right, m.cells[after], count, p)
 		}
+		// A right part of one cell is its own last cell: the second line then
+		// overwrites the first.
 		m.cells[mid] = -1
 		m.cells[after-1] = -int32(nl + nr - 1)
 		m.cells[at] = s
@@ -319,6 +340,9 @@ func (m *merger) merge(p int32) {
 }
 
 // lose takes a place of a pair away.
+//
+// The places of the pair that is merging go all at once, and need not be
+// counted down.
 func (m *merger) lose(at uint32, left, right int32, count int64, merging int32) {
 	p := m.pair(left, right)
 	if p < 0 || p == merging || (left == right && !m.opt.CountOverlaps && !m.isKept(at)) {
@@ -328,6 +352,8 @@ func (m *merger) lose(at uint32, left, right int32, count int64, merging int32) 
 }
 
 // gain adds a place to a pair, which came into being in this merge.
+//
+// Such a pair has the new symbol in it, so nobody has counted it before.
 func (m *merger) gain(at uint32, left, right int32, count int64) {
 	p := m.pair(left, right)
 	if p < 0 {
@@ -358,6 +384,8 @@ func (m *merger) settle(old int32) {
 		p.size++
 	}
 	for i := old; i < int32(len(m.pairs)); i++ {
+		// Which places of a run overlap is only known when all of them are
+		// there.
 		p := &m.pairs[i]
 		if p.double && !m.opt.CountOverlaps {
 			m.settleDouble(p)
@@ -367,6 +395,9 @@ func (m *merger) settle(old int32) {
 }
 
 // settleDouble counts a pair of equal symbols: at every other place of a run.
+//
+// In aaaa the pair aa is at three places, of which the first and the third
+// count.
 func (m *merger) settleDouble(p *trainPair) {
 	// Two places overlap if the second starts where the first has its right half.
 	step := uint32(m.symbols[p.left].chars)

@@ -9,10 +9,15 @@ import (
 // A trie maps byte strings to symbols and finds the longest one that begins a
 // text. It is a double array (Aoe 1989): the child of cell s under byte c is
 // cell base[s]+c, and is real only if its parent says s. One step is one load.
+//
+// Cells that no string leads to are shared out among others, so that the array
+// has few more cells than the trie has nodes.
 type trie struct {
 	cells []trieCell
 }
 
+// Base and symbol are looked at with every byte of a text; the three numbers
+// lie in one line of the cache.
 type trieCell struct {
 	base   int32
 	parent int32 // -1: free
@@ -21,6 +26,8 @@ type trieCell struct {
 
 // longest returns the symbol of the longest string that begins s, -1 if none
 // does.
+//
+// The loop ends at the first byte that no piece goes on with, wherever that is.
 func (t *trie) longest(s []byte) int32 {
 	// Keeping the slice in a local variable lets the compiler drop bounds checks
 	// in the loop that encoding spends most of its time in.
@@ -28,6 +35,7 @@ func (t *trie) longest(s []byte) int32 {
 	at, best := int32(0), int32(-1)
 	for _, c := range s {
 		next := cells[at].base + int32(c)
+		// One comparison finds both ends: a negative index is a large number.
 		if uint32(next) >= uint32(len(cells)) {
 			break
 		}
@@ -45,6 +53,8 @@ func (t *trie) longest(s []byte) int32 {
 
 // prefixes calls f with the symbol and length of each string that begins s,
 // short ones first, until f returns false.
+//
+// The rules are built this way; encoding asks for the longest alone.
 func (t *trie) prefixes(s string, f func(symbol int32, n int) bool) {
 	at := int32(0)
 	for i := 0; i < len(s); i++ {
@@ -68,6 +78,8 @@ func (t *trie) find(s string) int32 {
 }
 
 // remove takes s out. Strings that s begins stay.
+//
+// The cells stay, so that nothing else moves.
 func (t *trie) remove(s string) {
 	if at := t.cell(s); at >= 0 {
 		t.cells[at].symbol = -1
@@ -104,6 +116,8 @@ func newTrie(keys []trieKey) trie {
 	})
 	b := trieBuilder{keys: keys}
 	b.grow(512)
+	// Cell 0 is the root, its own parent. No child is at 0, since bases are
+	// positive.
 	b.take(0, 0) // the root
 	b.place(0, 0, len(keys), 0)
 	return trie{b.cells}
@@ -111,6 +125,8 @@ func newTrie(keys []trieKey) trie {
 
 // trieBuilder fills a double array. Free cells form a ring through base
 // (next) and symbol (previous), so that searching visits free cells only.
+//
+// Both numbers of a free cell have no other use.
 type trieBuilder struct {
 	keys  []trieKey
 	cells []trieCell
@@ -127,6 +143,7 @@ func (b *trieBuilder) grow(n int) {
 		b.free = -1
 	}
 	for i := start; i < start+int32(n); i++ {
+		// New cells are linked in at the end of the ring.
 		b.cells = append(b.cells, trieCell{parent: -1})
 		if b.free < 0 {
 			b.free = i
@@ -140,6 +157,8 @@ func (b *trieBuilder) grow(n int) {
 }
 
 // take removes cell i from the ring and gives it a parent.
+//
+// From then on base and symbol have their real meaning.
 func (b *trieBuilder) take(i, parent int32) {
 	next, prev := b.cells[i].base, b.cells[i].symbol
 	b.cells[prev].base, b.cells[next].symbol = next, prev
@@ -156,6 +175,7 @@ func (b *trieBuilder) take(i, parent int32) {
 // place builds the subtree under cell at for keys[lo:hi], which agree in their
 // first depth bytes.
 func (b *trieBuilder) place(at int32, lo, hi, depth int) {
+	// Equal strings are neighbours, and the last of them wins.
 	for lo < hi && len(b.keys[lo].text) == depth {
 		b.cells[at].symbol = b.keys[lo].symbol
 		lo++
@@ -178,6 +198,7 @@ func (b *trieBuilder) place(at int32, lo, hi, depth int) {
 		b.take(base+int32(c), at)
 	}
 	b.labels = b.labels[:mark]
+	// The keys of one child are a stretch, as keys are sorted.
 	for lo < hi {
 		c, end := b.keys[lo].text[depth], lo+1
 		for end < hi && b.keys[end].text[depth] == c {
@@ -191,6 +212,9 @@ func (b *trieBuilder) place(at int32, lo, hi, depth int) {
 // findBase returns a base under which the cells of all labels are free. It
 // gives up searching early and takes cells behind all others, so that building
 // stays linear.
+//
+// The bound on tries leaves some cells unused; without it, a full array would
+// be searched for every node.
 func (b *trieBuilder) findBase(labels []byte) int32 {
 	const tries = 32
 	first := int32(labels[0])
@@ -203,6 +227,8 @@ func (b *trieBuilder) findBase(labels []byte) int32 {
 		}
 	}
 	base := max(b.end-first, 1)
+	// A label is a byte, so 256 cells behind the base are enough for all of
+	// them. Growing by a quarter keeps the number of copies low.
 	if need := int(base) + 256 - len(b.cells); need > 0 {
 		b.grow(need + len(b.cells)/4)
 	}

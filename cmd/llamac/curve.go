@@ -29,6 +29,7 @@ func writeCurve(s *specs.Spec, f *compile.Figure, file string) error {
 	if format == nil {
 		return usagef("--checkpoint-curve=%s: the name must end in .svg, .png or .json", file)
 	}
+	// Whatever the spec's policy: the curve is the model's.
 	c, err := compile.CheckpointCurve(s, compile.Options{})
 	if err != nil {
 		return err
@@ -37,6 +38,7 @@ func writeCurve(s *specs.Spec, f *compile.Figure, file string) error {
 	if err != nil {
 		return err
 	}
+	// A text file ends with a newline; pictures do not mind one behind their end.
 	if err := os.WriteFile(file, append(b, '\n'), 0o666); err != nil {
 		return err
 	}

@@ -27,15 +27,18 @@ func (c *planCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	// An empty list of targets asks for the plan and no code.
 	r, err := compile.Spec(s, compile.Options{Targets: []string{}})
 	if err != nil {
 		return err
 	}
+	// The same text as a generated package's plan.txt.
 	if c.Full {
 		fmt.Print(r.Plan)
 		return nil
 	}
 	fig := compile.Figures(s, r)
+	// The picture marks what this spec's own compilation came to.
 	if c.Curve != "" {
 		return writeCurve(s, &fig, c.Curve)
 	}
@@ -55,21 +58,26 @@ func (c *planCmd) Run() error {
 			Policies map[string]compile.Figure `json:"policies"`
 		}{fig, saved})
 	}
+	// The rest is for people: numbers rounded, with their units, in columns.
 	fmt.Printf("%s: %s\n\n", s.Name, s.Doc)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	// Names to the left, so that a line can be found by its beginning.
 	row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
 	row("parameters", fmt.Sprintf("%d (%s)", fig.Params, compile.Count(fig.Params)))
+	// The papers' convention, so that figures compare with theirs.
 	row("training FLOPs a token", fmt.Sprintf("%.4g (causal attention counted half)", float64(fig.FLOPsPerToken)))
 	row("tokens a step", fmt.Sprintf("%d = %d sequences x %d accumulated x %d tokens", fig.Tokens, s.Train.MicroBatch, s.Train.Accum, s.Model.Context))
 	row("steps", fmt.Sprintf("%d, %.3g tokens", fig.Steps, float64(fig.Steps)*float64(fig.Tokens)))
 	// Weights, their gradients and both moments of AdamW, and the activations
 	// of one micro-batch.
 	row("memory, training", size(fig.Arenas["weights"]+fig.Arenas["grads"]+fig.Arenas["moment1"]+fig.Arenas["moment2"]+fig.Arenas["act.train"]))
+	// All arenas, those of inference as well, which the sum above leaves out.
 	for _, a := range r.Plan.Arenas {
 		row("  "+a.Name, size(a.Bytes))
 	}
 	w.Flush()
 	fmt.Printf("\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
+	// Tabs end columns, and two blanks set the table in.
 	fmt.Fprintln(w, "  policy\tstored a layer\tarena\trecomputed")
 	least := saved["none"].StepFLOPs // none recomputes nothing
 	for _, p := range passes.Policies {
@@ -80,6 +88,7 @@ func (c *planCmd) Run() error {
 		fmt.Fprintf(w, "  auto\tby budget\t%s to %s\t\n", size(m.Minimum()), size(m.Maximum()))
 	}
 	w.Flush()
+	// Only if the spec's own policy is auto.
 	if fig.Auto != nil {
 		return printAuto(fig.Auto, least)
 	}
@@ -88,6 +97,7 @@ func (c *planCmd) Run() error {
 
 // again prints recomputed work and its share of the work without it.
 func again(flops, all int64) string {
+	// The share tells how much more a micro-batch has to do.
 	return fmt.Sprintf("%.4g FLOPs, %.3g %%", float64(flops), 100*float64(flops)/float64(all))
 }
 
@@ -102,10 +112,12 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 	fmt.Fprintf(w, "  recomputed\t%s of a micro-batch\n\n", again(c.FLOPs, least))
 	fmt.Fprintln(w, "  layers\tbytes a layer\tFLOPs recomputed a layer\tstored beside the layer's input")
 	for _, s := range c.Segments {
+		// An empty list is a choice too: the layer's input alone.
 		stored := strings.Join(s.Stored, " ")
 		if stored == "" {
 			stored = "nothing"
 		}
+		// Both ends are included, as people count layers.
 		fmt.Fprintf(w, "  %d to %d\t%d\t%.4g\t%s\n", s.From, s.To-1, s.Bytes, float64(s.FLOPs), stored)
 	}
 	return w.Flush()
@@ -114,10 +126,12 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 // size prints bytes in the unit that leaves three or four digits, and exactly.
 func size(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	// Powers of 1024, as the specs' budgets are given.
 	x, u := float64(n), 0
 	for x >= 1024 && u < len(units)-1 {
 		x, u = x/1024, u+1
 	}
+	// Bytes have no fraction.
 	if u == 0 {
 		return fmt.Sprintf("%d B", n)
 	}

@@ -30,6 +30,9 @@ func (Target) Name() string { return "go" }
 func (Target) Doc() string { return "Go with assembly kernels for the CPU, in f32." }
 
 // Unsupported says why there is no kernel for an op.
+//
+// A plan for this target is refused before anything is printed, with the
+// reason: an op that no target row could run should name itself.
 func (Target) Unsupported(op string) string {
 	if _, ok := kernels[op]; ok {
 		return ""
@@ -38,6 +41,8 @@ func (Target) Unsupported(op string) string {
 	switch {
 	case o == nil:
 		return "no such op"
+	// These never reach a target: views are the buffers that they show, loops
+	// are the plan's, packs become matrix products.
 	case o.View || o.Group == ir.Control || strings.HasPrefix(op, "linear_pack"):
 		return "" // lowered by the scheduler
 	case o.Group == ir.Collective:
@@ -48,13 +53,18 @@ func (Target) Unsupported(op string) string {
 
 // Generate prints the package.
 func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
+	// Before anything is printed.
 	if err := onlyF32(in); err != nil {
 		return nil, err
 	}
+	// Names that belong together are given out by one list, so that no two
+	// fields of one struct are the same. "layers" is taken by the array of
+	// layers.
 	g := &generator{
 		in: in, tableNames: newNames(), savedNames: newNames(), weightNames: newNames("layers"), layerNames: newNames(),
 		shapeVars: map[string]string{}, numberVars: map[string]string{}, liveFields: nil,
 	}
+	// Packs are known from the operands that read several weights at once.
 	g.nameWeights()
 	var files []codegen.File
 	add := func(name string, f *jen.File, err error) error {
@@ -68,11 +78,14 @@ func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
 		files = append(files, codegen.File{Name: name, Data: b.Bytes()})
 		return nil
 	}
+	// Tables first: train.go and infer.go refer to their names.
 	if in.Plan.Program("tables") != nil {
 		f, err := g.tables()
 		if err := add("tables.go", f, err); err != nil {
 			return nil, err
 		}
+		// Variables are declared in the file in which they are first used.
+		// Their names live on, since the files are one package.
 		g.endFile()
 	}
 	if in.Plan.Program("micro_step") != nil {
@@ -89,6 +102,7 @@ func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
 		}
 	}
 	g.endFile()
+	// Last, as only now it is known which views of weights the programs use.
 	f, err := g.model()
 	if err := add("model.go", f, err); err != nil {
 		return nil, err
@@ -98,11 +112,15 @@ func (Target) Generate(in codegen.Input) ([]codegen.File, error) {
 			return nil, err
 		}
 	}
+	// By name, whatever the order of making.
 	slices.SortFunc(files, func(a, b codegen.File) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 
 // generator prints one package.
+//
+// Names are given once and kept, in whatever order they are asked for. That
+// order follows the plan, so the same plan gives the same text.
 type generator struct {
 	in          codegen.Input
 	tableNames  *names
@@ -126,11 +144,16 @@ type packField struct {
 }
 
 // endFile forgets what the file has declared; the names stay the package's.
+//
+// valueVars are kept by buffer, and only tables.go has any.
 func (g *generator) endFile() {
 	g.shapeOrder, g.numOrder, g.valueVars = nil, nil, nil
 }
 
 // file starts a file of the package.
+//
+// The header makes tools treat the file as generated, and says from which spec
+// and version it came.
 func (g *generator) file() *jen.File {
 	f := jen.NewFile(g.in.Package)
 	s := g.in.Spec
@@ -156,14 +179,22 @@ func (g *generator) modelPkg() string { return g.in.Runtime + "/runtime/model" }
 func (g *generator) kv() string       { return g.in.Runtime + "/runtime/kv" }
 
 // qualified finds names of other packages in printed lines.
+//
+// Only these packages are ever named in printed lines. A match needs an
+// exported name behind the dot; fields of the generated types begin in lower
+// case.
 var qualified = regexp.MustCompile(`\b(cpu|model|kv|fmt|math)\.([A-Z]\w*)`)
 
 // body turns printed lines into statements. Names of other packages become
 // references that bring their import with them.
+//
+// The parts between references go in as identifiers, verbatim: jennifer does
+// not look into them, and gofmt orders the spaces.
 func (g *generator) body(lines []string) []jen.Code {
 	paths := map[string]string{"cpu": g.cpu(), "model": g.modelPkg(), "kv": g.kv(), "fmt": "fmt", "math": "math"}
 	var out []jen.Code
 	for _, l := range lines {
+		// A comment stays one line of its own.
 		if strings.HasPrefix(l, "//") {
 			out = append(out, jen.Comment(l))
 			continue
@@ -185,10 +216,14 @@ func (g *generator) body(lines []string) []jen.Code {
 }
 
 // shapeVar is the package's variable that holds a list of numbers.
+//
+// A slice literal in the call would be made at each launch, in the middle of
+// training.
 func (g *generator) shapeVar(list string) string {
 	if v, ok := g.shapeVars[list]; ok {
 		return v
 	}
+	// [2, 3, 4] is dims2x3x4; equal lists of different kernels share one.
 	v := "dims" + strings.NewReplacer(", ", "x", "*", "").Replace(list)
 	g.shapeVars[list] = v
 	g.shapeOrder = append(g.shapeOrder, list)
@@ -196,16 +231,21 @@ func (g *generator) shapeVar(list string) string {
 }
 
 // numberVar is a variable with a slice of one number.
+//
+// For operands that are single numbers, where a kernel takes a slice.
 func (g *generator) numberVar(x string) string {
 	if v, ok := g.numberVars[x]; ok {
 		return v
 	}
+	// -0.5 is numberMinus0p5: an identifier that says what it holds.
 	v := "number" + strings.NewReplacer("-", "Minus", ".", "p", "+", "", "float32(math.Inf(", "Inf", "))", "").Replace(x)
 	g.numberVars[x] = v
 	g.numOrder = append(g.numOrder, x)
 	return v
 }
 
+// Numbers of a constant tensor; they stand in the package and are copied into
+// the arena of tables.
 func (g *generator) valuesVar(b *plan.Buffer) string {
 	if !slices.Contains(g.valueVars, b) {
 		g.valueVars = append(g.valueVars, b)
@@ -214,12 +254,17 @@ func (g *generator) valuesVar(b *plan.Buffer) string {
 }
 
 // liveShape is the name of a field that holds sizes known at run time only.
+//
+// Sizes that depend on the live number of tokens are written into an array of
+// the receiver before the call, which costs no allocation.
 func (g *generator) liveShape(rank int) string {
 	g.liveFields = append(g.liveFields, rank)
 	return fmt.Sprintf("dims%d", len(g.liveFields)-1)
 }
 
 // declareVars prints the variables that the file's calls refer to.
+//
+// In the order of first use.
 func (g *generator) declareVars(f *jen.File) {
 	var defs []jen.Code
 	for _, list := range g.shapeOrder {
@@ -231,6 +276,8 @@ func (g *generator) declareVars(f *jen.File) {
 	for _, b := range g.valueVars {
 		var vs []string
 		for _, v := range b.Values {
+			// Rounded to float32 first, so that the text is as short as the
+			// number allows.
 			vs = append(vs, float(float64(float32(v))))
 		}
 		defs = append(defs, jen.Id(g.tableNames.get(b, b.Name)+"Values").Op("=").Index().Float32().Values(g.body([]string{strings.Join(vs, ", ")})...))
@@ -244,6 +291,8 @@ func (g *generator) declareVars(f *jen.File) {
 }
 
 // onlyF32 refuses a plan with values that the kernels do not compute in.
+//
+// The position is that of the choice in the spec, not of the weight.
 func onlyF32(in codegen.Input) error {
 	for _, w := range in.Plan.Weights {
 		if w.DType != ir.F32 {

@@ -8,13 +8,20 @@ import (
 )
 
 // infer prints infer.go: the decoder over a KV cache.
+//
+// A decoder differs from a trainer in that sizes vary: n tokens and rows of
+// logits come in one step, up to the capacities that buffers were made for.
 func (g *generator) infer() (*jen.File, error) {
 	p := g.in.Plan
 	f := g.file()
+	// N and R print as the variables of the step. All other dimensions are
+	// constants.
 	dec, err := g.print(p.Program("decode"), "scratch", map[string]string{"N": "n", "R": "rows"})
 	if err != nil {
 		return nil, err
 	}
+	// Capacities stand as constants, as people look for them, and as the cache
+	// and its table are made of them.
 	sizes := p.Sizes()
 	consts := []jen.Code{
 		jen.Id("maxTokens").Op("=").Lit(int(sizes["N"])).Comment("tokens of one step"),
@@ -29,28 +36,37 @@ func (g *generator) infer() (*jen.File, error) {
 		jen.Id("w").Id("weights"),
 		jen.Id("cache").Op("*").Qual(g.kv(), "Cache"),
 	}
+	// The weights may be the trainer's own arena, so that samples during
+	// training cost no copy of the model; else the decoder has its own, which
+	// its user fills.
 	lines := []string{
 		"t := &decoder{dev: cpu.New(o.Workers), params: o.Params}",
 		"if t.params == nil {",
 		"t.params = make([]float32, arenaSize)",
 		"}",
 		"t.w.bind(t.params)",
+		// The cache hands out blocks and knows nothing of what they hold.
 		"t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)",
 		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.infer")/4),
 	}
+	// Only if read: an unused table would still be computed.
 	if g.readsTables(dec) {
 		fields = append(fields, jen.Id("tables").Op("*").Id("tables"))
 		lines = append(lines, "t.tables = newTables(t.dev)")
 	}
+	// The constant is needed all the same, by kv.New.
 	if len(p.State) == 0 { // no attention: the cache counts tokens and holds nothing
 		consts = append(consts, jen.Id("kvBlock").Op("=").Lit(16).Comment("tokens of a cache block"))
 	}
+	// What a forked sequence must do when a block that it shares is written to:
+	// each state copies the block, in each layer.
 	var copies []string
 	for i, s := range p.State {
 		if i == 0 {
 			consts = append(consts, jen.Id("kvBlock").Op("=").Lit(int(s.Dims[3].N)).Comment("tokens of a cache block"))
 		}
 		name := ident(s.Name)
+		// Elements of one block: all its axes but the first.
 		perBlock := s.Bytes / 4 / sizes["blocks"]
 		fields = append(fields, jen.Id(name).Index(jen.Id("Layers")).Index().Float32().Comment(shape(s.Dims)))
 		lines = append(lines, fmt.Sprintf("for l := range t.%s {", name), fmt.Sprintf("t.%s[l] = make([]float32, kvBlocks*%d)", name, perBlock), "}")
@@ -59,6 +75,7 @@ func (g *generator) infer() (*jen.File, error) {
 	f.Comment("Capacities.")
 	f.Const().Defs(consts...)
 	f.Line()
+	// A field for each list of live sizes that a kernel was given.
 	fields = append(fields, jen.Id("scratch").Id("decodeScratch"))
 	for i, rank := range g.liveFields {
 		fields = append(fields, jen.Id(fmt.Sprintf("dims%d", i)).Index(jen.Lit(rank)).Int())
@@ -76,7 +93,11 @@ func (g *generator) infer() (*jen.File, error) {
 	f.Line()
 
 	recv := func() *jen.Statement { return f.Func().Params(jen.Id("t").Op("*").Id("decoder")) }
+	// Before the body is printed the result's place is asked for; at() also
+	// notes that b is used.
 	result := dec.p.at(dec.p.prog.Results[0])
+	// Arguments are checked here, once a step: kernels would panic, and a
+	// caller wants an error.
 	step := []string{
 		"n, rows := len(tokens), len(want)",
 		"if n == 0 || rows > maxRows || len(seqs) != n || len(logits) < rows*Vocab {",
@@ -97,6 +118,7 @@ func (g *generator) infer() (*jen.File, error) {
 		"return err",
 		"}",
 	}
+	// Nothing is cached, so nothing needs to be copied.
 	if copies == nil {
 		i := slices.Index(step, "pos, copies, err := t.cache.Append(seqs)")
 		step[i] = "pos, _, err := t.cache.Append(seqs)"
@@ -105,15 +127,19 @@ func (g *generator) infer() (*jen.File, error) {
 		step = append(step, copies...)
 		step = append(step, "}")
 	}
+	// The logits are scratch, overwritten by the next step: they are copied
+	// out.
 	step = append(step, "t.decode(tokens, pos, seqs, t.cache.Table(), want)",
 		"copy(logits[:rows*Vocab], t."+"scratch"+result[len("b"):]+")", "return nil")
 	f.Comment("Step feeds tokens of sequences and writes the logits of the rows in want.")
 	recv().Id("Step").Params(jen.List(jen.Id("tokens"), jen.Id("seqs"), jen.Id("want")).Index().Int32(), jen.Id("logits").Index().Float32()).Error().Block(g.body(step)...)
 	f.Line()
+	// In the order of the program's inputs; the call above has the same.
 	var params []jen.Code
 	for _, b := range dec.p.prog.Inputs {
 		params = append(params, jen.Id(ident(b.Name)).Index().Int32())
 	}
+	// Declared only if it occurs, as Go demands.
 	pre := append([]string{"n, rows := len(tokens), len(want)"}, dec.p.prelude(dec.mainU, "")...)
 	if !hasWordIn(dec, "rows") {
 		pre[0] = "n := len(tokens)"
@@ -141,6 +167,8 @@ func (g *generator) infer() (*jen.File, error) {
 	return f, nil
 }
 
+// The lines of layers do not count: their methods get the number as an
+// argument.
 func hasWordIn(r *printed, name string) bool {
 	for _, l := range r.main {
 		if hasWord(l, name) {

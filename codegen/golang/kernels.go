@@ -8,6 +8,9 @@ import (
 )
 
 // kernels maps each op to what prints its calls.
+//
+// Signatures are those of runtime/cpu, and the order of arguments here must be
+// theirs. Numbers are positions of the op's operands and results (ir/ops_*.go).
 var kernels = map[string]func(*printer, *plan.Launch) error{
 	"linear":             linear,
 	"linear_grad_x":      linearGradX,
@@ -34,6 +37,8 @@ var kernels = map[string]func(*printer, *plan.Launch) error{
 	"matmul":             matmul,
 }
 
+// y [rows, out] = x [rows, in]·wᵀ. Rows of x and y may lie in the buffer of a
+// pack, so both come with a distance; weights are contiguous always.
 func linear(p *printer, l *plan.Launch) error {
 	x, w, y := l.Args[0], l.Args[1], l.Results[0]
 	out, in := last(y), last(x)
@@ -44,6 +49,8 @@ func linear(p *printer, l *plan.Launch) error {
 func linearGradX(p *printer, l *plan.Launch) error {
 	dy, w, dx := l.Args[0], l.Args[1], l.Results[0]
 	out, in := last(dy), last(dx)
+	// With an accumulator the product is added to it. Nearly always it lies
+	// where the result does; if not, it is brought there first.
 	mode := "cpu.Overwrite"
 	if len(l.Args) > 2 && l.Args[2].Kind != plan.Absent {
 		mode = "cpu.Accumulate"
@@ -55,6 +62,8 @@ func linearGradX(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// Gradients of weights are contiguous, also those of a pack, which are one
+// matrix of more rows.
 func linearGradW(p *printer, l *plan.Launch) error {
 	dy, x, dw := l.Args[0], l.Args[1], l.Results[0]
 	out, in := last(dy), last(x)
@@ -62,6 +71,7 @@ func linearGradW(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// The kernel reads strided rows and writes contiguous ones.
 func rmsNorm(p *printer, l *plan.Launch) error {
 	x, w, y := l.Args[0], l.Args[1], l.Results[0]
 	d := last(x)
@@ -71,6 +81,8 @@ func rmsNorm(p *printer, l *plan.Launch) error {
 
 func rmsNormGrad(p *printer, l *plan.Launch) error {
 	dy, x, w, dx, dw := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
+	// The residual's gradient is added in the same pass over the rows, where
+	// the graph has one.
 	res := "nil"
 	if len(l.Args) > 3 {
 		res = p.at(l.Args[3])
@@ -81,6 +93,7 @@ func rmsNormGrad(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// r is the sum and y its norm.
 func addRMSNorm(p *printer, l *plan.Launch) error {
 	a, b, w, r, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
 	d := last(a)
@@ -90,10 +103,13 @@ func addRMSNorm(p *printer, l *plan.Launch) error {
 
 func rope(p *printer, l *plan.Launch) error {
 	x, cos, sin, y := l.Args[0], l.Args[1], l.Args[2], l.Results[0]
+	// The rows of the tables may be fewer than those of x: T tells the kernel
+	// when to begin anew.
 	T, heads, hd, err := plan.Rotated(l)
 	if err != nil {
 		return fmt.Errorf("target go: %w", err)
 	}
+	// All heads of a row are one row of heads·hd elements.
 	width := ir.Const(heads * hd)
 	p.call(l, "Rope", p.at(y), p.ld(y, width), p.at(x), p.ld(x, width), p.at(cos), p.at(sin), p.rows(x, width), p.dim(T),
 		fmt.Sprint(heads), fmt.Sprint(hd), fmt.Sprint(l.Attrs["layout"] == "half"), fmt.Sprint(l.Flag("inverse", false)))
@@ -101,11 +117,14 @@ func rope(p *printer, l *plan.Launch) error {
 }
 
 // heads gives the sizes of attention: batch, T, heads, kvHeads, hd.
+//
+// Batch and T come from the queries, and kvHeads from the keys.
 func (p *printer) heads(q, k plan.Operand) []string {
 	d := q.Type.Dims
 	return []string{p.dim(d[0]), p.dim(d[1]), p.dim(d[2]), p.dim(k.Type.Dims[2]), p.dim(d[3])}
 }
 
+// A row of q, k or v has all heads side by side.
 func headWidth(o plan.Operand) ir.Dim { return o.Type.Dims[2].Mul(o.Type.Dims[3]) }
 
 // strided prints an operand of attention with the distance of its rows.
@@ -115,18 +134,22 @@ func (p *printer) strided(o plan.Operand) []string {
 
 func attention(p *printer, l *plan.Launch) error {
 	q, k, v, o, lse := l.Args[0], l.Args[1], l.Args[2], l.Results[0], l.Results[1]
-	if !q.Type.Dims[1].IsConst() && q.Type.Dims[1] != k.Type.Dims[1] {
+	// Fewer queries than keys would need an offset for the causal mask.
+	if q.Type.Dims[1] != k.Type.Dims[1] {
 		return fmt.Errorf("target go: attention of %s to %s", q.Type, k.Type)
 	}
 	args := []string{p.at(o), p.at(lse)}
 	for _, x := range []plan.Operand{q, k, v} {
 		args = append(args, p.strided(x)...)
 	}
+	// The scale is a number of the spec or of the matcher, printed in full.
 	args = append(args, p.heads(q, k)...)
 	args = append(args, float(l.Attrs["scale"].(float64)), fmt.Sprint(l.Flag("causal", true)), fmt.Sprint(l.Int("window", 0)))
 	return p.callAttention(l, "Attention", 3, args)
 }
 
+// Results dq, dk, dv may be columns of one buffer; do, o and lse are
+// contiguous; q, k, v are as in the forward.
 func attentionGrad(p *printer, l *plan.Launch) error {
 	var args []string
 	for _, r := range l.Results {
@@ -145,6 +168,9 @@ func attentionGrad(p *printer, l *plan.Launch) error {
 
 // callAttention prints the call, of the kernel that takes starts if operand i is
 // there.
+//
+// A start for each query is the form that data comes in. Others, such as one
+// for each sequence, have no kernel yet.
 func (p *printer) callAttention(l *plan.Launch, kernel string, i int, args []string) error {
 	if i < len(l.Args) && l.Args[i].Kind != plan.Absent {
 		start := l.Args[i]
@@ -160,6 +186,8 @@ func (p *printer) callAttention(l *plan.Launch, kernel string, i int, args []str
 	return nil
 }
 
+// k and v of the new tokens enter the cache: the kernel finds the block of each
+// by its position and its sequence's row of the table.
 func kvWrite(p *printer, l *plan.Launch) error {
 	k, v, cache := l.Args[0], l.Args[1], l.Results[0]
 	d := k.Type.Dims
@@ -170,6 +198,7 @@ func kvWrite(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// The cache is read by all tokens, those written just now included.
 func attentionKV(p *printer, l *plan.Launch) error {
 	q, o, cache := l.Args[0], l.Results[0], l.Args[4]
 	d := q.Type.Dims
@@ -180,6 +209,7 @@ func attentionKV(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// Gate and up may be the halves of one pack.
 func swiglu(p *printer, l *plan.Launch) error {
 	g, u, y := l.Args[0], l.Args[1], l.Results[0]
 	f := last(y)
@@ -196,6 +226,8 @@ func swigluGrad(p *printer, l *plan.Launch) error {
 
 // scalar prints a kernel that returns the number that its launch computes.
 func (p *printer) scalar(l *plan.Launch, kernel string, args ...string) {
+	// The kernel returns the loss; it is stored where the plan has it, so that
+	// later launches may read it.
 	p.call(l, kernel, args...)
 	i := len(p.out) - 1
 	p.out[i] = p.at(l.Results[0]) + "[0] = " + p.out[i]
@@ -209,6 +241,8 @@ func linearXent(p *printer, l *plan.Launch) error {
 }
 
 func linearXentGrad(p *printer, l *plan.Launch) error {
+	// The kernel takes the gradient of the loss to be 1, as it is where the
+	// loss is the program's result.
 	if s := l.Args[0]; s.Kind != plan.Immediate || s.Value != 1 {
 		return fmt.Errorf("target go: %s: the loss's gradient is not 1", l.Text)
 	}
@@ -224,6 +258,7 @@ func crossEntropy(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// The gradient of the loss is a number or a value that was computed.
 func crossEntropyGrad(p *printer, l *plan.Launch) error {
 	d, x, t, dx := l.Args[0], l.Args[1], l.Args[2], l.Results[0]
 	scale := float(d.Value)
@@ -234,6 +269,8 @@ func crossEntropyGrad(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// The table has as many rows as the vocabulary, and an id beyond it panics in
+// the kernel.
 func gather(p *printer, l *plan.Launch) error {
 	table, ids, y := l.Args[0], l.Args[1], l.Results[0]
 	d := last(table)
@@ -248,12 +285,16 @@ func gatherGrad(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// A gradient that its own kernel could not write in place.
 func gradAdd(p *printer, l *plan.Launch) error {
 	p.call(l, "Store", p.at(l.Results[0]), p.at(l.Args[0]), p.mode(l.Results[0]))
 	return nil
 }
 
 // globalNorm keeps the norm in float64: clipping divides by it.
+//
+// It is the norm of the mean gradient: the arena holds sums over micro-batches,
+// and h.GradScale is 1 over their number.
 func globalNorm(p *printer, l *plan.Launch) error {
 	p.uses["d"] = true
 	p.line("norm := math.Sqrt(d.SumSquares(t.grads)) * h.GradScale")
@@ -261,8 +302,13 @@ func globalNorm(p *printer, l *plan.Launch) error {
 }
 
 // adamw updates ranges of the flat arenas that share their weight decay.
+//
+// Clipping and the mean are one factor on the gradients, so that no pass over
+// them is needed for either.
 func adamw(p *printer, l *plan.Launch) error {
 	p.uses["d"] = true
+	// norm - norm is 0 for finite numbers only. The weights stay as they were,
+	// for Diagnose to find the node.
 	p.line("if norm-norm != 0 {")
 	p.line("return norm // not finite: leave the weights as they are, for Diagnose")
 	p.line("}")
@@ -277,6 +323,7 @@ func adamw(p *printer, l *plan.Launch) error {
 	return nil
 }
 
+// Batched products of primitives, as attention has them if it was not fused.
 func matmul(p *printer, l *plan.Launch) error {
 	m, err := plan.MatMul(l)
 	if err != nil {

@@ -11,9 +11,14 @@ import (
 )
 
 // train prints train.go: the trainer, its buffers and its programs.
+//
+// The three programs share weights, arenas and the device, and differ in their
+// scratch.
 func (g *generator) train() (*jen.File, error) {
 	p := g.in.Plan
 	f := g.file()
+	// All are printed before anything is declared: which tables, views and
+	// variables exist follows from their lines.
 	step, err := g.print(p.Program("micro_step"), "step", nil)
 	if err != nil {
 		return nil, err
@@ -27,6 +32,8 @@ func (g *generator) train() (*jen.File, error) {
 		return nil, err
 	}
 	tables := g.readsTables(step) || g.readsTables(eval)
+	// Sizes are constants: a micro-batch has one shape, and the compiler of Go
+	// can fold what is made of it.
 	sizes := p.Sizes()
 	f.Comment("One micro-batch.")
 	f.Const().Defs(
@@ -36,6 +43,8 @@ func (g *generator) train() (*jen.File, error) {
 	f.Line()
 	f.Comment("trainer runs the programs of training over arenas that NewTrainer allocates")
 	f.Comment("once; see plan.txt for where each buffer lies.")
+	// Fields stand in the order in which people ask for them: the device, the
+	// flat arenas, views of them, scratch, what layers store, tables.
 	fields := []jen.Code{
 		jen.Id("dev").Op("*").Qual(g.cpu(), "Device"),
 		jen.Line(),
@@ -54,6 +63,8 @@ func (g *generator) train() (*jen.File, error) {
 	f.Line()
 
 	g.savedTypes(f)
+	// Both point into one arena: micro_step and eval never run at the same
+	// time.
 	stepLines := g.scratchType(f, step, "stepScratch", "// stepScratch is what lives within one micro-batch. Buffers whose lives do not\n// meet share memory.")
 	evalLines := g.scratchType(f, eval, "evalScratch", "evalScratch is the same for Eval.")
 	g.newTrainer(f, stepLines, evalLines, tables)
@@ -64,6 +75,8 @@ func (g *generator) train() (*jen.File, error) {
 	return f, nil
 }
 
+// Everything that training needs is allocated here, once, and steps allocate
+// nothing; modeltest measures that.
 func (g *generator) newTrainer(f *jen.File, stepLines, evalLines []string, tables bool) {
 	p := g.in.Plan
 	lines := []string{
@@ -72,6 +85,8 @@ func (g *generator) newTrainer(f *jen.File, stepLines, evalLines []string, table
 		"t.moment1, t.moment2 = make([]float32, arenaSize), make([]float32, arenaSize)",
 		"t.w.bind(t.params)",
 		"t.g.bind(t.grads)",
+		// One arena of activations: stored blocks from its start, scratch above
+		// them, as the plan has placed it.
 		fmt.Sprintf("act := make([]float32, %d)", p.Arena("act.train")/4),
 	}
 	lines = append(lines, g.savedLines()...)
@@ -91,11 +106,16 @@ func (g *generator) newTrainer(f *jen.File, stepLines, evalLines []string, table
 }
 
 // inputs declares the parts of a batch that a program reads.
+//
+// A batch has more than a program may read: only a model that masks documents
+// reads where they begin.
 func (r *printed) inputs() []string {
 	var names, fields []string
 	for _, b := range r.p.prog.Inputs {
 		if name := ident(b.Name); hasWord(strings.Join(r.main, "\n"), name) {
 			names = append(names, name)
+			// A field of model.Batch is the input's name in upper case: tokens
+			// is in.Tokens.
 			fields = append(fields, "in."+strings.ToUpper(name[:1])+name[1:])
 		}
 	}
@@ -106,6 +126,8 @@ func (r *printed) inputs() []string {
 }
 
 // masked reports that training reads where the documents of its sequences begin.
+//
+// Then Batch.Starts must be there, and the data set is opened for it.
 func (g *generator) masked() bool {
 	p := g.in.Plan.Program("micro_step")
 	return p != nil && slices.ContainsFunc(p.Inputs, func(b *plan.Buffer) bool { return b.Name == "starts" })
@@ -114,9 +136,14 @@ func (g *generator) masked() bool {
 func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	recv := func() *jen.Statement { return f.Func().Params(jen.Id("t").Op("*").Id("trainer")) }
 	in := jen.Id("in").Qual(g.modelPkg(), "Batch")
+	// A program of training has one result, the loss.
 	result := func(r *printed) string { return "return " + r.p.at(r.p.prog.Results[0]) + "[0]" }
 
+	// The prelude comes behind the inputs, as mode and b may be used by any
+	// line.
 	lines := append(step.inputs(), step.p.prelude(step.mainU, "")...)
+	// Overwriting replaces clearing: the first micro-batch of a step finds
+	// whatever the last step left.
 	if step.mainU["mode"] {
 		lines = append(lines, "mode := cpu.Accumulate", "if first {", "mode = cpu.Overwrite", "}")
 	}
@@ -134,12 +161,17 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	f.Line()
 	g.layerMethods(f, eval, "trainer")
 
+	// The update is two launches: the norm over the gradients' arena, and AdamW
+	// range by range.
 	lines = append(update.p.prelude(map[string]bool{"d": true}, ""), update.main...)
 	f.Comment("Update applies one AdamW step and returns the global norm of the gradients")
 	f.Comment("before clipping.")
 	recv().Id("Update").Params(jen.Id("h").Qual(g.modelPkg(), "Hyper")).Float64().Block(g.body(append(lines, "return norm"))...)
 	f.Line()
 
+	// The step is run with a watch on every kernel, and the number of the first
+	// launch that was not finite leads to a name by way of the trace.
+	// Afterwards the gradients are those of this micro-batch.
 	f.Comment("Diagnose runs MicroStep once more and names the first node with a result that")
 	f.Comment("is not finite.")
 	recv().Id("Diagnose").Params(in.Clone()).String().Block(g.body([]string{

@@ -12,8 +12,13 @@ import (
 
 // nameWeights finds the views over weights that the programs read: a field for
 // each weight, or for a pack the field of the pack.
+//
+// A pack's weights lie one behind the other, so that one slice over all of them
+// is the matrix that the launch multiplies with.
 func (g *generator) nameWeights() {
 	seen := map[string]bool{}
+	// Of one weight no view has to be invented; of a pack the first operand
+	// names it.
 	see := func(o plan.Operand) {
 		if o.Kind != plan.InWeights && o.Kind != plan.InGrads || len(o.Weight) < 2 || seen[o.Name] {
 			return
@@ -36,6 +41,8 @@ func (g *generator) nameWeights() {
 }
 
 // scope is where a weight's field stands: in weights or in layer.
+//
+// Weights of layers are fields of layer, all others of weights.
 func (g *generator) scope(w *plan.Weight) *names {
 	if w.Layers > 0 {
 		return g.layerNames
@@ -56,9 +63,13 @@ type view struct {
 }
 
 // views lists the fields of weights (layers false) or of one layer.
+//
+// Packs come first, then weights that some launch reads by themselves. A weight
+// may be both: a program that could not pack reads it alone.
 func (g *generator) views(layers bool) []view {
 	var out []view
 	packed := map[*plan.Weight]bool{}
+	// Packs never mix weights inside and outside of layers.
 	for _, p := range g.packs {
 		if (p.weights[0].Layers > 0) != layers {
 			continue
@@ -69,6 +80,7 @@ func (g *generator) views(layers bool) []view {
 			packed[w] = true
 			n += w.Elems()
 			rows += w.Dims[0]
+			// In the comment the last part of each name is enough.
 			parts = append(parts, w.Name[strings.LastIndexByte(w.Name, '.')+1:])
 		}
 		out = append(out, view{g.scope(p.weights[0]).get(p.name, p.name),
@@ -84,6 +96,8 @@ func (g *generator) views(layers bool) []view {
 }
 
 // usedAlone is the set of weights that some launch reads by themselves.
+//
+// Gradients count as well, as they use the same struct.
 func (g *generator) usedAlone() map[string]bool {
 	used := map[string]bool{}
 	for _, q := range g.in.Plan.Programs {
@@ -102,6 +116,9 @@ func (g *generator) usedAlone() map[string]bool {
 
 // weightTypes prints the types weights and layer and the function that points
 // them into a flat arena.
+//
+// Two structs of slices: one over the parameters, one over the gradients, made
+// by the same function from the same layout.
 func (g *generator) weightTypes(f *jen.File) {
 	layers := g.in.Plan.Layers()
 	fields := func(vs []view) []jen.Code {
@@ -126,11 +143,16 @@ func (g *generator) weightTypes(f *jen.File) {
 		f.Type().Id("layer").Struct(fields(inner)...)
 		f.Line()
 	}
+	// Offsets count elements from the arena's start, which all four arenas
+	// share.
 	var lines []string
 	for _, v := range top {
 		lines = append(lines, fmt.Sprintf("w.%s = arena[%d:][:%d]", v.field, v.first.Offset, v.elems))
 	}
 	if len(inner) > 0 { // layers may have no weights
+		// Layers lie from the last to the first, so that the stride is
+		// negative: layer l is (Layers-1-l) blocks from the base, which is
+		// where the last layer begins.
 		stride := -inner[0].first.Stride
 		base := int64(1) << 62
 		for _, v := range inner {
@@ -140,6 +162,7 @@ func (g *generator) weightTypes(f *jen.File) {
 			fmt.Sprintf("a := arena[%d+(Layers-1-l)*%d:]", base, stride),
 			"w.layers[l] = layer{")
 		for _, v := range inner {
+			// Relative to the layer's block.
 			at := v.first.At(v.first.Layers-1) - base
 			if at == 0 {
 				lines = append(lines, fmt.Sprintf("%s: a[:%d],", v.field, v.elems))
@@ -155,9 +178,14 @@ func (g *generator) weightTypes(f *jen.File) {
 }
 
 // decayRanges prints the ranges of the arena by whether weight decay applies.
+//
+// Neighbours with the same answer are one range, so that a small model has few
+// calls of AdamW.
 func (g *generator) decayRanges(f *jen.File) {
 	merged := g.in.Plan.DecayRanges()
 	perLayer := slices.ContainsFunc(g.in.Plan.Weights, func(w *plan.Weight) bool { return w.Layers > 0 })
+	// Few ranges are clearest as a list. A deep model would have many, which
+	// follow from those of one layer.
 	if len(merged) <= 12 || !perLayer {
 		var rows []jen.Code
 		for _, s := range merged {
@@ -177,6 +205,7 @@ func (g *generator) decayRanges(f *jen.File) {
 // decayByLayer prints the ranges of a deep model as those of one layer.
 func (g *generator) decayByLayer(f *jen.File) {
 	var top, inner []jen.Code
+	// The base is where the last layer's block begins, the lowest of all.
 	var base int64 = 1 << 62
 	var stride int64
 	for _, w := range g.in.Plan.Weights {
@@ -193,6 +222,7 @@ func (g *generator) decayByLayer(f *jen.File) {
 		}
 	}
 	f.Comment("decayRanges cuts the arena by whether weight decay applies.")
+	// A function that is called once, when the program starts.
 	f.Var().Id("decayRanges").Op("=").Func().Params().Index().Id("decayRange").Block(g.body([]string{
 		"rs := topDecay",
 		"for l := range Layers {",
@@ -211,6 +241,9 @@ func (g *generator) decayByLayer(f *jen.File) {
 }
 
 // weightRow prints a weight's line of the base table.
+//
+// Offsets are those of layer 0. Names in other formats stand in the row, for
+// reading and writing their files.
 func weightRow(w *plan.Weight) jen.Code {
 	name := w.Name
 	if w.Layers > 0 {

@@ -15,7 +15,7 @@ import (
 
 // prepareVersion is part of every key: raise it when the same input comes out
 // as other documents or other tokens than before.
-const prepareVersion = "llamac prepare 2"
+const prepareVersion = "llamac prepare 3"
 
 // plan is the whole work, the same for every job of an array.
 type plan struct {

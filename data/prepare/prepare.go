@@ -64,7 +64,6 @@ type Config struct {
 	AddEOS     bool    // EOS after each document
 	Validation float64 // share of documents held out whole, by hash of their name
 	Dedup      bool    // drop documents equal to an earlier one of any source
-	Boundary   string  // attention across documents: "cross" (the default) or "mask"
 
 	Base     string // folder that relative Paths start from; "" for the current one
 	GOROOT   string // "" asks the go command
@@ -155,9 +154,6 @@ func (c *Config) check() error {
 	}
 	if c.DedupMemory <= 0 {
 		c.DedupMemory = 256 << 20
-	}
-	if c.Boundary == "" {
-		c.Boundary = "cross"
 	}
 	if c.create == nil {
 		c.create = createTemp
@@ -265,7 +261,6 @@ func (r *runner) reuse() (done bool, err error) {
 // describe copies what the shards do not depend on into a manifest.
 // Changing a share must not cost another pass over a terabyte.
 func (r *runner) describe(m *data.Manifest) {
-	m.Boundary = r.cfg.Boundary
 	for i := range m.Sources {
 		m.Sources[i].Share = r.cfg.Sources[i].Share
 		m.Sources[i].Epochs = r.cfg.Sources[i].Epochs

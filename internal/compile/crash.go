@@ -17,12 +17,14 @@ import (
 
 // Crash is a bug of the compiler that a compilation ran into, with the file
 // that runs it again.
+// To the person in front of the screen it says that the spec is not at fault.
 type Crash struct {
 	*passes.Crash
 	File string // reproducer; empty if there is none
 	Lost error  // why there is none
 }
 
+// The first line says what happened; the stack is in the file.
 func (c *Crash) Error() string {
 	first, _, _ := strings.Cut(c.Crash.Error(), "\n")
 	if c.Lost != nil {
@@ -31,6 +33,7 @@ func (c *Crash) Error() string {
 	return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass is in %s; `llamac replay` with that file runs it again", first, c.File)
 }
 
+// So errors.As finds the *passes.Crash with its stack.
 func (c *Crash) Unwrap() error { return c.Crash }
 
 // elsewhere makes an error of a panic outside of the passes, in what builds the
@@ -53,6 +56,7 @@ func elsewhere(s *specs.Spec, r any, stack []byte) error {
 
 // leave writes a file of a new name to the temporary folder.
 func leave(pattern string, data []byte) (file string, err error) {
+	// Not beside the spec: a folder of specs is not for our bugs.
 	f, err := os.CreateTemp("", pattern)
 	if err != nil {
 		return "", err
@@ -72,11 +76,14 @@ func guarded(s *specs.Spec, o Options, mode string, u *passes.Unit) error {
 		return err
 	}
 	c := &Crash{Crash: crash}
+	// A reproducer that cannot be made must not hide the crash.
 	c.File, c.Lost = reproducer(s, o, mode, crash)
 	return c
 }
 
 // crashConfig is a reproducer's file "crash.json": what runs over the module.
+// With module and plan it is all that passes read, so that a replay needs neither the
+// spec nor its imports.
 type crashConfig struct {
 	Mode       string
 	Passes     []string // the one that crashed and those behind it
@@ -93,9 +100,13 @@ type crashConfig struct {
 // reproducer writes the unit as it was before the pass that crashed. Passes
 // change a unit in place, so it is made again: what the compiler does, it does
 // each time.
+// The module is written as text: what its printer loses, a replay would not see, which
+// the round trip of the tests excludes.
 func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string, error) {
+	// Observers have seen these passes once.
 	o.Observe = nil
 	var before *plan.Plan
+	// Inference continues the plan of training, so training runs again first.
 	if mode == "infer" && (o.Modes == nil || len(o.Modes) > 1) {
 		u, err := unit(s, o, "train")
 		if err != nil {
@@ -111,6 +122,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 		return "", err
 	}
 	u.Plan = before
+	// Passes are numbered from 1 in reports.
 	at := c.Number - 1
 	if crash, err := passes.Caught(u, o.Pipelines[mode][:at]); crash != nil || err != nil {
 		return "", fmt.Errorf("the passes before it did not run again: %v, %w", crash, err)
@@ -120,14 +132,18 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 		k.Passes = append(k.Passes, p.Name)
 	}
 	if u.Config.Shuffle != 0 {
+		// A pass's seed is the unit's plus the pass's number in its pipeline.
 		k.Shuffle = u.Config.Shuffle + uint64(at) // passes count from there
 	}
 	config, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
 		return "", err
 	}
+	// One text file, that can be mailed and read: what went wrong stands on top.
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "llamac %s, %s, %s: %s\n\n%s\n", Version, s.File, mode, c.Error(), c.Stack)}
+	// Replay reads these names.
 	a.Files = []txtar.File{{Name: "crash.json", Data: append(config, '\n')}, {Name: "module.ir", Data: []byte(u.Module.String())}}
+	// What the first mode left, or what schedule began.
 	if u.Plan != nil {
 		a.Files = append(a.Files, txtar.File{Name: "plan.txt", Data: []byte(u.Plan.String())})
 	}
@@ -135,6 +151,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 }
 
 // IsReproducer reports whether a text is a reproducer of a crash.
+// Cases of the fuzzer are txtar as well, with other files in them.
 func IsReproducer(text []byte) bool {
 	for _, f := range txtar.Parse(text).Files {
 		if f.Name == "crash.json" {
@@ -147,6 +164,8 @@ func IsReproducer(text []byte) bool {
 // Replay runs a reproducer: the error is a *passes.Crash if the bug is there
 // still, and what is wrong with the file or the module otherwise. The pipelines
 // are those of Options.
+// A file that was edited may ask for anything, so the module is verified first: a
+// pass that fails on what does not verify has no bug.
 func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error {
 	if pipelines == nil {
 		pipelines = Pipelines
@@ -162,6 +181,7 @@ func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error 
 			if u.Module, err = ir.Parse(file+":"+f.Name, f.Data); err == nil {
 				err = ir.Verify(u.Module)
 			}
+		// Not verified: it is a plan under way.
 		case "plan.txt":
 			u.Plan, err = plan.Parse(file+":"+f.Name, f.Data)
 		}
@@ -169,6 +189,8 @@ func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error 
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
+	// By name, in the order of the file: today's pipeline may have other passes, and
+	// an unknown name is an error.
 	rest, err := passes.Named(pipelines[k.Mode], k.Passes)
 	if err != nil {
 		return fmt.Errorf("%s: mode %q: %w", file, k.Mode, err)

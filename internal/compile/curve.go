@@ -11,6 +11,8 @@ import (
 
 // Curve is what a spec's activations cost: the least recomputation for every
 // budget, and where the fixed policies lie.
+// Sizes are bytes of the arena of activations, for one micro-batch; work is FLOPs of
+// one micro-batch. The JSON names are for scripts.
 type Curve struct {
 	Name       string        `json:"name"`
 	Layers     int           `json:"layers"`
@@ -25,6 +27,7 @@ type Curve struct {
 
 // CurvePoint is a corner of the curve: from this budget on, until the next
 // corner's, this much is recomputed.
+// Budget is the exact peak of the answer: with a byte less it is another one.
 type CurvePoint struct {
 	Budget int64 `json:"budget_bytes"`
 	FLOPs  int64 `json:"recomputed_flops"`
@@ -43,6 +46,9 @@ const curveSteps = 250
 
 // CheckpointCurve finds the curve of a spec, whatever its policy. Each corner
 // is an exact answer of the solver.
+// It walks from the largest budget down. An answer's peak is mostly below its budget,
+// and all budgets between the two have the same answer, so the walk goes on just below
+// the peak: a curve has few corners, however fine the budgets.
 func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 	m, err := Menu(s, o)
 	if err != nil {
@@ -56,10 +62,13 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 			return nil, err
 		}
 		if k := len(c.Points) - 1; k >= 0 && c.Points[k].FLOPs == a.FLOPs {
+			// The same work in less memory: the corner moves to the left.
 			c.Points[k].Budget = a.Peak
 		} else {
 			c.Points = append(c.Points, CurvePoint{a.Peak, a.FLOPs})
 		}
+		// At least the resolution further, so that the loop has an end that does not
+		// depend on the model.
 		next := min(a.Peak-plan.Align, budget-c.Resolution)
 		if budget > c.Minimum {
 			next = max(next, c.Minimum) // the last corner is at the minimum itself
@@ -68,7 +77,9 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 			break
 		}
 	}
+	// By budget, as the picture draws them.
 	slices.Reverse(c.Points)
+	// The policies are compiled for real: their arenas are those of plans.
 	for _, name := range passes.Policies {
 		o := o
 		o.Checkpoint, o.Modes, o.Targets = name, []string{"train"}, []string{}
@@ -81,6 +92,7 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 			return nil, fmt.Errorf("%s: no training", s.Name)
 		}
 		flops := work(q.Items, 1)
+		// First in the list, since the others are counted against it.
 		if name == "none" {
 			c.StepFLOPs = flops
 		}

@@ -11,6 +11,7 @@ import (
 )
 
 // Figure is what a compilation says of itself in numbers.
+// llamac plan and compile print it, and the page of llamac inspect shows it.
 type Figure struct {
 	Name          string              `json:"name"`
 	SpecHash      string              `json:"spec_sha256"`
@@ -29,6 +30,8 @@ type Figure struct {
 }
 
 // Figures collects the numbers of a result.
+// Tokens are those of an optimiser's step: micro-batches times sequences times
+// length.
 func Figures(s *specs.Spec, r *Result) Figure {
 	f := Figure{
 		Name: s.Name, SpecHash: s.Hash, Params: r.Plan.Params(), FLOPsPerToken: r.Plan.ModelFLOPsPerToken(),
@@ -38,10 +41,14 @@ func Figures(s *specs.Spec, r *Result) Figure {
 	for _, a := range r.Plan.Arenas {
 		f.Arenas[a.Name] = a.Bytes
 	}
+	// A plan for inference alone has neither.
 	if q := r.Plan.Program("micro_step"); q != nil {
+		// Of the layer that stores most, where they differ.
 		f.SavedPerLayer = q.Stored()
+		// All launches, at capacity, which in training is what runs.
 		f.StepFLOPs = work(q.Items, 1)
 	}
+	// Only code counts; plan.txt is for readers.
 	for _, file := range r.Files {
 		if strings.HasSuffix(file.Name, ".go") {
 			f.Files++
@@ -53,6 +60,7 @@ func Figures(s *specs.Spec, r *Result) Figure {
 }
 
 // work counts the FLOPs of items that run so many times.
+// A loop multiplies by its layers, and so on inwards.
 func work(items []plan.Item, times int64) (flops int64) {
 	for _, it := range items {
 		switch x := it.(type) {
@@ -67,8 +75,10 @@ func work(items []plan.Item, times int64) (flops int64) {
 
 // Count prints a number of parameters as people say it: 3.4 M, 6.7 B. It cuts
 // off and does not round, as the LLaMA paper's table does.
+// Tenths come by integer division: 6738 M is 6.7 B, and 1.19 would be 1.1.
 func Count(n int64) string {
 	switch {
+	// 6 738 415 616 is 6.7 B; 13 015 864 320 is 13.0 B.
 	case n >= 1e9:
 		return fmt.Sprintf("%d.%d B", n/1e9, n%1e9/1e8)
 	case n >= 1e6:

@@ -40,7 +40,7 @@ type Options struct {
 func Config(s *specs.Spec, o Options) prepare.Config {
 	c := prepare.Config{
 		AddBOS: s.Tokenizer.BOS, AddEOS: s.Tokenizer.EOS,
-		Validation: s.Data.Validation, Dedup: s.Data.Dedup, Boundary: s.Data.Boundary,
+		Validation: s.Data.Validation, Dedup: s.Data.Dedup,
 		// Relative paths in a spec are meant from its own folder, wherever
 		// llamac is called.
 		Base: filepath.Dir(s.File), CacheDir: filepath.Join(o.Cache, "data"), OutDir: o.OutDir,

@@ -16,6 +16,8 @@ import (
 
 // Culprit is the first pass after which a case computes something else than
 // its untouched graph.
+// It accuses and does not prove: a pass may do what is allowed and so bring a bug of a
+// later station to light. The texts are there to be compared by a person.
 type Culprit struct {
 	Mode          string // train or infer
 	Pass          string
@@ -30,6 +32,7 @@ func (c *Culprit) String() string {
 
 // behind names what lowers a module and runs it, where no pass over the module
 // is to blame.
+// The interpreter has run the last module and found it right.
 const behind = "schedule, plan_memory or a kernel"
 
 // Bisect looks for the pass that makes a case go wrong; it is nil where all
@@ -47,10 +50,14 @@ func (k *Checker) Bisect(c *Case) (*Culprit, error) {
 		return nil, err
 	}
 	if c.Infer != nil {
+		// The logits that a decoder is held to.
 		if err := r.wholeSequences(rand.New(rand.NewPCG(c.Seed, 2))); err != nil {
 			return nil, err
 		}
 	}
+	// A pass that leans on the order of nodes goes wrong in the second.
+	// Every pass is compared, not half of them at a time: numbers that went wrong once
+	// may by chance be right again, and a case is small.
 	for _, shuffle := range []uint64{0, 1 + c.Seed} {
 		order := ""
 		if shuffle != 0 {
@@ -62,6 +69,8 @@ func (k *Checker) Bisect(c *Case) (*Culprit, error) {
 			if found != nil || err != nil || shuffle != 0 || b.last == nil {
 				return found, err // another order of nodes adds gradients in another
 			}
+			// Recomputation runs the same kernels on the same numbers, so between policies not
+			// a bit may differ.
 			if first == nil {
 				first = b
 			} else if err := sameGrads(first.last.plan, first.last.trainer, b.last.plan, b.last.trainer); err != nil {
@@ -90,6 +99,7 @@ func (k *Checker) Bisect(c *Case) (*Culprit, error) {
 			}
 		}
 		if c.Infer != nil {
+			// Policies concern training alone.
 			b := &bisection{k: k, c: c, r: r, mode: "infer", setting: "inference" + order, shuffle: shuffle}
 			if found, err := b.look(); found != nil || err != nil {
 				return found, err
@@ -132,6 +142,7 @@ func needsStack(err error) bool {
 }
 
 // bisection is the search in one mode with one setting.
+// It holds what stays the same while passes are left out.
 type bisection struct {
 	k       *Checker
 	c       *Case
@@ -153,6 +164,7 @@ func (b *bisection) pipeline() []passes.Pass {
 
 // look finds the culprit among the passes that run.
 func (b *bisection) look() (*Culprit, error) {
+	// First with all that the case itself would run.
 	found, err := b.try(b.c.Disable, nil)
 	if found == nil || err != nil || found.Pass != behind {
 		return found, err
@@ -165,20 +177,25 @@ func (b *bisection) look() (*Culprit, error) {
 			optional = append(optional, p.Name)
 		}
 	}
+	// In the pipeline's order, so that each runs on what those before it made.
 	for n := range len(optional) + 1 {
+		// optional[n:] are left out, so each round lets one more run.
 		without := append(slices.Clone(b.c.Disable), optional[n:]...)
 		watch := ""
 		if n > 0 {
+			// The one that was left out in the round before.
 			watch = optional[n-1]
 		}
 		wrong, err := b.try(without, &watch)
 		var refused Refusal
+		// Some plans cannot be made of what fusions have left.
 		if errors.As(err, &refused) {
 			continue // a plan that needs the passes
 		}
 		if err != nil {
 			return nil, err
 		}
+		// With this pass the plan is wrong, and with those before it alone it was right.
 		if wrong != nil && n > 0 && wrong.Pass == behind {
 			wrong.Pass = watch
 			wrong.Err = fmt.Errorf("the graph computes the same, its plan does not: the plan goes wrong once this pass runs: %w", wrong.Err)
@@ -203,14 +220,17 @@ func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
 		config.Disable, config.VerifyLast = disable, false
 	}
 	u := &passes.Unit{Module: ir.Clone(m, nil)}
+	// Passes change the module in place, so its text is taken before each.
 	before := u.Module.String()
 	var found *Culprit
 	var watched [2]string
 	config.Observe = func(rep passes.Report) {
+		// The first difference is the answer; what comes after it follows from it.
 		if found != nil {
 			return
 		}
 		text := rep.Unit.Module.String()
+		// Kept for the report, since the module alone will not show the difference.
 		if watch != nil && rep.Pass.Name == *watch {
 			watched = [2]string{before, text}
 		}
@@ -224,6 +244,7 @@ func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
 	switch {
 	case found != nil:
 		return found, nil
+	// A pass that panics has an even clearer culprit.
 	case crash != nil:
 		return &Culprit{b.mode, crash.Pass, b.setting, crash, before, u.Module.String()}, nil
 	case errors.As(err, new(*passes.BudgetError)):
@@ -231,6 +252,7 @@ func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
 	case err != nil:
 		return nil, refusal(err)
 	}
+	// Only now that all modules were right.
 	b.last, err = b.exec(u)
 	var refused Refusal
 	switch {
@@ -255,6 +277,7 @@ func (b *bisection) step(m *ir.Module) (err error) {
 	if b.mode == "train" {
 		return b.r.compareStep(m)
 	}
+	// Behind specialise_kv there is no whole sequence to compare.
 	if m.Func("logits") == nil {
 		return nil // decode takes tokens apart: exec compares it
 	}
@@ -263,6 +286,8 @@ func (b *bisection) step(m *ir.Module) (err error) {
 		return err
 	}
 	diff := interp.MaxDiff(out[0], b.r.logits)
+	// The interpreter computes in float64 before and after: only sums taken in
+	// another order may differ, so the bound is tight.
 	if most := allowed64(b.r.logitMoves, b.r.logits.MaxAbs()); !(diff <= most) {
 		return fmt.Errorf("logits differ by %.3g, at most %.3g is allowed", diff, most)
 	}
@@ -289,6 +314,7 @@ func (b *bisection) exec(u *passes.Unit) (res *execResult, err error) {
 	if got := u.Plan.Arena("act.train"); b.policy == "auto" && (got > b.budget || got != u.Checkpoint.Peak) {
 		return nil, fmt.Errorf("it takes %d bytes, and says %d", got, u.Checkpoint.Peak)
 	}
+	// Decoding is compared token by token, and gives no gradients.
 	if b.mode == "infer" {
 		return nil, b.k.decode(b.c, b.r, u.Plan, rand.New(rand.NewPCG(b.c.Seed, 3)))
 	}
@@ -297,6 +323,7 @@ func (b *bisection) exec(u *passes.Unit) (res *execResult, err error) {
 }
 
 // firstLine is an error without the texts below its message.
+// Differences carry modules and plans below their first line.
 func firstLine(err error) error {
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	return errors.New(first)

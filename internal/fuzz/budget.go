@@ -14,21 +14,27 @@ import (
 // smallest and what storing everything takes: the arena keeps within it, a byte
 // less than the smallest is refused, and the gradients are those of the plan p
 // of another policy, bit for bit.
+// What the answer costs is for package passes to test, against a search of all.
 func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Trainer) error {
+	// Units bounds how many things a layer may store or not, and so the prices that
+	// have to be computed.
 	under := func(bytes int64) (*passes.Unit, error) {
 		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
 		u.Config.Budget, u.Config.Units = bytes, fewUnits
 		return u, passes.Run(u, k.Train)
 	}
+	// No model fits into nothing, and the error says what would do.
 	_, err := under(0)
 	var small *passes.BudgetError
 	if !errors.As(err, &small) {
+		// Random graphs have two segments at times, or no layers.
 		if needsStack(err) {
 			k.Counts["budget: "+err.Error()]++
 			return nil
 		}
 		return fmt.Errorf("policy auto with no bytes: %v, want a minimum", err)
 	}
+	// The minimum is exact: a byte less must be too little.
 	if _, err := under(small.Minimum - 1); !errors.As(err, &small) {
 		return fmt.Errorf("policy auto with a byte less than its minimum of %d: %v", small.Minimum, err)
 	}
@@ -57,6 +63,8 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 
 // underBudget checks one plan of the policy auto.
 func (k *Checker) underBudget(r *reference, u *passes.Unit, budget int64, p *plan.Plan, first model.Trainer) error {
+	// The solver prices plans by the planner itself, so what it says must be what
+	// the plan takes, to the byte.
 	if got := u.Plan.Arena("act.train"); got > budget || got != u.Checkpoint.Peak {
 		return fmt.Errorf("it takes %d, and says %d", got, u.Checkpoint.Peak)
 	}

@@ -12,6 +12,8 @@ import (
 )
 
 // Case is one model with what is needed to compile and run it.
+// It does not hold how it was drawn: a case that is written down stays what it is when
+// the generators change.
 type Case struct {
 	Train    *ir.Module       // has @loss(%tokens, %targets), in primitive ops
 	Infer    *ir.Module       // has @logits(%tokens), or nil
@@ -25,6 +27,7 @@ type Case struct {
 }
 
 // masked reports that training reads where documents start.
+// The third parameter is build.Starts.
 func (c *Case) masked() bool {
 	f := c.Train.Func("loss")
 	return f != nil && len(f.Params) == 3
@@ -32,6 +35,19 @@ func (c *Case) masked() bool {
 
 // Format is the case as a text that ParseCase reads: a txtar archive with the
 // comment in front.
+// Such a file is
+//
+//	Random graph 17: what failed
+//	-- case --
+//	B 2
+//	T 3
+//	vocab 5
+//	seed 4711
+//	extra false
+//	disable fuse_qkv
+//	-- train.ir --
+//	module random
+//	...
 func (c *Case) Format(comment string) []byte {
 	var s strings.Builder
 	fmt.Fprintf(&s, "B %d\nT %d\nvocab %d\nseed %d\nextra %v\n", c.B, c.T, c.Vocab, c.Seed, c.Extra)
@@ -41,6 +57,7 @@ func (c *Case) Format(comment string) []byte {
 	for _, p := range c.Disable {
 		fmt.Fprintf(&s, "disable %s\n", p)
 	}
+	// A list and not the map's keys, whose order is random.
 	for _, name := range []string{"N", "R", "S", "M", "block"} {
 		if n := c.Capacity[name]; n > 0 {
 			fmt.Fprintf(&s, "%s %d\n", name, n)
@@ -64,6 +81,8 @@ func LoadCase(file string) (*Case, error) {
 }
 
 // ParseCase reads what Format writes.
+// Other files in the archive are ignored. Modules are verified, since a case may have
+// been edited.
 func ParseCase(file string, text []byte) (*Case, error) {
 	c := &Case{Capacity: map[string]int64{}}
 	for _, f := range txtar.Parse(text).Files {
@@ -80,6 +99,7 @@ func ParseCase(file string, text []byte) (*Case, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 	}
+	// Infer may be missing: random graphs have none.
 	if c.Train == nil {
 		return nil, fmt.Errorf("%s: no train.ir", file)
 	}
@@ -94,6 +114,7 @@ func parseModule(name string, text []byte) (*ir.Module, error) {
 	return m, err
 }
 
+// fields reads the file "case", a word and its value on each line.
 func (c *Case) fields(text string) error {
 	for line := range strings.Lines(text) {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), " ")
@@ -128,6 +149,7 @@ func (c *Case) fields(text string) error {
 			c.Vocab = int(n)
 		case "seed":
 			c.Seed = n
+		// What remains is a capacity, by its name.
 		default:
 			c.Capacity[key] = int64(n)
 		}

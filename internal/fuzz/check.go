@@ -18,6 +18,8 @@ import (
 )
 
 // Checker checks cases one after the other and counts what it saw.
+// A checker belongs to one goroutine: Counts is a plain map, and the device has one
+// worker, since many checkers run side by side.
 type Checker struct {
 	Device       *cpu.Device
 	Counts       map[string]int // cases by what came of them, and rules by how often they fired
@@ -27,14 +29,19 @@ type Checker struct {
 // NewChecker makes a checker of the compiler's pipelines, with a device of its
 // own.
 func NewChecker() *Checker {
+	// One worker: results do not depend on their number, and runs have many checkers.
 	return &Checker{cpu.New(1), map[string]int{}, passes.Train, passes.Infer}
 }
 
 // Refusal is an error with which the compiler may turn a random model away:
 // it names what no kernel or no plan can do.
+// It is counted and is no failure, so the list below must stay narrow: a phrase that
+// is too common would hide bugs.
 type Refusal struct{ error }
 
 // refusals are what such errors say.
+// Inference has to know tokens from positions, and so refuses graphs in which they
+// mix; the last line's phrases are of that kind.
 var refusals = []string{
 	"which do not follow each other", // reductions over axes apart
 	"plans hold one",                 // several stacks or segments
@@ -65,7 +72,9 @@ func refusal(err error) error {
 // looks the same.
 func (k *Checker) Check(c *Case) error {
 	_, err := k.once(c)
+	// Most cases are compared at few stations, which does not tell where it happened.
 	if err != nil && !c.also(everyPass, 4) { // once more, so that the pass is named
+		// Modules are shared with c, which nobody writes into.
 		again := *c
 		again.Extra = true
 		if _, named := k.once(&again); named != nil {
@@ -73,6 +82,7 @@ func (k *Checker) Check(c *Case) error {
 		}
 	}
 	var rounded Rounded
+	// A true bug depends on the graph and mostly fails again with other numbers.
 	for seed := c.Seed + 1; errors.As(err, &rounded) && rounded.Times <= mostForgiven && seed <= c.Seed+2; seed++ {
 		again := *c
 		again.Seed = seed
@@ -117,8 +127,10 @@ func (k *Checker) once(c *Case) (checked bool, err error) {
 		}
 		var refused Refusal
 		switch {
+		// The model's numbers explode or vanish: nothing can be said about it.
 		case errors.Is(err, errWild):
 			k.Counts["wild"]++
+			// Counts go by the reason, without its numbers.
 			why, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), errWild.Error()+": "), " of ")
 			k.Counts["wild: "+why]++
 			err = nil
@@ -131,6 +143,7 @@ func (k *Checker) once(c *Case) (checked bool, err error) {
 		}
 	}()
 	k.Counts["cases"]++
+	// A generator's mistake must not be taken for the compiler's.
 	if err := ir.Verify(c.Train); err != nil {
 		return false, fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
 	}
@@ -138,6 +151,7 @@ func (k *Checker) once(c *Case) (checked bool, err error) {
 	if err != nil {
 		return false, refusal(err)
 	}
+	// Modules first, so that a plan is only run if they were right.
 	if err := k.train(c, r); err != nil {
 		return false, err
 	}
@@ -148,6 +162,7 @@ func (k *Checker) once(c *Case) (checked bool, err error) {
 }
 
 // cause names a refusal by the phrase that it is known by.
+// By it the counts show which refusals are common.
 func cause(err error) string {
 	for _, s := range refusals {
 		if strings.Contains(err.Error(), s) {
@@ -167,6 +182,8 @@ func (c *Case) config(policy string) passes.Config {
 
 // Stations that cost much are passed by a share of the cases, which the case's
 // seed chooses; an extra case passes all.
+// A station's number is its place in the mixed seed: eight bits for each, so that
+// the choices are independent.
 const (
 	everyPass   = iota // the module after each pass, also as text
 	otherOrder         // nodes in another order
@@ -179,7 +196,8 @@ const (
 )
 
 // also chooses one in n cases for a station; those of seed 0, to which a failing
-// case shrinks, pass all.
+// case shrinks, pass all. It depends on the seed alone, so that a failing case
+// passes the same stations each time.
 func (c *Case) also(station int, n uint64) bool {
 	return c.Extra || c.Seed == 0 || mixed(c.Seed, station)%n == 0
 }
@@ -198,6 +216,7 @@ func mixed(seed uint64, purpose int) uint64 {
 }
 
 // compile runs the pipeline of training over a copy of the case's module.
+// Each compilation takes its own copy, since passes change the module.
 func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(passes.Report)) (*passes.Unit, error) {
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config(policy)}
 	u.Config.Shuffle, u.Config.Observe = shuffle, observe
@@ -210,6 +229,7 @@ func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(p
 // train checks training: the passes, the plan under several policies and in
 // another order of nodes, and that compiling again gives the same.
 func (k *Checker) train(c *Case, r *reference) error {
+	// Any policy may be the one that the others are compared with.
 	base := int(c.Seed % 3)
 	u, err := k.observed(c, r, passes.Policies[base])
 	if err != nil {
@@ -217,6 +237,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 	}
 	p := u.Plan
 	if c.also(planText, 4) {
+		// From here on the plan that was read is used, so what the text loses shows.
 		if p, err = throughText(p); err != nil {
 			return err
 		}
@@ -246,6 +267,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policies %s and %s: %w", passes.Policies[base], policy, err)
 		}
 	}
+	// Costs several compilations.
 	if c.also(underBudget, 16) {
 		if err := k.budget(c, r, p, first); err != nil {
 			return err
@@ -256,6 +278,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 		if err != nil {
 			return err
 		}
+		// Its bits may differ, its numbers not beyond rounding.
 		if _, err := k.run(u.Plan, r); err != nil {
 			return fmt.Errorf("policy %s, nodes in another order: %w", others[0], err)
 		}
@@ -284,11 +307,14 @@ func (k *Checker) observed(c *Case, r *reference, policy string) (*passes.Unit, 
 	return k.afterPasses(c, r, policy, c.also(everyPass, 4))
 }
 
+// Reading the text back at each station means that the comparison runs on what a dump
+// would hold, so printer and parser are tested on the way.
 func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) (*passes.Unit, error) {
 	var failed error
 	before := ""
 	u, err := k.compile(c, policy, 0, func(rep passes.Report) {
 		for rule, n := range rep.Stats {
+			// Counts show that random models reach every rule of the fusions.
 			if n > 0 && strings.HasPrefix(rep.Pass.Name, "fuse_") {
 				k.Counts["rule "+rep.Pass.Name+" "+rule]++
 			}
@@ -301,10 +327,12 @@ func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) 
 		var err error
 		if every {
 			text := m.String()
+			// Nothing changed, so nothing new can be wrong.
 			if text == before {
 				return
 			}
 			before = text
+			// What was read is what is compared.
 			if m, err = parseModule("after "+rep.Pass.Name, []byte(text)); err == nil && m.String() != text {
 				err = fmt.Errorf("the text changes when it is read and printed")
 			}
@@ -323,6 +351,7 @@ func (k *Checker) afterPasses(c *Case, r *reference, policy string, every bool) 
 }
 
 // throughText reads a plan back from its text.
+// The text must be complete: a plan from a file is all that some tests and tools have.
 func throughText(p *plan.Plan) (*plan.Plan, error) {
 	text := p.String()
 	q, err := plan.Parse("plan", []byte(text))
@@ -336,11 +365,14 @@ func throughText(p *plan.Plan) (*plan.Plan, error) {
 }
 
 // run runs a plan's training and compares it with the reference.
+// Memory is poisoned with NaN, so a launch that reads what nothing wrote gives numbers
+// that no bound allows.
 func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	t, err := exec.NewTrainer(p, exec.Options{Device: k.Device, Poison: true})
 	if err != nil {
 		return nil, refusal(err)
 	}
+	// By name: the layout is the plan's, and not the same in all.
 	for _, w := range p.Weights {
 		for l, x := range r.weights[w.Name] {
 			copy(t.Params()[w.At(l):], x.F32())
@@ -352,6 +384,7 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true))); err != nil {
 		return wrong("", err)
 	}
+	// The trainer goes on to change them.
 	grads := slices.Clone(t.Grads())
 	if err := r.compareGrads(p, grads, 1); err != nil {
 		return wrong("", err)
@@ -359,12 +392,14 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	if err := r.compareLoss(float64(t.Eval(r.batch()))); err != nil {
 		return wrong(": eval", err)
 	}
+	// Gradients of the step before must be gone to the last bit.
 	t.MicroStep(r.batch(), true) // overwrites what the first one left
 	for i, g := range t.Grads() {
 		if math.Float32bits(g) != math.Float32bits(grads[i]) {
 			return nil, fmt.Errorf("exec: the first micro-batch of a second step gives %v as gradient %d, in the step before %v\n%s", g, i, grads[i], p)
 		}
 	}
+	// The same batch once more must double the gradients.
 	r.count(k.Counts)
 	t.MicroStep(r.batch(), false)
 	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
@@ -378,11 +413,14 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 }
 
 // compareGrads holds gradients in the plan's layout to times the reference.
+// Weights that no rule writes must have zeros. Not "<=" but its negation, so that a
+// NaN fails too.
 func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) error {
 	for _, w := range p.Weights {
 		for l := range max(1, w.Layers) {
 			got := grads[w.At(l):][:w.Elems()]
 			for i, x := range got {
+				// No rule wrote this weight.
 				want := 0.0
 				if rows := r.grads[w.Name]; rows != nil {
 					want = times * rows[l].F[i]
@@ -399,6 +437,8 @@ func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) e
 }
 
 // sameGrads compares gradients bit for bit, by weight.
+// Plans of two policies may lay weights out alike or not, so elements are found by
+// name and layer.
 func sameGrads(p *plan.Plan, a model.Trainer, q *plan.Plan, b model.Trainer) error {
 	for _, w := range p.Weights {
 		v := q.FindWeight(w.Name)

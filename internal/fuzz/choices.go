@@ -12,9 +12,12 @@ type Choices struct {
 }
 
 // Random makes a source for a seed.
+// The second number sets these seeds apart from those of other generators.
 func Random(seed uint64) *Choices { return &Choices{rng: rand.New(rand.NewPCG(seed, 0xf022))} }
 
 // Given makes a source that repeats decisions, and decides 0 behind their end.
+// A list that was cut or changed still means something: decisions are bounded as they
+// are asked for, so every list of numbers is a model.
 func Given(made []int) *Choices { return &Choices{given: made} }
 
 // N is a number below n.
@@ -31,6 +34,7 @@ func (c *Choices) N(n int) int {
 }
 
 // Rare is true once in n times.
+// The last number, not 0, so that the rare thing goes away in shrinking.
 func (c *Choices) Rare(n int) bool { return c.N(n) == n-1 }
 
 // Coin is true half of the time.
@@ -52,6 +56,8 @@ func Shrink(made []int, tries int, fails func([]int) bool) []int {
 	}
 	for again := true; again && tries > 0; {
 		again = false
+		// Long runs first, as delta debugging does (Zeller and Hildebrandt 2002):
+		// half of a model is often not needed.
 		for size := len(made) / 2; size > 0; size /= 2 {
 			for at := len(made) - size; at >= 0; at -= size {
 				if at+size > len(made) {

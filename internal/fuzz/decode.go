@@ -20,6 +20,7 @@ func (k *Checker) infer(c *Case, r *reference) error {
 	if err := r.wholeSequences(rng); err != nil {
 		return err
 	}
+	// One order for most cases, both for extra ones.
 	shuffles := []uint64{0, 1 + c.Seed}
 	if !c.Extra {
 		shuffles = shuffles[c.Seed%2:][:1]
@@ -48,6 +49,7 @@ func (k *Checker) infer(c *Case, r *reference) error {
 }
 
 // inferConfig are the choices of inference.
+// There are as many blocks as all sequences together can fill.
 func (c *Case) inferConfig(shuffle uint64) passes.Config {
 	return passes.Config{
 		Capacity: map[string]int64{"N": c.Capacity["N"], "R": c.Capacity["R"]},
@@ -58,6 +60,8 @@ func (c *Case) inferConfig(shuffle uint64) passes.Config {
 }
 
 // wholeSequences computes the logits that the decoder must give.
+// The model of inference has no cache before specialise_kv, so it can be run on
+// sequences of length N as they stand. How far nudges move its logits is the bound.
 func (r *reference) wholeSequences(rng *rand.Rand) error {
 	tokens := interp.FromI32(r.tokens, r.c.B, r.c.T)
 	out, err := r.machine(r.weights).Run(r.c.Infer, "logits", tokens)
@@ -65,12 +69,14 @@ func (r *reference) wholeSequences(rng *rand.Rand) error {
 		return err
 	}
 	r.logits = out[0]
+	// Weights are not moved here: both sides have the same float32.
 	moved := r.machine(r.weights)
 	moved.Noise = nudger(rng)
 	if out, err = moved.Run(r.c.Infer, "logits", tokens); err != nil {
 		return err
 	}
 	r.logitMoves = interp.MaxDiff(out[0], r.logits)
+	// As for gradients: a model that enlarges rounding so much tells nothing.
 	if !(r.logitMoves <= 1e-3*math.Max(1, r.logits.MaxAbs())) {
 		return errWild
 	}
@@ -78,6 +84,9 @@ func (r *reference) wholeSequences(rng *rand.Rand) error {
 }
 
 // decode feeds a decoder until every sequence is at its end.
+// Portions cut across sequences in any mixture: several tokens of one (prefill), one of
+// each (decoding), both at once; between steps a sequence starts again or takes over
+// another's past, whose cache blocks the two then share.
 func (k *Checker) decode(c *Case, r *reference, p *plan.Plan, rng *rand.Rand) error {
 	d, err := exec.NewDecoder(p, exec.Options{Device: k.Device, Poison: true, Context: c.T})
 	if err != nil {
@@ -95,26 +104,32 @@ func (k *Checker) decode(c *Case, r *reference, p *plan.Plan, rng *rand.Rand) er
 	}
 	logits := make([]float32, int(c.Capacity["R"])*c.Vocab)
 	most := allowed(r.logitMoves, r.logits.MaxAbs())
+	// As many steps as one token a step would take, and one more.
 	for step := range 1 + seqs*c.T {
 		var ids, of, want []int32
 		type place struct{ row, at int }
 		var places []place
+		// Tokens of this step that a sequence has already been given.
 		used := map[int]int{}
 		for range rng.IntN(int(c.Capacity["N"])) + 1 {
 			s := rng.IntN(seqs)
+			// Half of the tokens go on with the sequence of the one before.
 			if rng.IntN(2) == 0 && len(of) > 0 {
 				s = int(of[len(of)-1])
 			}
 			at := d.Len(s) + used[s]
+			// The reference has no more tokens.
 			if at >= c.T {
 				continue
 			}
 			used[s]++
 			ids, of = append(ids, r.tokens[row[s]*c.T+at]), append(of, int32(s))
+			// Logits of some tokens only, not always the last of a sequence.
 			if rng.IntN(2) == 0 && len(want) < int(c.Capacity["R"]) {
 				want, places = append(want, int32(len(ids)-1)), append(places, place{row[s], at})
 			}
 		}
+		// All that were drawn are at their end.
 		if len(ids) == 0 {
 			continue
 		}
@@ -122,6 +137,7 @@ func (k *Checker) decode(c *Case, r *reference, p *plan.Plan, rng *rand.Rand) er
 			return fmt.Errorf("step %d: %w", step, err)
 		}
 		for i, at := range places {
+			// Each number of the row, not the largest alone.
 			for v := range c.Vocab {
 				x, y := float64(logits[i*c.Vocab+v]), r.logits.At(at.row, at.at, v)
 				if d := math.Abs(x - y); !(d <= most) {
@@ -130,14 +146,17 @@ func (k *Checker) decode(c *Case, r *reference, p *plan.Plan, rng *rand.Rand) er
 			}
 		}
 		switch s := rng.IntN(seqs); rng.IntN(6) {
+		// The blocks of a reset sequence are given out again, with what it left in them.
 		case 0:
 			d.Reset(s)
 			row[s] = rng.IntN(c.B)
 		case 1:
+			// With one sequence there is nobody to fork to.
 			if to := (s + 1) % seqs; to != s {
 				if err := d.Fork(to, s); err != nil {
 					return err
 				}
+				// The past is the other's, so the tokens to come are as well.
 				row[to] = row[s]
 			}
 		}

@@ -15,4 +15,29 @@
 //
 // Everything random is drawn from Choices, so that a model is a list of small
 // numbers and a smaller model is a smaller list.
+//
+// Numbers are compared in three ways, each as strict as it can be:
+//
+//   - bit for bit, where the same kernels work on the same numbers: gradients under
+//     every checkpoint policy, a step done again, a module compiled twice;
+//   - in float64, before and behind each pass: only the order of sums may differ, so
+//     ten digits or so have to agree (allowed64);
+//   - float32 against float64, for a plan that was run: within a multiple of what
+//     random changes of the size of rounding do to this very model (newReference).
+//     A case whose numbers are beyond such a comparison is counted as wild.
+//
+// An error of the compiler that is known to be right for some graphs is a Refusal, by
+// a phrase in its text. Anything else that goes wrong is a failure.
+//
+// What is to be added, and where:
+//
+//   - an op: a piece in the table of scope.step, in ops.go, with arguments on which
+//     it is tame; if float32 does not round its result, its name in exact;
+//   - a way to write something that a fusion takes: package spelling, which the tests
+//     of package passes draw from too;
+//   - a kind of node: specs.go, in elementwise or in a piece of its own;
+//   - a pass: nothing, for pipelines are run as they are.
+//
+// A new piece changes what each seed means. Cases that must last are in testdata, as
+// modules and not as seeds.
 package fuzz

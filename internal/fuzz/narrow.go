@@ -10,6 +10,8 @@ import (
 // narrow compiles a case to compute in 16 bits. No kernel does that yet, but
 // plans are made; and since the interpreter rounds nothing that it is not asked
 // to, the narrow module must give the reference's numbers.
+// So it tests what the pass precision must not change: casts stand where types meet, and
+// nothing is lost by them but bits.
 func (k *Checker) narrow(c *Case, r *reference) error {
 	dtype := []string{"bf16", "f16"}[mixed(c.Seed, ofNarrow)%2]
 	var failed error
@@ -28,11 +30,13 @@ func (k *Checker) narrow(c *Case, r *reference) error {
 	if failed != nil {
 		return fmt.Errorf("in %s: %w\n%s", dtype, failed, u.Module)
 	}
+	// A weight that stayed wide would be a cast that was forgotten.
 	for _, w := range u.Module.Weights {
 		if w.Type.DType.String() != dtype {
 			return fmt.Errorf("in %s: weight $%s is %s", dtype, w.Name, w.Type)
 		}
 	}
+	// Read, printed again and verified: all that a plan without kernels can show.
 	if _, err := throughText(u.Plan); err != nil {
 		return fmt.Errorf("in %s: %w", dtype, err)
 	}

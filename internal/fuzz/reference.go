@@ -14,6 +14,8 @@ import (
 
 // reference is what the interpreter gives for a case's untouched graph, with
 // how far rounding may move each number.
+// It is float64 and comes from the graph before any pass, differentiated: nothing that
+// a pass does later can have touched it.
 type reference struct {
 	c               *Case
 	tokens, targets []int32
@@ -32,6 +34,7 @@ type reference struct {
 
 // nudge is the relative size of the random changes that stand for rounding:
 // four times that of float32.
+// The unit roundoff of float32 is 2^-24.
 const nudge = 1.0 / (1 << 22)
 
 // errWild says that a case's numbers leave the range in which a comparison in
@@ -40,14 +43,19 @@ var errWild = fmt.Errorf("numbers beyond comparison")
 
 // newReference runs a case in the interpreter: as it is, and with every result
 // of every node moved at random by what rounding may.
+// What the moved runs differ by measures how the model itself enlarges rounding, which
+// no bound that only knows sizes could: deep random graphs differ by powers of ten.
 func newReference(c *Case) (*reference, error) {
 	r := &reference{c: c, moves: map[string]float64{}, scale: map[string]float64{}}
 	rng := rand.New(rand.NewPCG(c.Seed, 1))
 	n := c.B * c.T
 	r.tokens, r.targets = make([]int32, n), make([]int32, n)
+	// An eighth of the positions.
 	for i := range n {
 		r.tokens[i], r.targets[i] = int32(rng.IntN(c.Vocab)), int32(rng.IntN(c.Vocab))
 		if i > 0 && rng.IntN(8) == 0 {
+			// Positions without a loss; the first always has one, so that their number
+			// is not 0.
 			r.targets[i] = -1
 		}
 	}
@@ -55,6 +63,8 @@ func newReference(c *Case) (*reference, error) {
 		r.starts = make([]int32, n)
 		for i := range r.starts {
 			switch at := i % c.T; {
+			// A third of the tokens begin a document; the others belong to that of the
+			// token before.
 			case rng.IntN(3) == 0:
 				r.starts[i] = int32(at)
 			case at > 0:
@@ -64,6 +74,8 @@ func newReference(c *Case) (*reference, error) {
 	}
 	r.weights = randomWeights(c.Train, rng)
 	m := ir.Clone(c.Train, nil)
+	// Differentiation is the one pass that the reference needs: rules themselves are
+	// tested in package ir against central differences.
 	u := &passes.Unit{Module: m, Stats: passes.Stats{}}
 	if err := passes.Differentiate.Run(u); err != nil {
 		return nil, err
@@ -95,9 +107,11 @@ func newReference(c *Case) (*reference, error) {
 		r.largest = math.Max(r.largest, r.scale[name])
 	}
 	// The gradient of the loss is nothing but 1 - 1 where the model is sure.
+	// Gradients above 60, or all below 0.01, leave no room between noise and number.
 	if r.largest > 60 || r.largest < 0.01 {
 		return nil, fmt.Errorf("%w: gradients of %v", errWild, r.largest)
 	}
+	// Twice, for one draw may happen to cancel.
 	for range 2 {
 		moved := r.machine(cloneAll(r.weights))
 		moved.Noise = nudger(rng)
@@ -117,6 +131,7 @@ func newReference(c *Case) (*reference, error) {
 			}
 		}
 	}
+	// A model that enlarges rounding this much tells nothing.
 	for name, move := range r.moves {
 		if !(move <= 1e-2*math.Max(r.scale[name], 1e-3)) {
 			return nil, fmt.Errorf("%w: gradient moves of %v by %v", errWild, r.scale[name], move)
@@ -197,6 +212,8 @@ func (r *reference) step(mach *interp.Machine, m *ir.Module, first bool) (loss f
 
 // randomWeights draws weights that float32 holds exactly: matrices of variance
 // 1/width, others near 1.
+// Rounded to float32 before either side reads them, so that both start from the same
+// numbers. Variance 1/width keeps the size of what passes through a matrix.
 func randomWeights(m *ir.Module, rng *rand.Rand) map[string][]*interp.Tensor {
 	all := map[string][]*interp.Tensor{}
 	for _, w := range m.Weights {
@@ -275,7 +292,10 @@ func (r *reference) count(counts map[string]int) {
 func allowed64(moves, scale float64) float64 { return 1e-6*moves + 1e-11*scale + 1e-13 }
 
 // compareStep holds one run of a module in the interpreter to the reference.
+// Modules before and behind differentiate are both met, and told apart by the name of
+// their function.
 func (r *reference) compareStep(m *ir.Module) error {
+	// Until then the loss is all that there is to compare.
 	if m.Func("loss") != nil { // not differentiated yet
 		out, err := r.machine(r.weights).Run(m, "loss", r.args()...)
 		if err != nil {
@@ -304,6 +324,7 @@ func (r *reference) compareStep(m *ir.Module) error {
 	}
 	for _, name := range sortedNames(mach.Grads) {
 		for _, t := range mach.Grads[name] {
+			// A weight without a gradient may get one of zeros, not another.
 			if r.grads[name] == nil && t.MaxAbs() != 0 { // of an unused member of a pack
 				return fmt.Errorf("a gradient of $%s where there was none", name)
 			}

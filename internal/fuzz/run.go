@@ -11,6 +11,7 @@ import (
 )
 
 // Kind is a way to make random cases.
+// A seed and a kind name a model for as long as the generator stays the same.
 type Kind struct {
 	Name string
 	Make func(*Choices) *Case
@@ -20,6 +21,7 @@ type Kind struct {
 var Kinds = []Kind{{"graph", Graph}, {"spec", Spec}}
 
 // Run is a range of seeds of one kind that is checked.
+// It ends at N seeds, at a time, or at a number of failures, whichever comes first.
 type Run struct {
 	Kind        Kind
 	From        uint64 // first seed
@@ -56,6 +58,7 @@ func TooManyForgiven(counts map[string]int) error {
 }
 
 // Failure is a case that failed, and what became of it when it was made small.
+// Small is an empty case if the generator itself failed.
 type Failure struct {
 	Kind  string
 	Seed  uint64
@@ -73,6 +76,9 @@ func (f Failure) String() string {
 }
 
 // Do checks the seeds of a run.
+// Seeds are handed out in order to whoever is free. What a seed gives does not depend on
+// who checks it, so a run that ended by N has the same counts for any number of workers;
+// Next makes one that ended by time go on without a gap.
 func (r Run) Do() Result {
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // many small modules, each soon dead
 	if r.New == nil {
@@ -87,6 +93,7 @@ func (r Run) Do() Result {
 	take := func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
+		// Seeds that others have are still finished.
 		full := r.MaxFailures > 0 && len(res.Failures) >= r.MaxFailures
 		if next == r.From+r.N || full || !r.Until.IsZero() && time.Now().After(r.Until) {
 			return 0, false
@@ -99,6 +106,7 @@ func (r Run) Do() Result {
 	state := func() Result {
 		now := res
 		now.Seconds = time.Since(start).Seconds()
+		// The lowest seed that is still open, or the next to be handed out.
 		now.Next = next
 		for seed := range open {
 			now.Next = min(now.Next, seed)
@@ -113,6 +121,7 @@ func (r Run) Do() Result {
 		for what, n := range c.Counts {
 			res.Counts[what] += n
 		}
+		// Counts are added once, and the checker goes on with none.
 		clear(c.Counts)
 		if f != nil {
 			res.Counts["failed"]++
@@ -126,6 +135,7 @@ func (r Run) Do() Result {
 	var wg sync.WaitGroup
 	for range max(1, r.Workers) {
 		wg.Go(func() {
+			// A checker, and a device, for each worker.
 			c := r.New()
 			defer c.Device.Close()
 			for {
@@ -135,6 +145,7 @@ func (r Run) Do() Result {
 				}
 				var f *Failure
 				if err := c.made(r.Kind, Random(seed)); err != nil {
+					// The worker that found it makes it smaller; the others go on.
 					x := r.minimise(seed, err)
 					f = &x
 				}
@@ -150,6 +161,7 @@ func (r Run) Do() Result {
 }
 
 // made makes a case and checks it; a panic of the generator is a failure too.
+// Check catches the panics of the compiler itself.
 func (k *Checker) made(kind Kind, c *Choices) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -160,6 +172,8 @@ func (k *Checker) made(kind Kind, c *Choices) (err error) {
 }
 
 // minimise makes the case of a seed that failed smaller and writes it down.
+// It shrinks the draws and not the module: every shorter list is a valid model again,
+// which no rule for cutting graphs could promise.
 func (r Run) minimise(seed uint64, first error) Failure {
 	tries, kind := r.Tries, r.Kind
 	if tries == 0 {
@@ -169,18 +183,23 @@ func (r Run) minimise(seed uint64, first error) Failure {
 	defer c.Device.Close()
 	f := Failure{Kind: kind.Name, Seed: seed, First: first, Err: first, Small: &Case{}}
 	made := Random(seed)
+	// There is no case to make smaller.
 	if strings.HasPrefix(first.Error(), "making the case") {
 		return f
 	}
+	// To learn what is drawn: the list is in made.Made.
 	kind.Make(made)
 	small := Shrink(made.Made, tries, func(made []int) bool {
 		err := c.made(kind, Given(made))
+		// It must fail in the same way.
 		if err == nil || likeness(err) != likeness(first) {
 			return false
 		}
+		// The last smaller one that failed is what Shrink returns.
 		f.Err = err
 		return true
 	})
+	// Made once more from the list that remained.
 	f.Small = kind.Make(Given(small))
 	dir := r.Dir
 	if dir == "" {
@@ -188,7 +207,9 @@ func (r Run) minimise(seed uint64, first error) Failure {
 	}
 	f.File = filepath.Join(dir, fmt.Sprintf("llamac-%s-%d.txtar", kind.Name, seed))
 	what, _, _ := strings.Cut(f.Err.Error(), "\n")
+	// A folder that cannot be written must not lose the report.
 	if err := os.WriteFile(f.File, f.Small.Format(fmt.Sprintf("Random %s %d: %s", kind.Name, seed, what)), 0o644); err != nil {
+		// The report then says why there is no file.
 		f.File = err.Error()
 	}
 	return f
@@ -196,6 +217,7 @@ func (r Run) minimise(seed uint64, first error) Failure {
 
 // likeness is what a failure says without its numbers and names, so that
 // shrinking does not slide from one bug to another.
+// 24 bytes hold the station, as in "after fuse_rope, policy", and seldom a name.
 func likeness(err error) string {
 	s := err.Error()
 	if len(s) > 24 {

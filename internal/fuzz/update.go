@@ -21,6 +21,7 @@ func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
 	grads, old, first, second := map[string][]*interp.Tensor{}, cloneAll(r.weights), map[string][]*interp.Tensor{}, map[string][]*interp.Tensor{}
 	moment1, moment2 := t.Moments()
 	squares := 0.0
+	// Moments as large as the gradients, rounded as exec holds them.
 	for _, w := range p.Weights {
 		for l, x := range r.weights[w.Name] {
 			g, m, v := x.Clone(), x.Clone(), x.Clone()
@@ -51,6 +52,7 @@ func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
 	if want := out[0].F[0]; !(math.Abs(norm-want) <= 1e-12*want) {
 		return fmt.Errorf("norm %v, want %v", norm, want)
 	}
+	// Each element has a tolerance of its own: nothing large hides what is small.
 	for _, w := range p.Weights {
 		for l, after := range mach.Weights[w.Name] {
 			for i, want := range after.F {

@@ -180,7 +180,12 @@ func (m *Module) Binary(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tools, err := toolchain()
+	// There must be a folder to ask in, and nothing above it may say otherwise
+	// than above the module, which is built below it.
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	tools, err := toolchain(cache)
 	if err != nil {
 		return "", err
 	}
@@ -198,14 +203,15 @@ func (m *Module) Binary(name string) (string, error) {
 }
 
 // toolchain says what Go makes binaries, and for what: with the source, that is
-// all that a binary depends on, for Build sets the rest itself.
-func toolchain() (string, error) {
+// all that a binary depends on, for Build sets the rest itself. It asks in dir:
+// go.mod of the caller's folder may name a toolchain that does not build this.
+func toolchain(dir string) (string, error) {
 	goTool, err := findGo()
 	if err != nil {
 		return "", err
 	}
 	c := exec.Command(goTool, "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140")
-	c.Env = buildEnv()
+	c.Env, c.Dir = buildEnv(), dir
 	out, err := c.Output()
 	if err != nil {
 		var exit *exec.ExitError

@@ -22,6 +22,8 @@ const Stack = "layers"
 // "mask"), it is @loss(%tokens, %targets, %starts): %starts [B, T] has for each
 // token the position in its sequence at which its document begins, 0 in the rest
 // of one that began before.
+// The logits are f32 whatever the run computes in: the pass precision narrows
+// types later. Errors are those of the spec, at the node's place in its file.
 func Train(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "T").module("loss") }
 
 // Masked reports that the spec's training function reads %starts.
@@ -32,15 +34,22 @@ const Starts = "starts"
 
 // Infer builds the module whose function @logits(%tokens) gives the network's
 // result, over B sequences of N tokens. A sequence is one document there.
+// It is the model without a cache; specialise_kv finds attention in it and gives
+// it one. So there is one meaning of a network, and inference cannot drift from
+// training.
 func Infer(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "N").module("logits") }
 
 // builder builds one function of the module at a time.
+// A layer's function has a builder of its own that points at main's: what the two
+// share are the module and the list of errors.
 type builder struct {
 	spec *specs.Spec
 	m    *ir.Module
 	errs *diag.List
 	time ir.Dim // the dimension that positions run along
 
+	// values are the spec's names in this function. A layer sees its own nodes
+	// and x, nothing of main's.
 	b      *ir.Builder
 	values map[string]*ir.Value
 	made   map[string]*ir.Value // invariants of the main function, by key
@@ -48,16 +57,21 @@ type builder struct {
 	masks  int                  // causal masks that read it, in main
 	layer  *layerScope          // set while a layer's function is built
 	main   *builder             // the function that runs the stack, from a layer
-	node   *specs.Node
+	// being built, for the place of an error that shows only at the end
+	node *specs.Node
 }
 
 // layerScope collects what a layer reads from outside: its invariants.
+// The layer's function is the same for all layers, so what it needs from outside
+// has to be the same for all: tables, positions and starts of documents.
 type layerScope struct {
 	layers     int
 	invariants []*ir.Value // in the main function, in the order of parameters
 	params     map[string]*ir.Value
 }
 
+// B has a bound only so that it has one; a run's batch is what bind puts there.
+// Positions end where the spec's context does.
 func newBuilder(s *specs.Spec, time string) *builder {
 	return &builder{
 		spec: s,
@@ -70,11 +84,15 @@ func newBuilder(s *specs.Spec, time string) *builder {
 	}
 }
 
+// module builds the function that is the entry and all that it runs. A spec with a
+// mistake is told of all its nodes at once. A module that does not verify is a bug
+// of this package, since each node's types were checked as it was made.
 func (c *builder) module(entry string) (*ir.Module, error) {
 	f := &ir.Func{Name: entry, Role: ir.RoleMain}
 	c.m.Funcs = append(c.m.Funcs, f)
 	c.begin(f)
 	tokens := c.b.Param("tokens", ir.TensorOf(ir.I32, ir.Sym("B"), c.time))
+	// It is the one name that a spec may read without having made it.
 	c.values["tokens"] = tokens
 	var targets *ir.Value
 	if entry == "loss" {
@@ -83,6 +101,8 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 			c.starts = c.b.Param(Starts, tokens.Type)
 		}
 	}
+	// Logits are [B, T, vocabulary]; the loss is no node of a spec, so that
+	// inference need not take it away.
 	out := c.nodes(c.spec.Model.Network)
 	if out != nil {
 		want := ir.TensorOf(ir.F32, ir.Sym("B"), c.time, ir.Const(int64(c.spec.Model.Vocab)))
@@ -99,6 +119,8 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 		f.Results = []*ir.Value{out}
 	}
 	c.b.Flush()
+	// A spec that asks for borders in vain would train across documents and say
+	// nothing.
 	if c.starts != nil && c.masks == 0 && len(*c.errs) == 0 {
 		pos := diag.Pos{File: c.spec.File}
 		if c.spec.Pos != nil {
@@ -106,6 +128,7 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 		}
 		c.errs.Add(pos, "data.boundary is \"mask\", but the network has no causal_mask that could stop at documents")
 	}
+	// Before verifying: a module of which a part is missing does not verify.
 	if err := c.errs.Err(); err != nil {
 		return nil, err
 	}
@@ -115,6 +138,7 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 	return c.m, nil
 }
 
+// begin starts a function: names of the last one mean nothing in it.
 func (c *builder) begin(f *ir.Func) {
 	c.b = ir.NewBuilder(f)
 	c.values, c.made = map[string]*ir.Value{}, map[string]*ir.Value{}
@@ -122,6 +146,8 @@ func (c *builder) begin(f *ir.Func) {
 
 // nodes builds a list of nodes and gives the last one's value, or nil if a
 // node was wrong; later nodes that do not depend on it are still checked.
+// Input names were resolved by package specs, so one that has no value here is
+// one whose node failed.
 func (c *builder) nodes(list []specs.Node) *ir.Value {
 	var out *ir.Value
 	for i := range list {
@@ -146,6 +172,7 @@ func (c *builder) nodes(list []specs.Node) *ir.Value {
 	return out
 }
 
+// A spec made by hand, as tests do, has no positions: the file alone is named.
 func (c *builder) errorf(n *specs.Node, format string, args ...any) {
 	pos := diag.Pos{File: c.spec.File}
 	if n != nil && c.spec.Pos != nil {
@@ -155,6 +182,7 @@ func (c *builder) errorf(n *specs.Node, format string, args ...any) {
 }
 
 // op appends a node of the IR or fails the spec's node with its message.
+// Unwinding keeps the kinds below as short as formulas; nothing but kind recovers.
 func (c *builder) op(name, as string, attrs ir.Attrs, operands ...*ir.Value) *ir.Value {
 	n, err := c.b.TryOp(name, as, attrs, operands...)
 	if err != nil {
@@ -164,11 +192,15 @@ func (c *builder) op(name, as string, attrs ir.Attrs, operands ...*ir.Value) *ir
 }
 
 // illTyped unwinds from op to kind.
+// A type of its own tells a spec's mistake from a bug's panic, which goes on.
 type illTyped struct{ error }
 
+// Constants are rank 0 and broadcast; canonicalize folds what can be folded.
 func (c *builder) scalar(as string, x float64) *ir.Value { return c.b.Scalar(as, ir.F32, x) }
 
 // weight declares a weight at its first use and checks later ones against it.
+// Weights are named by the spec, and two nodes with one name share it: so
+// embedding and output are tied. The first node's initialisation counts.
 func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *ir.Value {
 	t := ir.Type{DType: ir.F32}
 	for _, d := range dims {
@@ -177,10 +209,12 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 	w := c.m.Weight(name)
 	switch {
 	case w == nil:
+		// Matrices decay, gains and biases do not.
 		w = &ir.Weight{Name: name, Type: t, Layout: ir.RowMajor, Init: init, Decay: len(dims) > 1, Shard: shard}
 		key := name
 		if c.layer != nil {
 			w.Layers, w.Stack = c.layer.layers, Stack
+			// Names of other formats are listed with N for the layer's number.
 			key = Stack + ".N." + name
 		}
 		names := c.spec.Names
@@ -195,6 +229,7 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 		c.m.Weights = append(c.m.Weights, w)
 	case !w.Type.Equal(t):
 		panic(illTyped{fmt.Errorf("weight %q has shape %s here and %s before", name, t, w.Type)})
+	// One tensor or one for each layer: it cannot be both.
 	case (w.Stack != "") != (c.layer != nil):
 		panic(illTyped{fmt.Errorf("weight %q is used inside and outside of the layers", name)})
 	}
@@ -202,14 +237,19 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 }
 
 // repeat builds the layer's function and the node that runs the stack.
+// Whatever the number of layers, one function is built, so a model of 80 layers
+// compiles like one of 2.
 func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
 	f := &ir.Func{Name: "layer", Role: ir.RoleLayer}
 	c.m.Funcs = append(c.m.Funcs, f)
 	l := &builder{spec: c.spec, m: c.m, errs: c.errs, time: c.time, main: c,
 		layer: &layerScope{layers: n.Layers, params: map[string]*ir.Value{}}}
 	l.begin(f)
+	// In the body "x" is the layer's input; the last node is its output, and the
+	// next layer's x: hence the same type.
 	l.values["x"] = l.b.Param("x", x.Type)
 	c.m.Stacks = append(c.m.Stacks, &ir.Stack{Name: Stack, Segments: []ir.Segment{{From: 0, To: n.Layers, Forward: f}}})
+	// Tells an empty body from one whose last node failed.
 	before := len(*c.errs)
 	out := l.nodes(n.Body)
 	l.b.Flush()
@@ -223,12 +263,16 @@ func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
 		panic(illTyped{fmt.Errorf("a layer turns %s into %s", x.Type, out.Type)})
 	}
 	f.Results = []*ir.Value{out}
+	// Invariants are known only now: building the body has asked for them.
 	operands := append([]*ir.Value{x}, l.layer.invariants...)
 	return c.op("stack", n.Name, ir.Attrs{"name": Stack}, operands...)
 }
 
 // invariant gives a value of the main function, made once by make_, to the
 // function being built: itself in main, a parameter in a layer.
+// The key says what it is, so that 32 layers with two ropes each read one table.
+// make_ runs on main's builder: its nodes are there, not in the layer. Parameters
+// of the layer and operands of the stack are listed in the same order.
 func (c *builder) invariant(key string, make_ func(main *builder) *ir.Value) *ir.Value {
 	if c.layer == nil {
 		if v := c.made[key]; v != nil {
@@ -250,6 +294,9 @@ func (c *builder) invariant(key string, make_ func(main *builder) *ir.Value) *ir
 
 // markRope records that the rows of the projection behind x are rotated in
 // pairs, so that weights can be converted between layouts.
+// It walks up through what lies between, a norm of queries for instance, along
+// first operands: to a transpose that tells how many heads there are, then to the
+// linear layer. If there is none, nothing is recorded and nothing converted.
 func (c *builder) markRope(x *ir.Value) {
 	heads := 0
 	for x != nil && x.Def != nil {
@@ -264,6 +311,16 @@ func (c *builder) markRope(x *ir.Value) {
 				w.Rope, w.Heads = c.spec.Model.Rope.Layout, heads
 			}
 			return
+		case "where": // its first operand is a truth value
+			x = n.Operands[1]
+			continue
+		case "reshape", "broadcast":
+		default:
+			// A product mixes the numbers of a row: its rows are no longer those
+			// of a projection, whatever lies above it.
+			if !n.Op.Elementwise {
+				return
+			}
 		}
 		x = n.Operands[0]
 	}

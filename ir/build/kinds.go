@@ -10,6 +10,10 @@ import (
 )
 
 // kind builds one node of a spec from its inputs.
+// Names of the nodes in between are the spec's name with a suffix, so that in a
+// dump one sees where each primitive came from. What is built is the plainest
+// spelling, and the fusions find it again: a spec that spells attention in its own
+// way is served as well as a kind that we know.
 func (c *builder) kind(n *specs.Node, in []*ir.Value) (v *ir.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -21,6 +25,7 @@ func (c *builder) kind(n *specs.Node, in []*ir.Value) (v *ir.Value, err error) {
 		}
 	}()
 	switch n.Kind {
+	// The table is [vocabulary, width]: a token's row is contiguous.
 	case "embedding":
 		w := c.weight(n.Weight, c.normal(n), n.Shard, c.spec.Model.Vocab, n.Out)
 		return c.op("gather", n.Name, nil, w, in[0]), nil
@@ -40,8 +45,10 @@ func (c *builder) kind(n *specs.Node, in []*ir.Value) (v *ir.Value, err error) {
 		return c.rope(n, in[0]), nil
 	case "matmul":
 		return c.op("matmul", n.Name, nil, in...), nil
+	// q kᵀ without a transpose in between, which would be moved memory.
 	case "matmul_nt":
 		return c.op("matmul", n.Name, ir.Attrs{"trans_b": true}, in...), nil
+	// Both are a where with minus infinity, before softmax.
 	case "causal_mask", "window_mask":
 		return c.mask(n, in[0]), nil
 	case "scale":
@@ -56,16 +63,19 @@ func (c *builder) kind(n *specs.Node, in []*ir.Value) (v *ir.Value, err error) {
 		return c.geluTanh(n, in[0]), nil
 	case "repeat":
 		return c.repeat(n, in[0]), nil
+	// No elementwise op, but it is spelled alike.
 	case "softmax":
 		return c.op(n.Kind, n.Name, nil, in...), nil
 	}
 	// Other arithmetic is the op of the same name.
+	// So a new elementwise op needs no line here.
 	if op := ir.Lookup(n.Kind); op != nil && op.Elementwise {
 		return c.op(n.Kind, n.Name, nil, in...), nil
 	}
 	return nil, fmt.Errorf("nothing builds this kind of node")
 }
 
+// normal is the node's initialisation: its own deviation, or the model's.
 func (c *builder) normal(n *specs.Node) ir.Init {
 	std := n.Std
 	if std == 0 {
@@ -75,6 +85,7 @@ func (c *builder) normal(n *specs.Node) ir.Init {
 }
 
 // width is the size of the last axis, which must be a number.
+// Heads are cut and weights are sized by it, and neither can wait for a symbol.
 func width(x *ir.Value) int {
 	d := x.Type.Last()
 	if x.Type.Rank() == 0 || !d.IsConst() {
@@ -83,6 +94,8 @@ func width(x *ir.Value) int {
 	return int(d.N)
 }
 
+// linear is x wᵀ + b. The weight is [out, in]; a bias is a broadcast addition
+// behind it, for no model that we know of needs it fused.
 func (c *builder) linear(n *specs.Node, x *ir.Value) *ir.Value {
 	w := c.weight(n.Weight, c.normal(n), n.Shard, n.Out, width(x))
 	if n.Bias == "" {
@@ -93,6 +106,7 @@ func (c *builder) linear(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // rmsNorm is x · rsqrt(mean(x²) + eps) · w (Zhang and Sennrich 2019).
+// The order of products is that of ir's expansion of rms_norm.
 func (c *builder) rmsNorm(n *specs.Node, x *ir.Value) *ir.Value {
 	w := c.weight(n.Weight, ir.Init{Kind: "ones"}, "", width(x))
 	sq := c.op("square", n.Name+".sq", nil, x)
@@ -105,11 +119,14 @@ func (c *builder) rsqrtMean(n *specs.Node, x *ir.Value) *ir.Value {
 	return c.op("rsqrt", n.Name+".r", nil, c.op("add", n.Name+".mse", nil, mean, c.scalar(n.Name+".eps", n.Value)))
 }
 
+// lastAxis reduces along a row and keeps the axis, to broadcast back.
 func (c *builder) lastAxis(x *ir.Value) ir.Attrs {
 	return ir.Attrs{"axes": []int64{int64(x.Type.Rank() - 1)}, "keep": true}
 }
 
 // layerNorm is (x - mean) / sqrt(var + eps) · w + b (Ba et al. 2016).
+// The variance is that of the population, over d and not d - 1. If there is no
+// bias the last product is the result under another name.
 func (c *builder) layerNorm(n *specs.Node, x *ir.Value) *ir.Value {
 	d := width(x)
 	w := c.weight(n.Weight, ir.Init{Kind: "ones"}, "", d)
@@ -123,9 +140,11 @@ func (c *builder) layerNorm(n *specs.Node, x *ir.Value) *ir.Value {
 	return c.op("add", n.Name, nil, y, c.weight(n.Bias, ir.Init{Kind: "zeros"}, "", d))
 }
 
+// [B, T, heads, d] to [B, heads, T, d] and back: it is its own inverse.
 var swapHeads = ir.Attrs{"perm": []int64{0, 2, 1, 3}}
 
 // splitHeads is [B, T, heads·d] to [B, heads, T, d].
+// Head h is columns h·d to (h+1)·d of the projection, as in all LLaMA files.
 func (c *builder) splitHeads(n *specs.Node, x *ir.Value) *ir.Value {
 	d := width(x)
 	if n.Heads <= 0 || d%n.Heads != 0 || x.Type.Rank() != 3 {
@@ -137,6 +156,7 @@ func (c *builder) splitHeads(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // mergeHeads is [B, heads, T, d] to [B, T, heads·d].
+// The transpose comes first: a reshape alone would mix positions and heads.
 func (c *builder) mergeHeads(n *specs.Node, x *ir.Value) *ir.Value {
 	if x.Type.Rank() != 4 {
 		panic(illTyped{fmt.Errorf("input has type %s, want [B, heads, T, d]", x.Type)})
@@ -147,6 +167,9 @@ func (c *builder) mergeHeads(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // repeatKV repeats each head n.Heads times: [B, kv, T, d] to [B, kv·n, T, d].
+// Head h is repeated in place, h, h, ..., so that query head q meets key head
+// q / n. Tiling (0, 1, .., 0, 1, ..) would pair them wrongly and train all the
+// same.
 func (c *builder) repeatKV(n *specs.Node, x *ir.Value) *ir.Value {
 	if x.Type.Rank() != 4 || n.Heads < 1 {
 		panic(illTyped{fmt.Errorf("cannot repeat the heads of %s %d times", x.Type, n.Heads)})
@@ -164,12 +187,16 @@ func (c *builder) repeatKV(n *specs.Node, x *ir.Value) *ir.Value {
 // (causal_mask) or more than n.Value positions back (window_mask). In training
 // with document boundaries a causal mask also hides the keys of documents before
 // the query's.
+// A window counts the query's own key: w keys are seen. The comparisons are on
+// indices, made of iota, and mean the same for all sequences; only a document's
+// start depends on the data.
 func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 	k := x.Type.Rank()
 	if k < 2 {
 		panic(illTyped{fmt.Errorf("input has type %s, want scores", x.Type)})
 	}
 	rows, cols := x.Type.Dims[k-2], x.Type.Dims[k-1]
+	// [T, 1] and [1, S], joined by broadcasting: no T·S mask has to exist.
 	row := c.op("iota", n.Name+".row", ir.Attrs{"dims": []ir.Dim{rows, ir.Const(1)}, "axis": int64(0)})
 	col := c.op("iota", n.Name+".col", ir.Attrs{"dims": []ir.Dim{ir.Const(1), cols}, "axis": int64(1)})
 	var seen *ir.Value
@@ -179,9 +206,11 @@ func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 		first := c.op("sub", n.Name+".first", nil, row, c.b.Scalar(n.Name+".width", ir.I32, n.Value))
 		seen = c.op("greater", n.Name+".seen", nil, col, first)
 	}
+	// Minus infinity, not a large number: exp gives 0 exactly, under any scale.
 	hidden := c.scalar(n.Name+".hidden", math.Inf(-1))
 	if n.Kind == "causal_mask" {
 		if start := c.startOf(n, x); start != nil {
+			// Index and start are compared as floats, see startOf.
 			key := c.op("cast", n.Name+".key", ir.Attrs{"dtype": "f32"}, col)
 			from := c.op("greater_equal", n.Name+".from", nil, key, start)
 			x = c.op("where", n.Name+".document", nil, from, x, hidden)
@@ -193,6 +222,7 @@ func (c *builder) mask(n *specs.Node, x *ir.Value) *ir.Value {
 // startOf is the first key of each query's document, [B, 1.., T, 1] to meet
 // scores x, or nil if attention may cross documents. It is a float, as what is
 // computed with at run time always is; floats hold all positions exactly.
+// Positions stay far below 2^24, up to which float32 has every integer.
 func (c *builder) startOf(n *specs.Node, x *ir.Value) *ir.Value {
 	main := c
 	if c.layer != nil {
@@ -201,6 +231,7 @@ func (c *builder) startOf(n *specs.Node, x *ir.Value) *ir.Value {
 	if main.starts == nil {
 		return nil
 	}
+	// Counted even if the layer's builder asks: module wants to know if any did.
 	main.masks++
 	t, k := main.starts.Type, x.Type.Rank()
 	if k < 3 || x.Type.Dims[0] != t.Dims[0] || x.Type.Dims[k-2] != t.Dims[1] {
@@ -214,6 +245,8 @@ func (c *builder) startOf(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // gelu is x/2 · (1 + erf(x/√2)) (Hendrycks and Gimpel 2016).
+// x times the normal distribution's Φ(x). Constants are written where they are
+// used, for canonicalize makes one of equal ones.
 func (c *builder) gelu(n *specs.Node, x *ir.Value) *ir.Value {
 	e := c.op("erf", n.Name+".erf", nil, c.op("mul", n.Name+".in", nil, x, c.scalar(n.Name+".c", math.Sqrt2/2)))
 	half := c.op("mul", n.Name+".half", nil, x, c.scalar(n.Name+".h", 0.5))
@@ -221,6 +254,7 @@ func (c *builder) gelu(n *specs.Node, x *ir.Value) *ir.Value {
 }
 
 // geluTanh is the tanh approximation of gelu, as GPT-2 has it.
+// x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))).
 func (c *builder) geluTanh(n *specs.Node, x *ir.Value) *ir.Value {
 	cube := c.op("mul", n.Name+".cube", nil, x, c.op("square", n.Name+".sq", nil, x))
 	in := c.op("add", n.Name+".sum", nil, x, c.op("mul", n.Name+".term", nil, cube, c.scalar(n.Name+".c3", 0.044715)))

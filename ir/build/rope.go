@@ -15,6 +15,8 @@ const Positions = "pos"
 // rope rotates pairs of the last axis of x [B, heads, T, d] by position times
 // frequency (Su et al. 2021). The tables of cosines and sines are made once,
 // outside the layers.
+// Pair i of position t turns by t·θ^(-2i/d). The layout says which two of a head's
+// numbers are pair i: neighbours, or i and i + d/2.
 func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 	d := width(x)
 	if x.Type.Rank() != 4 || d%2 != 0 {
@@ -22,6 +24,7 @@ func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 	}
 	c.markRope(x)
 	t := x.Type.Dims[2]
+	// Keys hold d: two ropes of different heads have tables of their own.
 	angles := func(main *builder) *ir.Value {
 		return main.invariant(fmt.Sprintf("rope.angles.%d", d), func(m *builder) *ir.Value { return m.angles(d, t) })
 	}
@@ -30,6 +33,7 @@ func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 
 	interleaved := c.spec.Model.Rope.Layout == "interleaved"
 	half := int64(d / 2)
+	// The same slices as ir's expansion of rope, which fuse_rope looks for.
 	part := func(which int64, as string) *ir.Value {
 		a := ir.Attrs{"axis": int64(3), "from": which * half, "to": (which + 1) * half}
 		if interleaved {
@@ -39,6 +43,7 @@ func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 	}
 	mul := func(a, b *ir.Value) *ir.Value { return c.op("mul", n.Name+".m", nil, a, b) }
 	a, b := part(0, ".a"), part(1, ".b")
+	// (a + ib)·(cos + i sin), by its real and imaginary part.
 	y0 := c.op("sub", n.Name+".y0", nil, mul(a, cos), mul(b, sin))
 	y1 := c.op("add", n.Name+".y1", nil, mul(a, sin), mul(b, cos))
 	if !interleaved {
@@ -65,11 +70,14 @@ func (c *builder) angles(d int, t ir.Dim) *ir.Value {
 
 // Frequencies gives the d/2 angular frequencies theta^(-2i/d), stretched as
 // the spec's scaling says.
+// theta is 10000 in LLaMA 1 and 2. Computed in float64 and rounded to the
+// constant's type once.
 func Frequencies(r specs.Rope, d int) []float64 {
 	f := make([]float64, d/2)
 	for i := range f {
 		f[i] = math.Pow(r.Theta, -2*float64(i)/float64(d))
 		switch s := r.Scaling; s.Kind {
+		// Position interpolation (Chen et al. 2023): positions shrink by the factor.
 		case "linear":
 			f[i] /= s.Factor
 		case "llama3":
@@ -91,6 +99,7 @@ func llama3(f float64, s specs.RopeScaling) float64 {
 	case wavelength > context/s.LowFreqFactor:
 		return f / s.Factor
 	}
+	// 0 at the long end, where the divided frequency rules, and 1 at the short.
 	smooth := (context/wavelength - s.LowFreqFactor) / (s.HighFreqFactor - s.LowFreqFactor)
 	return (1-smooth)*f/s.Factor + smooth*f
 }

@@ -28,6 +28,8 @@ func (s *screen) fields() []field {
 	// In the order in which they are read; keep says which matter.
 	fields := []field{{"step ", fmt.Sprintf("%s/%s", thousands(int64(p.Step)), thousands(int64(p.steps))), "", fmt.Sprintf("%d/%d", p.Step, p.steps), 9}}
 	add := func(f field) { fields = append(fields, f) }
+	// Before the first step has ended there is nothing to say about speed or
+	// loss.
 	if p.pace > 0 { // a step has ended
 		add(field{"loss ", fmt.Sprintf("%.3f", p.Loss), "", fmt.Sprintf("loss %.2f", p.Loss), 8})
 		if v := p.lastVal; v != nil {
@@ -74,6 +76,8 @@ func (s *screen) bar() string {
 			if f.keep < fields[least].keep {
 				least = i
 			}
+			// Fields are dropped by what they are worth, and the others keep their
+			// order.
 		}
 		fields = append(fields[:least:least], fields[least+1:]...)
 	}
@@ -100,6 +104,7 @@ func (s *screen) bar() string {
 func (s *screen) line(share float64, cells int) string {
 	// Line-drawing characters have a half.
 	halves := int(share*float64(2*cells) + 0.5)
+	// Rounded to the nearest half: a bar at the end is full.
 	halves = min(max(halves, 0), 2*cells)
 	full, rest := halves/2, cells-halves/2
 	done := strings.Repeat("━", full)
@@ -172,6 +177,9 @@ func fits(r []rune, wide int) int {
 
 // columnsOf is 2 for the scripts that terminals draw twice as wide.
 // Ranges of East Asian wide characters and of emoji, near enough for a frame.
+//
+// Combining characters count as a column of their own: a line that ends early
+// does less harm than one that wraps.
 func columnsOf(r rune) int {
 	if r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xa4cf || r >= 0xac00 && r <= 0xd7a3 ||
 		r >= 0xf900 && r <= 0xfaff || r >= 0xfe30 && r <= 0xfe6f || r >= 0xff00 && r <= 0xff60 || r >= 0x1f300 && r <= 0x1faff) {

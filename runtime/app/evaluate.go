@@ -9,6 +9,8 @@ import (
 )
 
 // evaluation holds the buffers of evaluating, made once.
+//
+// The buffers have a micro-batch's shape, as Eval has no other.
 type evaluation struct {
 	seq   []int32
 	batch model.Batch
@@ -44,6 +46,8 @@ func (s *session) evaluate(rec *record) error {
 		counted := 0
 		for r := range rows {
 			in, out := v.batch.Tokens[r*context:(r+1)*context], v.batch.Targets[r*context:(r+1)*context]
+			// Rows that are missing still run, with ids of 0, and none of their
+			// targets counts.
 			if done+r >= want { // the last micro-batch may lack rows
 				clear(in)
 				fill(out, -1)
@@ -59,6 +63,8 @@ func (s *session) evaluate(rec *record) error {
 			if err != nil {
 				return err
 			}
+			// Bytes of the text that the targets stand for, counted by the
+			// feed.
 			bytes += n
 			data.Split(v.seq, in, out)
 			for _, t := range out {
@@ -67,11 +73,13 @@ func (s *session) evaluate(rec *record) error {
 				}
 			}
 		}
+		// A micro-batch without a target has no mean.
 		if counted == 0 {
 			continue
 		}
 		// A mean over the targets that count.
 		loss := float64(s.trainer.Eval(v.batch))
+		// Named at once, while the batch is in the buffers.
 		if !finite(loss) {
 			return s.diagnoseEval(rec.Step, loss)
 		}
@@ -81,6 +89,7 @@ func (s *session) evaluate(rec *record) error {
 	if targets == 0 {
 		return nil
 	}
+	// A mean over targets, not over micro-batches: the last one may hold fewer.
 	loss := nats / float64(targets)
 	rec.ValLoss = &loss
 	// A data set of ids alone has no text behind it.
@@ -93,6 +102,9 @@ func (s *session) evaluate(rec *record) error {
 
 // diagnoseEval names the node of an evaluation that went wrong: the batch that
 // did is still in the buffers.
+//
+// Diagnose runs a micro-step, which overwrites the gradients; the run ends with
+// this error, so nobody misses them.
 func (s *session) diagnoseEval(step int, loss float64) error {
 	what := fmt.Sprintf("step %d: the validation loss is %v", step, loss)
 	if node := s.trainer.Diagnose(s.val.batch); node != "" {

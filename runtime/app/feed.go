@@ -11,6 +11,8 @@ import (
 // feed is a prepared data set as training reads it. Training sequences are
 // numbered from 0 without end, held-out ones up to ValidationLen; each is a
 // pure function of its number.
+//
+// Tests put texts of their own behind it.
 type feed interface {
 	// Batches reads rows sequences at a time from number first on.
 	Batches(first int64, rows int) batches
@@ -48,11 +50,8 @@ func openData(dir string, s settings) (feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The other way round is no harm: a set says where documents begin either way.
-	if set.Boundary == "mask" && !s.masked {
-		set.Close()
-		return nil, fmt.Errorf("%s: the set asks for attention that stops at documents (data.boundary \"mask\"), which this program was compiled without", dir)
-	}
+	// Whether attention stops at documents is the program's: a set is the same
+	// either way, and may be shared by programs of both kinds.
 	st, err := set.Stream(data.StreamConfig{Context: s.context, Seed: s.seed})
 	if err != nil {
 		set.Close()
@@ -73,6 +72,8 @@ func (d *dataFeed) Validation(i int, dst []int32) (n int, err error) {
 }
 
 func (d *dataFeed) ValidationStarts(i int, dst []int32) (err error) {
+	// Documents come as a list of beginnings and leave as one number for each
+	// token.
 	defer damage(&err)
 	d.starts = d.stream.ValidationStarts(i, d.starts[:0])
 	data.Spread(d.starts, dst)
@@ -115,6 +116,10 @@ func (b *dataBatches) Close() { b.p.Close() }
 
 // damage turns the panic with which package data reports a damaged shard into
 // an error.
+//
+// Reading shards is reading mapped memory, so a damaged one is found in the
+// middle of a copy, where there is nobody to return an error to. Other panics
+// are bugs and go on.
 func damage(err *error) {
 	if p := recover(); p != nil {
 		e, ok := p.(error)

@@ -85,6 +85,9 @@ func (d *runDir) open() error {
 }
 
 // close gives the lock back.
+//
+// The file stays: removing it would let another process lock a name that is no
+// longer there.
 func (d *runDir) close() {
 	if d.lock != nil {
 		d.lock.Close()
@@ -193,6 +196,9 @@ func stepOf(name, suffix string) (int, bool) {
 }
 
 // save writes a checkpoint and removes those that are no longer kept.
+//
+// The number that is kept counts the new one. Later steps of an abandoned
+// attempt are not counted, and clean removes them on resuming.
 func (d *runDir) save(step int, content func(outFile) error) (string, error) {
 	path := d.checkpointPath(step)
 	// The new one is whole before an old one goes.

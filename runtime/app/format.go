@@ -37,6 +37,8 @@ func three(x float64) string {
 }
 
 // rate prints tokens per second: 18.2k.
+//
+// The limits are where three digits would become four, as in count.
 func rate(x float64) string {
 	switch {
 	case x >= 999500:
@@ -61,6 +63,8 @@ func size(n int64) string {
 }
 
 // flops prints a rate of arithmetic: 231 GFLOP/s.
+//
+// Rates below a million do not occur: a single core does more.
 func flops(x float64) string {
 	switch {
 	case x >= 1e12:
@@ -102,6 +106,8 @@ func thousands(n int64) string {
 func sci(x float64) string { return strconv.FormatFloat(x, 'e', 1, 64) }
 
 // percent prints a share with one decimal below 10 and none above.
+//
+// From 9.95 % on one decimal would print 10.0%, three digits.
 func percent(x float64) string {
 	if x < 0.0995 {
 		return strconv.FormatFloat(100*x, 'f', 1, 64) + "%"

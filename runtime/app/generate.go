@@ -142,6 +142,8 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 		return weights.Load(e.info, f.weights, params)
 	}
 	d := &runDir{path: f.run}
+	// Only the weights are read: moments are of no use here, and nil leaves
+	// them out.
 	_, found, err := d.newest(
 		func(path string) (weights.Checkpoint, error) {
 			return weights.ReadCheckpoint(path, e.info, params, nil, nil)
@@ -203,6 +205,7 @@ func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32,
 			full = true
 			break
 		}
+		// Each new token is a prompt of one, behind what the cache holds.
 		g.tokens = append(g.tokens[:0], id)
 		if err := g.start(0, g.tokens); err != nil {
 			return false, err

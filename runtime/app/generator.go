@@ -26,6 +26,8 @@ type generator struct {
 // Its buffers are all that writing needs: nothing is allocated per token.
 func newGenerator(info *model.Info, dec model.Decoder, side int) *generator {
 	m := info.Memory
+	// A decoder takes at most so many tokens in a step, which also bounds the
+	// texts: each feeds one token a step.
 	g := &generator{dec: dec, info: info, prefill: max(m.Prefill, 1)}
 	g.most = max(1, min(side, max(m.MaxSequences, 1), g.prefill))
 	g.logits = make([]float32, g.most*info.Vocab)
@@ -41,6 +43,8 @@ func (g *generator) fits(tokens int) int {
 	if m.KVBlock <= 0 || m.KVBlocks <= 0 {
 		return g.most
 	}
+	// Each text takes whole blocks of the cache, and its last one may be nearly
+	// empty.
 	return max(1, min(g.most, m.KVBlocks/((tokens+m.KVBlock-1)/m.KVBlock)))
 }
 
@@ -90,6 +94,8 @@ func ends(tok tokenizer.Tokenizer, id int32) bool {
 // write continues texts, which all begin with the same prompt, by up to n
 // tokens each and not past the model's context.
 func (g *generator) write(tok tokenizer.Tokenizer, prompt []int32, texts []*text, n int) error {
+	// From here on n is the same for all texts, so that those which do not end
+	// early end together.
 	n = min(n, g.info.Context-len(prompt)+1) // the last token need not be fed
 	// As many at a time as the cache holds; the others follow.
 	for len(texts) > 0 {
@@ -116,6 +122,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 		if err := g.dec.Fork(i, 0); err != nil {
 			return err
 		}
+		// Its logits are the prompt's as well.
 		copy(g.row(i), g.row(0))
 	}
 	rows := make([]int, len(texts)) // row of logits of each text
@@ -130,6 +137,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 			if t.ended {
 				continue
 			}
+			// The position decides the draw, with the text's own seed.
 			id, err := t.choose.Next(g.row(rows[i]), len(t.ids))
 			if err != nil {
 				return fmt.Errorf("token %d of the text: %w", len(t.ids), err)
@@ -138,6 +146,8 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 			if t.ended = ends(tok, id); t.ended {
 				continue
 			}
+			// Rows of logits are those of the tokens that were fed, in their
+			// order.
 			rows[i] = len(g.tokens)
 			g.want = append(g.want, int32(len(g.tokens)))
 			g.tokens, g.seqs = append(g.tokens, id), append(g.seqs, int32(i))
@@ -150,6 +160,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 			return err
 		}
 	}
+	// The cache's blocks go back, for the texts that follow.
 	for i := range texts {
 		g.dec.Reset(i)
 	}

@@ -31,6 +31,7 @@ func (e *env) show(args []string) error {
 		{"training", describeNeeds(e.trainNeeds())},
 		{"writing", describeNeeds(e.decodeNeeds())},
 	}
+	// What the machine has comes last: it is no property of the model.
 	if have, ok := e.memory(); ok {
 		rows = append(rows, [2]string{"available", size(have.bytes) + " " + have.by})
 	}
@@ -74,6 +75,8 @@ func (e *env) describeRecipe(r model.Recipe) string {
 
 // showJSON prints the whole description but for its functions.
 // Weights are among it, with their places in the arena.
+//
+// Functions cannot be marshalled, so fields are listed one by one.
 func (e *env) showJSON() error {
 	i := e.info
 	// Names are those of the spec's fields.
@@ -96,6 +99,7 @@ func (e *env) showJSON() error {
 func (s *session) introduce() {
 	workers := "one worker a processor"
 	if n := s.flags.workers; n > 0 {
+		// Flags as they are, where they say more than the default.
 		workers = plural(n, "worker")
 	}
 	h := header{
@@ -121,6 +125,7 @@ func (s *session) introduce() {
 	}
 	h.rows = append(h.rows, [2]string{"machine", workers}, [2]string{"run", s.dir.path})
 	if s.step > 0 {
+		// Only for a run that goes on.
 		h.rows = append(h.rows, [2]string{"resumed", fmt.Sprintf("after step %s, from %s", thousands(int64(s.step)), s.saved)})
 	}
 	if s.set.Init != "" && s.step == 0 {

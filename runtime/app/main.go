@@ -26,6 +26,9 @@ func Main(info model.Info) {
 }
 
 // env is what a command needs of the world; tests replace parts of it.
+//
+// None of it is global, so that tests run commands side by side, without a
+// terminal, a clock or a disk that fails when it should not.
 type env struct {
 	info   model.Info
 	stdout io.Writer
@@ -56,6 +59,7 @@ func (e errUsage) Error() string { return e.msg }
 // usagef makes an error in the call; it begins with the flag or the path that is wrong.
 func usagef(format string, args ...any) error { return errUsage{fmt.Sprintf(format, args...)} }
 
+// run gets the arguments behind the command's name.
 type command struct {
 	name, args, doc string
 	run             func(*env, []string) error
@@ -69,6 +73,8 @@ var commands = []command{
 
 // run executes one command and returns the exit status.
 func (e *env) run(args []string) int {
+	// Help was asked for and goes to standard output with status 0; without
+	// arguments it is an answer to a wrong call.
 	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
 		out, status := e.stdout, 0
 		if len(args) == 0 {
@@ -100,6 +106,8 @@ func (e *env) program() string {
 	if len(os.Args) == 0 {
 		return e.info.Name
 	}
+	// A relative path works where the user stands; an absolute one is what `go
+	// run` and scripts make of it, and nobody types it again.
 	if strings.ContainsRune(os.Args[0], filepath.Separator) && !filepath.IsAbs(os.Args[0]) {
 		return os.Args[0]
 	}
@@ -115,6 +123,8 @@ func (e *env) callAs(command string, args ...string) string {
 		words = []string{"llamac", command, spec}
 	}
 	for _, a := range args {
+		// The command can be copied into a shell as it stands: single quotes
+		// hold everything but themselves.
 		if strings.ContainsAny(a, " '\"$\\\t") || a == "" {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
@@ -127,6 +137,7 @@ func (e *env) callAs(command string, args ...string) string {
 func (e *env) status(err error) int {
 	var u errUsage
 	switch {
+	// Help is no failure.
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, &u):
@@ -139,6 +150,8 @@ func (e *env) status(err error) int {
 
 // flags makes the flag set of a command.
 func (e *env) flags(name string) *flag.FlagSet {
+	// ContinueOnError: parsing must not end the process, which has a status of
+	// its own for wrong calls.
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are returned and printed once
 	return fs
@@ -155,6 +168,7 @@ func (e *env) parse(fs *flag.FlagSet, args []string) error {
 		return err
 	case err != nil:
 		return usagef("%v (%s lists the flags)", err, e.callAs(fs.Name(), "-h"))
+	// Options behind a stray word would be passed over in silence otherwise.
 	case fs.NArg() > 0:
 		return usagef("%s: unexpected argument", fs.Arg(0))
 	}
@@ -162,6 +176,9 @@ func (e *env) parse(fs *flag.FlagSet, args []string) error {
 }
 
 // given tells which flags were on the command line.
+//
+// A flag that was set to its default counts as given: resuming treats the two
+// differently.
 func given(fs *flag.FlagSet) map[string]bool {
 	m := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { m[f.Name] = true })

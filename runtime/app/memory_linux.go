@@ -16,6 +16,8 @@ func availableMemory() (limit, bool) { return linuxMemory("/") }
 // every control group above the process leaves. root is / outside tests.
 func linuxMemory(root string) (limit, bool) {
 	best, ok := limit{}, false
+	// MemAvailable is the kernel's own estimate, with caches that it would give
+	// up counted in.
 	if n, found := keyed(filepath.Join(root, "proc/meminfo"), "MemAvailable:"); found {
 		best, ok = limit{n * 1024, "of this machine's memory"}, true
 	}
@@ -23,6 +25,8 @@ func linuxMemory(root string) (limit, bool) {
 	if err != nil {
 		return best, ok
 	}
+	// Limits of every group above the process count: any of them may be the
+	// tight one.
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		// hierarchy:controllers:path
@@ -30,6 +34,7 @@ func linuxMemory(root string) (limit, bool) {
 		if len(part) != 3 {
 			continue
 		}
+		// Version 2 has one hierarchy, version 1 one a controller.
 		g := cgroup{max: "memory.max", used: "memory.current", cache: "inactive_file", base: filepath.Join(root, "sys/fs/cgroup")}
 		switch {
 		case part[0] == "0" && part[1] == "":
@@ -59,6 +64,7 @@ type cgroup struct{ base, max, used, cache string }
 // left is what one group has left; it has no limit if its file says so.
 func (g cgroup) left(dir, root string) (limit, bool) {
 	at := filepath.Join(g.base, dir)
+	// Version 1 spells "no limit" as a number near 2^63.
 	most, ok := number(filepath.Join(at, g.max))
 	if !ok || most >= 1<<60 { // "max", or version 1's way to say it
 		return limit{}, false
@@ -89,6 +95,7 @@ func keyed(path, key string) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
+	// Files of this kind have a few dozen short lines.
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if w := strings.Fields(lines.Text()); len(w) >= 2 && w[0] == key {

@@ -13,6 +13,8 @@ import (
 // record is what a step leaves in metrics.jsonl. The last three fields depend
 // on the machine and the hour; all others are the same whenever, and in
 // however many pieces, the run is made.
+//
+// Optional fields are pointers, so that a loss of 0 is not taken for none.
 type record struct {
 	Step        int      `json:"step"`
 	Tokens      int64    `json:"tokens"` // trained on so far
@@ -44,6 +46,7 @@ func openMetrics(path string, done int) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Not O_APPEND: the file is cut to what is kept, and goes on from there.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, err
@@ -106,6 +109,7 @@ func (m *metrics) add(r record) error {
 	if _, err := m.file.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("%s: not written: %w", m.path, bare(err))
 	}
+	// In memory as well, for the curve.
 	m.history = append(m.history, r)
 	return nil
 }

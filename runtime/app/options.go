@@ -32,6 +32,8 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file; without one, bytes are tokens if the vocabulary is 256")
 	fs.StringVar(&f.init, "init", "", "start from the weights of this file instead of random ones")
 	fs.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint of the run, as if it had never stopped")
+	// The default of each flag is the recipe's, so that help shows what would
+	// happen.
 	fs.IntVar(&f.steps, "steps", r.Steps, "optimiser steps of the whole run")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines of the kernels, 0 for one a processor; results do not depend on it")
 	fs.Uint64Var(&f.seed, "seed", r.Seed, "seed of weights, data order and samples")
@@ -106,6 +108,9 @@ func (d *runDir) writeSettings(s settings) error {
 
 // settle takes flags and what an earlier part of the run was started with
 // together. A resumed run keeps its seed, data and tokenizer.
+//
+// Paths are made absolute once, seeds may not change, and steps may: see
+// restore.
 func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error) {
 	s := settings{Name: e.info.Name, Spec: e.info.SpecFile, SpecHash: e.info.SpecHash, Version: e.info.Version,
 		Steps: f.steps, Seed: f.seed, Data: f.data, Init: f.init}
@@ -131,6 +136,8 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 		if f.given["seed"] && f.seed != old.Seed {
 			return s, usagef("--seed=%d: the run in %s has seed %d, and going on keeps it", f.seed, f.run, old.Seed)
 		}
+		// What decides the data's order and the meaning of ids stays what it
+		// was.
 		s.Seed, s.Tokenizer, s.DataHash = old.Seed, old.Tokenizer, old.DataHash
 	}
 	if s.Data == "" {
@@ -153,6 +160,8 @@ func (e *env) openTokenizer(path string) (tokenizer.Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A tokenizer with more ids than the model has rows would index behind the
+	// table.
 	// Fewer are allowed: some models have rows that no piece uses.
 	if t.Vocab() > e.info.Vocab {
 		return nil, fmt.Errorf("%s: the tokenizer has %d ids, the model's vocabulary %d", path, t.Vocab(), e.info.Vocab)

@@ -8,6 +8,8 @@ import (
 
 // peakFLOPS is the measured rate of multiply-adds of a number of workers, the
 // yardstick of MFU; 0 means one worker a processor, as it does to a Device.
+//
+// It takes a moment of full load, and is measured once a run.
 func peakFLOPS(workers int) float64 {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)

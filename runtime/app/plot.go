@@ -19,6 +19,8 @@ const (
 	plotInnerH            float64 = plotHeight - plotTop - plotBottom
 )
 
+// Each style has its colours for a light and for a dark page; the file switches
+// by itself.
 var plotStyles = []plot.Style{
 	{Name: "dot", Fill: "#ffffff", Stroke: "#e4572e", DarkFill: "#14171c", DarkStroke: "#ff8a5c", Width: 2},
 	{Name: "band", Fill: "#2f6fdb", DarkFill: "#6ea3ff", Opacity: 0.14},
@@ -34,7 +36,11 @@ var plotStyles = []plot.Style{
 type plotPoint struct{ x, mean, least, most float64 }
 
 // buckets merges records so that at most n points remain.
+//
+// A curve of a million steps has no more points than the picture has pixels,
+// and the band of least and largest shows what the mean hides.
 func buckets(h []record, n int) []plotPoint {
+	// All buckets hold the same number of steps, but for the last.
 	per := (len(h) + n - 1) / n
 	var out []plotPoint
 	for i := 0; i < len(h); i += per {
@@ -54,10 +60,14 @@ func buckets(h []record, n int) []plotPoint {
 // nearness, and takes its value there (local regression, Cleveland 1979): a
 // running mean would lag behind where the loss falls fast.
 func smooth(p []plotPoint) []float64 {
+	// Neighbours on either side: one in a short curve, about a thirtieth of a
+	// long one.
 	reach := 2 + len(p)/30
 	out := make([]float64, len(p))
 	for i := range p {
 		var w0, w1, w2, m0, m1 float64 // sums of weight, weight·d, weight·d², and of the same times the mean
+		// Weights fall linearly with distance, where Cleveland's fall with its
+		// cube.
 		for j := max(0, i-reach+1); j < min(len(p), i+reach); j++ {
 			d := float64(j - i)
 			w := 1 - math.Abs(d)/float64(reach)
@@ -65,6 +75,7 @@ func smooth(p []plotPoint) []float64 {
 			m0, m1 = m0+w*p[j].mean, m1+w*d*p[j].mean
 		}
 		out[i] = m0 / w0
+		// Too few neighbours for a line: their weighted mean.
 		if det := w0*w2 - w1*w1; det > 1e-9 {
 			out[i] = (w2*m0 - w1*m1) / det
 		}
@@ -75,6 +86,7 @@ func smooth(p []plotPoint) []float64 {
 // scale maps data to pixels.
 type scale struct{ x0, x1, y0, y1 float64 } // y0, y1: logarithms
 
+// Steps go to the right, losses upwards, and pixels downwards.
 func (s scale) x(v float64) float64 { return plotLeft + (v-s.x0)/(s.x1-s.x0)*plotInnerW }
 func (s scale) y(v float64) float64 {
 	return plotTop + (s.y1-math.Log(v))/(s.y1-s.y0)*plotInnerH
@@ -85,6 +97,7 @@ func (s scale) at(x, loss float64) plot.Point { return plot.Point{X: s.x(x), Y: 
 
 // lossCurve draws a history of which at least one record exists.
 func lossCurve(title, subtitle string, steps int, h []record) []byte {
+	// The limits are those of everything that is drawn.
 	train := buckets(h, plotBuckets)
 	soft := smooth(train)
 	var val []record
@@ -99,19 +112,24 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 		}
 	}
 	least = max(least, 1e-6) // a logarithm must exist
+	// A flat curve needs an axis of some height all the same.
 	most = max(most, 1.02*least)
 	margin := 0.04 * math.Log(most/least)
+	// From step 0, and to the last step of the whole run: what is still to come
+	// stays empty.
 	s := scale{0, float64(max(steps, h[len(h)-1].Step, 1)), math.Log(least) - margin, math.Log(most) + margin}
 
 	p := plot.New(plotWidth, plotHeight, "loss curve of "+title, plotStyles)
 	p.Text("title", plot.Point{X: plotLeft, Y: 36}, "start", title)
 	p.Text("label", plot.Point{X: plotLeft, Y: 58}, "start", subtitle)
 	axes(p, s, math.Exp(s.y0), math.Exp(s.y1))
+	// With one record a bucket the band would be a line.
 	if len(h) > len(train) {
 		var band []plot.Point
 		for _, q := range train {
 			band = append(band, s.at(q.x, q.most))
 		}
+		// There along the largest losses, back along the least.
 		for i := len(train) - 1; i >= 0; i-- {
 			band = append(band, s.at(train[i].x, train[i].least))
 		}
@@ -145,6 +163,7 @@ func names(p *plot.Picture, s scale, end plot.Point, trainLoss float64, val []re
 		p.Circle("dot", line[i], 3.5)
 	}
 	last := line[len(line)-1]
+	// Both names are moved by half of what is missing, away from each other.
 	const apart = 36 // two lines of text
 	if d := math.Abs(last.Y - end.Y); d < apart {
 		shift := (apart - d) / 2
@@ -154,11 +173,13 @@ func names(p *plot.Picture, s scale, end plot.Point, trainLoss float64, val []re
 		last.Y, end.Y = last.Y+shift, end.Y-shift
 	}
 	name(p, "ntrain", end, "training", trainLoss)
+	// Names stand in one column, behind the later of the two ends.
 	name(p, "nval", plot.Point{X: max(end.X, last.X), Y: last.Y}, "validation", *val[len(val)-1].ValLoss)
 }
 
 // name writes a curve's name and last value beside its end, inside the picture.
 func name(p *plot.Picture, style string, end plot.Point, what string, loss float64) {
+	// At the edges of the picture a name stays inside, wherever its curve ends.
 	y := min(max(end.Y, plotTop+10), plotHeight-plotBottom-20)
 	p.Text(style, plot.Point{X: end.X + 10, Y: y - 2}, "start", what)
 	p.Text(style, plot.Point{X: end.X + 10, Y: y + 14}, "start", fmt.Sprintf("%.4f", loss))
@@ -171,6 +192,7 @@ func axes(p *plot.Picture, s scale, least, most float64) {
 		p.Line("grid", plot.Point{X: plotLeft, Y: y}, plot.Point{X: plotWidth - plotRight, Y: y})
 		p.Text("label", plot.Point{X: plotLeft - 10, Y: y + 4.5}, "end", fmt.Sprintf("%.4g", v))
 	}
+	// Steps that are no whole numbers come up in runs of a few steps.
 	const bottom = plotHeight - plotBottom
 	for _, v := range plot.Ticks(s.x0, s.x1, 8) {
 		if v != math.Floor(v) {

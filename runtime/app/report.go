@@ -63,6 +63,8 @@ func (j *jsonReport) emit(event string, fields map[string]any) {
 	fields["event"] = event
 	b, err := json.Marshal(fields)
 	if err != nil {
+		// A value that JSON cannot hold, such as an infinite loss: the event
+		// still comes, and says so.
 		b, _ = json.Marshal(map[string]string{"event": event, "error": err.Error()})
 	}
 	j.mu.Lock()
@@ -88,6 +90,8 @@ func (j *jsonReport) phase(string, int, int) {}
 func (j *jsonReport) step(p progress) {
 	// By way of JSON, so that both have the same names.
 	b, err := json.Marshal(p.record)
+	// The event is emitted in any case, so that whoever counts steps does not
+	// lose one.
 	if err != nil {
 		j.emit("step", map[string]any{"error": err.Error()})
 		return

@@ -56,6 +56,8 @@ func (s *session) writeSamples() error {
 	for i := range texts {
 		// "text": apart from the streams of weights and data.
 		const stream = 0x74657874
+		// Step and number each have bits of their own: seeds of different steps
+		// never meet.
 		seed, _ := rng.New(r.Seed, stream).Bits(uint64(s.step)<<20 | uint64(i))
 		texts[i] = &text{choose: sample.New(s.info.Vocab, sample.Config{Temperature: r.Temperature, TopP: r.TopP, Seed: seed})}
 	}
@@ -66,6 +68,7 @@ func (s *session) writeSamples() error {
 	// Written even if empty: a model may end a document at once.
 	for i, t := range texts {
 		path := s.dir.join(sampleDir, fmt.Sprintf("step-%08d-%d.txt", s.step, i+1))
+		// Decoded without what was only there to begin with.
 		written := s.tok.Decode(nil, t.ids[hidden:])
 		if err := s.dir.writeBytes(path, written); err != nil {
 			return err

@@ -21,6 +21,8 @@ type screen struct {
 	width func() int
 	now   func() time.Time
 
+	// Everything below is the state of what is on the screen, and changes under
+	// mu.
 	headed  bool // the table's head is printed
 	drawn   bool // a bar is on the screen
 	painted time.Time

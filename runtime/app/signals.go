@@ -11,6 +11,8 @@ import (
 // stopper hears Ctrl-C and the system's requests to end. The first asks the
 // run to stop after the step it is in; a second one ends the process at once,
 // which loses nothing that a checkpoint holds.
+//
+// The run asks once a step, so that a checkpoint is always of a whole step.
 type stopper struct {
 	flag    atomic.Bool
 	signals chan os.Signal
@@ -30,6 +32,8 @@ func listen(r reporter, now func() time.Time) *stopper {
 	go func() {
 		var first time.Time
 		for {
+			// A buffered channel: the runtime drops signals that nobody
+			// receives.
 			select {
 			case <-s.quit:
 				return
@@ -43,6 +47,8 @@ func listen(r reporter, now func() time.Time) *stopper {
 				first = now()
 				s.flag.Store(true)
 				r.note("stopping after this step, with a checkpoint (once more to quit at once)")
+			// The process ends here, without what is deferred: the lock and the
+			// files are the system's to close.
 			case now().Sub(first) > same:
 				os.Exit(1)
 			}

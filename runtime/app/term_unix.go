@@ -8,6 +8,7 @@ import (
 	"unsafe"
 )
 
+// struct winsize of ioctl_tty(2): characters first, then pixels.
 type winsize struct{ rows, cols, x, y uint16 }
 
 // windowOf asks the terminal driver for the size of the window.

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 )
 
+// Loaded by name: the standard library has no wrappers for them, and a
+// generated binary imports nothing else.
 var (
 	kernel32                   = syscall.NewLazyDLL("kernel32.dll")
 	setConsoleMode             = kernel32.NewProc("SetConsoleMode")
@@ -14,6 +16,8 @@ var (
 
 // isTerminal is a console that understands escape sequences.
 func isTerminal(f *os.File) bool {
+	// Bits of the console's mode: interpret control characters, and escape
+	// sequences.
 	const processed, virtualTerminal = 1, 4
 	var mode uint32
 	if syscall.GetConsoleMode(syscall.Handle(f.Fd()), &mode) != nil {
@@ -25,6 +29,8 @@ func isTerminal(f *os.File) bool {
 
 // terminalWidth is the window's width, not that of the longer buffer behind it.
 func terminalWidth(f *os.File) int {
+	// CONSOLE_SCREEN_BUFFER_INFO: the buffer's size, the cursor, attributes,
+	// the window's edges, the largest window.
 	var info struct {
 		width, height, x, y      int16
 		attributes               uint16

@@ -35,21 +35,28 @@ type session struct {
 	log     *metrics
 	stop    *stopper
 
-	stopping  bool // the step that was last is the last one of this process
-	step      int  // steps done
-	sampling  bool
+	// The request is asked for once a step and kept here, so that the
+	// checkpoint and the loop's end agree about it.
+	stopping bool // the step that was last is the last one of this process
+	step     int  // steps done
+	sampling bool
+	// Judged against memory as it was before the run took any, since a sample's
+	// decoder comes on top of the trainer.
 	have      limit // memory before anything was allocated
 	haveKnown bool
 	peakFLOPS float64 // of the machine
 	began     time.Time
-	beganAt   int     // step
-	seconds   float64 // and
-	paced     float64 // tokens of the last steps, decaying: their ratio is a smooth pace
-	bestVal   float64
-	lastVal   *record
-	drawnAt   time.Time // when loss.svg was drawn
-	saved     string    // newest checkpoint
-	val       evaluation
+	// Tokens and seconds decay by the same factor at every step: their quotient
+	// is a mean over about the last ten steps, and a long step counts by its
+	// length.
+	beganAt int     // step
+	seconds float64 // and
+	paced   float64 // tokens of the last steps, decaying: their ratio is a smooth pace
+	bestVal float64
+	lastVal *record
+	drawnAt time.Time // when loss.svg was drawn
+	saved   string    // newest checkpoint
+	val     evaluation
 }
 
 // train runs the command of that name.
@@ -67,21 +74,26 @@ func (e *env) train(args []string) error {
 	} else {
 		s.report = e.newScreen()
 	}
+	// Before anything is allocated: a run that does not fit should say so in
+	// its first second, with what would help.
 	s.have, s.haveKnown = e.memory()
 	if err := e.checkMemory("train", e.trainNeeds(), "a smaller train.micro_batch or checkpoint.policy 'full' needs less"); err != nil {
 		return err
 	}
+	// Whether samples fit is decided now, and the decoder made later.
 	s.judgeSamples()
 	defer s.close()
 	if err := s.prepare(); err != nil {
 		return err
 	}
+	// From here on Ctrl-C asks for a checkpoint instead of ending the process.
 	s.stop = listen(s.report, e.now)
 	defer s.stop.end()
 	return s.loop()
 }
 
 // close lets go of what prepare opened, however far it came.
+// Everything may be nil: prepare may have failed anywhere.
 func (s *session) close() {
 	if s.samples != nil {
 		s.samples.close()
@@ -95,6 +107,8 @@ func (s *session) close() {
 	if s.log != nil {
 		s.log.close()
 	}
+	// Last, so that no other process enters the folder while files of this one
+	// are still open.
 	s.dir.close()
 }
 
@@ -104,6 +118,8 @@ func (s *session) prepare() error {
 	if err != nil {
 		return err
 	}
+	// A resumed run finds its own copy of the tokenizer, wherever the original
+	// has gone.
 	path := s.flags.tokenizer
 	if path == "" {
 		path = s.dir.tokenizerPath(s.set)
@@ -114,14 +130,19 @@ func (s *session) prepare() error {
 	if s.feed, err = s.open(s.set.Data, s.set); err != nil {
 		return err
 	}
+	// Ids mean nothing under another tokenizer, and nothing else would notice:
+	// the loss would merely be bad.
 	if h := s.feed.Tokenizer(); h != s.tok.Hash() {
 		return fmt.Errorf("%s: the data set was made with another tokenizer (hash %.12s, this one %.12s)", s.set.Data, h, s.tok.Hash())
 	}
+	// The same step must read the same sequences as it would have.
 	if resumed && s.set.DataHash != "" && s.feed.Identity() != s.set.DataHash {
 		return fmt.Errorf("%s: the data set is not the one that the run in %s began with (hash %.12s, began with %.12s)",
 			s.set.Data, s.dir.path, s.feed.Identity(), s.set.DataHash)
 	}
 	s.set.DataHash = s.feed.Identity()
+	// The trainer's arenas are the bulk of the run's memory. They come after
+	// everything that may be refused.
 	if s.trainer, err = s.info.NewTrainer(model.Options{Workers: s.flags.workers}); err != nil {
 		return err
 	}
@@ -138,6 +159,8 @@ func (s *session) prepare() error {
 	if err := s.openSamples(); err != nil {
 		return err
 	}
+	// Step 0 is a checkpoint as well: a run that is killed before its first one
+	// can be resumed.
 	if s.step == 0 && s.saved == "" { // also shows, before hours of work, that the disk takes a checkpoint
 		return s.checkpoint()
 	}
@@ -151,6 +174,8 @@ func (s *session) openRun() (resumed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// A folder with steps in it is somebody's work, and starting anew would
+	// remove it.
 	if !s.flags.resume && len(steps) > 0 && steps[0] > 0 {
 		return false, usagef("%s: already holds a run at step %s; add --resume to go on with it, or name another folder with --run",
 			s.dir.path, thousands(int64(steps[0])))
@@ -164,9 +189,12 @@ func (s *session) openRun() (resumed bool, err error) {
 	if s.set, err = s.settle(s.flags, old, resumed); err != nil {
 		return false, err
 	}
+	// The folder is locked before anything in it is changed.
 	if err := s.dir.open(); err != nil {
 		return false, err
 	}
+	// Killed before its first checkpoint: --resume in a script should start
+	// such a run and not fail.
 	if s.flags.resume && len(steps) == 0 {
 		s.report.note(fmt.Sprintf("%s holds no checkpoint: starting at step 0", s.dir.path))
 		return false, nil
@@ -176,6 +204,7 @@ func (s *session) openRun() (resumed bool, err error) {
 
 // begin starts a run from random weights, or from those of a file.
 func (s *session) begin(tokenizerPath string) error {
+	// Whatever an earlier attempt left has nothing to do with this run.
 	if err := s.dir.clean(-1); err != nil {
 		return err
 	}
@@ -189,6 +218,7 @@ func (s *session) begin(tokenizerPath string) error {
 	if err := s.dir.writeSettings(s.set); err != nil {
 		return err
 	}
+	// Random weights first; a file, if one is given, replaces all of them.
 	weights.Init(s.info, s.set.Seed, s.trainer.Params(), s.flags.workers)
 	if s.set.Init != "" {
 		if err := weights.Load(s.info, s.set.Init, s.trainer.Params()); err != nil {
@@ -202,6 +232,8 @@ func (s *session) begin(tokenizerPath string) error {
 
 // restore reads the newest checkpoint that verifies.
 func (s *session) restore() error {
+	// Parameters and both moments: without the moments the first steps would be
+	// those of another optimiser.
 	m, v := s.trainer.Moments()
 	c, found, err := s.dir.newest(
 		func(path string) (weights.Checkpoint, error) {
@@ -214,11 +246,15 @@ func (s *session) restore() error {
 	if !found {
 		return fmt.Errorf("%s: the checkpoint has gone", s.dir.path)
 	}
+	// Both are derived from what the run was told; if they differ from what the
+	// checkpoint says, the next step would not be the one that was due.
 	if c.Seed != s.set.Seed || c.Sequences != s.sequences(c.Step) {
 		return fmt.Errorf("%s: the checkpoint (seed %d, next sequence %d) contradicts %s (seed %d) and the recipe (next sequence %d)",
 			s.dir.checkpointPath(c.Step), c.Seed, c.Sequences, settingsFile, s.set.Seed, s.sequences(c.Step))
 	}
 	s.step, s.saved = c.Step, s.dir.checkpointPath(c.Step)
+	// More steps, or fewer, are allowed. They change the learning rate of what
+	// is to come, which should not pass unsaid.
 	if c.Steps != s.set.Steps {
 		s.report.note(fmt.Sprintf("the run was to take %s steps and now takes %s: the learning rate of the coming steps changes with it",
 			thousands(int64(c.Steps)), thousands(int64(s.set.Steps))))
@@ -226,12 +262,14 @@ func (s *session) restore() error {
 			return err
 		}
 	}
+	// Later files belong to steps that will be taken again.
 	if err := s.dir.clean(c.Step); err != nil {
 		return err
 	}
 	if s.log, err = openMetrics(s.dir.join("metrics.jsonl"), c.Step); err != nil {
 		return err
 	}
+	// The best loss so far, and the newest, come from the log.
 	for i := range s.log.history {
 		s.noteVal(&s.log.history[i])
 	}
@@ -241,6 +279,7 @@ func (s *session) restore() error {
 // adopt makes the recipe of this run.
 func (s *session) adopt() {
 	r := s.info.Recipe
+	// A decay that ended with the run ends with the run's new length.
 	if r.DecaySteps == 0 || r.DecaySteps == r.Steps {
 		r.DecaySteps = s.set.Steps
 	}
@@ -251,6 +290,7 @@ func (s *session) adopt() {
 
 // sequences is the number of the first training sequence after a step.
 func (s *session) sequences(step int) int64 {
+	// The data set is cut by the recipe as compiled, which flags do not change.
 	r := s.info.Recipe
 	return int64(step) * int64(r.Accum) * int64(r.MicroBatch)
 }
@@ -269,6 +309,8 @@ func (s *session) loop() error {
 			return s.failed(err)
 		}
 	}
+	// No step was taken: the last process may have been killed between its
+	// checkpoint and this picture.
 	if s.step == s.beganAt { // a run that ended between its last checkpoint and the curve that follows it
 		if err := s.draw(true); err != nil {
 			return err
@@ -283,13 +325,17 @@ func (s *session) oneStep(in batches) error {
 	r, n := s.recipe, s.step+1
 	start := s.now()
 	loss := 0.0
+	// Micro-batches are averaged: losses here, gradients by GradScale in the
+	// update.
 	for a := range r.Accum {
 		s.report.phase("training", a, r.Accum)
 		batch, err := in.Next()
 		if err != nil {
 			return err
 		}
+		// The first of a step overwrites the gradients.
 		l := float64(s.trainer.MicroStep(batch, a == 0))
+		// Before the update: the weights are still those of the last step.
 		if !finite(l) {
 			return s.diagnose(n, fmt.Sprintf("the loss is %v", l), a)
 		}
@@ -301,13 +347,18 @@ func (s *session) oneStep(in batches) error {
 	if !finite(rec.GradNorm) {
 		return s.diagnose(n, fmt.Sprintf("the gradient's norm is %v", rec.GradNorm), -1)
 	}
+	// Without evaluation and samples, which come behind: this is the speed of
+	// training.
 	rec.Seconds = s.now().Sub(start).Seconds()
 	if rec.Seconds > 0 {
 		rec.TokensPerS = float64(s.stepTokens()) / rec.Seconds
 	}
+	// Of the machine's measured peak: see PeakFLOPS. 0 means that it was not
+	// measured.
 	if s.peakFLOPS > 0 {
 		rec.MFU = rec.TokensPerS * s.info.FLOPsPerToken / s.peakFLOPS
 	}
+	// The last step is evaluated, sampled and saved in any case.
 	last := n == r.Steps
 	best := false
 	if due(n, r.EvalEvery) || last {
@@ -316,6 +367,7 @@ func (s *session) oneStep(in batches) error {
 		}
 		best = rec.ValLoss != nil && *rec.ValLoss < s.bestVal
 	}
+	// Written before the step counts as done.
 	if err := s.log.add(rec); err != nil {
 		return err
 	}
@@ -337,6 +389,7 @@ func (s *session) oneStep(in batches) error {
 			return err
 		}
 	}
+	// A curve of a running run may be some seconds old.
 	return s.draw(last || s.stopping || rec.ValLoss != nil)
 }
 
@@ -357,6 +410,8 @@ func (s *session) noteVal(r *record) {
 // left estimates the time until the last step from this process's own pace,
 // evaluations and all.
 func (s *session) left() time.Duration {
+	// An exact mean over this process is steadier than the pace of the last
+	// steps, and includes what happens now and then.
 	done := s.step - s.beganAt
 	if done == 0 {
 		return 0
@@ -367,6 +422,8 @@ func (s *session) left() time.Duration {
 // checkpoint writes the state after the current step.
 func (s *session) checkpoint() error {
 	s.report.phase("saving", 0, 1)
+	// The log reaches the disk first: a checkpoint must not know of steps that
+	// the log has lost.
 	if err := s.log.sync(); err != nil {
 		return err
 	}
@@ -374,6 +431,7 @@ func (s *session) checkpoint() error {
 	c := weights.Checkpoint{Name: s.info.Name, SpecHash: s.info.SpecHash, Version: s.info.Version, Step: s.step, Steps: s.recipe.Steps,
 		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash()}
 	path, err := s.dir.save(s.step, func(f outFile) error {
+		// Beside its place and renamed, like every file of a run.
 		return weights.WriteCheckpoint(f, s.info, c, s.trainer.Params(), m, v)
 	})
 	if err != nil {
@@ -386,6 +444,7 @@ func (s *session) checkpoint() error {
 
 // draw redraws the loss curve, when asked to or when the last is old.
 func (s *session) draw(now bool) error {
+	// Drawing takes longer the longer the run is.
 	const old = 15 * time.Second
 	if len(s.log.history) == 0 || !now && s.now().Sub(s.drawnAt) < old {
 		return nil
@@ -406,6 +465,8 @@ func (s *session) finish() error {
 		sum.last, sum.curve = s.log.last(), s.dir.join("loss.svg")
 	}
 	if sum.finished {
+		// The commands that are suggested leave out what is default, so that
+		// they can be typed.
 		args := s.runArg()
 		if p := s.recipe.SamplePrompt; p != "" {
 			args = append(args, "--prompt", p)
@@ -429,6 +490,7 @@ func (s *session) runArg() []string {
 // diagnose names the node whose result is the first that is not finite. micro
 // is the number of the micro-batch, -1 when the step's sum went wrong.
 func (s *session) diagnose(step int, what string, micro int) error {
+	// A watch looks at every result of every kernel, so it is only set now.
 	s.report.phase("looking for the node", 0, 1)
 	first, last := micro, micro
 	if micro < 0 {
@@ -446,6 +508,7 @@ func (s *session) diagnose(step int, what string, micro int) error {
 			return fmt.Errorf("step %d: %s: the first result that is not finite is that of %s (micro-batch %d of %d)",
 				step, what, node, a+1, s.recipe.Accum)
 		}
+		// Each micro-batch alone is fine, and their sum is not.
 	}
 	return fmt.Errorf("step %d: %s, though every node's result is finite: the sum over the micro-batches overflows", step, what)
 }
@@ -454,6 +517,7 @@ func (s *session) diagnose(step int, what string, micro int) error {
 func (s *session) failed(err error) error {
 	if sc, ok := s.report.(*screen); ok {
 		sc.leave()
+		// The bar leaves its line, or the error would stand behind it.
 	}
 	if s.saved == "" {
 		return err

@@ -23,6 +23,7 @@ func (d *Device) Attention(o, lse []float32, q []float32, ldq int, k []float32, 
 // sees no key gets a row of zeros and -Inf for its logarithm.
 func (d *Device) AttentionStarts(o, lse []float32, q []float32, ldq int, k []float32, ldk int, v []float32, ldv int, batch, T, heads, kvHeads, hd int, scale float32, causal bool, window int, starts []int32) {
 	t := &d.tasks.model.attention
+	// visited is kept over launches, so that it is allocated once.
 	*t = attentionTask{
 		attentionShape: newAttentionShape(d, ldq, ldk, ldv, batch, T, heads, kvHeads, hd, scale, causal, window),
 		tiles:          d.tasks.model.tiles, visited: t.visited,
@@ -35,6 +36,8 @@ func (d *Device) AttentionStarts(o, lse []float32, q []float32, ldq int, k []flo
 		t.visited = make([]int64, d.tasks.model.workers)
 	}
 	clear(t.visited)
+	// A chunk is one block of queries of one head: the smallest piece that
+	// shares nothing it writes.
 	d.run(t, batch*heads*t.blocks)
 	for _, n := range t.visited {
 		d.stats.AttentionBlocks += n
@@ -88,9 +91,12 @@ func (t *attentionShape) keyBlocks(b, qi int) (first, end int) {
 	if t.causal {
 		end = qi + 1
 	}
+	// With a window, the first query of the block sees furthest back.
 	if t.window > 0 {
 		first = max(0, qi*tileQ-t.window+1) / tileK
 	}
+	// Starts only cut key blocks off for causal masks; without, they are hidden
+	// in the tile.
 	if t.starts != nil && t.causal {
 		first = max(first, t.ranges[b*t.blocks+qi].first)
 	}
@@ -100,6 +106,8 @@ func (t *attentionShape) keyBlocks(b, qi int) (first, end int) {
 // scores computes the masked scores s [nk, tileQ] of a tile of sequence b, from
 // the block of keys and the transposed block of queries.
 func (t *attentionShape) scores(s, k, qt []float32, b, q0, k0, nq, nk int) (diagonal bool) {
+	// Query and key blocks are of one size, so that only the tile on the
+	// diagonal is cut by the causal mask.
 	diagonal = t.causal && k0 == q0
 	t.cross(s, k, t.ldk, qt, nq, nk, diagonal)
 	maskTile(s, q0, k0, nq, nk, diagonal, t.window)
@@ -114,6 +122,8 @@ func (t *attentionShape) scores(s, k, qt []float32, b, q0, k0, nq, nk int) (diag
 // time take the queries from theirs on only.
 func (t *attentionShape) cross(s, x []float32, ldx int, yt []float32, nq, nk int, diagonal bool) {
 	n := roundUp(nq, lanes)
+	// Whole vectors of queries, those beyond nq included: their columns are
+	// computed and never read.
 	if !diagonal {
 		tileMul(t.isa, s, tileQ, x, ldx, 1, yt, tileQ, nk, n, t.hd, false)
 		return
@@ -148,6 +158,7 @@ func (t *attentionTask) do(chunk, worker int) {
 	q0 := qi * tileQ
 	nq := min(tileQ, t.T-q0)
 	row := b * t.T // first row of the sequence
+	// On the worker's stack, with its larger parts in the worker's scratch.
 	var g queryTile
 	g.begin(t.isa, t.tiles[worker], t.q[(row+q0)*t.ldq+h*t.hd:], t.ldq, nq, t.hd, t.scale)
 	kv := h / t.group * t.hd
@@ -157,6 +168,8 @@ func (t *attentionTask) do(chunk, worker int) {
 		nk := min(tileK, t.T-k0)
 		diagonal := t.scores(g.s, t.k[(row+k0)*t.ldk+kv:], g.qt, b, q0, k0, nq, nk)
 		g.absorb(t.v[(row+k0)*t.ldv+kv:], t.ldv, nk, diagonal)
+		// By worker, so that counting needs no atomic operation; they are added
+		// up afterwards.
 		t.visited[worker]++
 	}
 	g.finish(t.o[((row+q0)*t.heads+h)*t.hd:], t.heads*t.hd, t.lse[(b*t.heads+h)*t.T+q0:])

@@ -30,16 +30,21 @@ func rowDots256(out, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, rows, n i
 
 // prefetch asks for the lines of memory from x on.
 //
+// Blocks of the cache lie where the cache had room, which no hardware
+// prefetcher foresees.
+//
 //go:noescape
 func prefetch(x unsafe.Pointer, bytes int)
 
 func fetchAhead(x []float32) { prefetch(ptr(x), 4*len(x)) }
 
 func tileMul(l isa, c []float32, ldc int, a []float32, ars, aks int, b []float32, ldb int, m, n, k int, acc bool) {
+	// The assembly takes whole vectors of columns and at least one step.
 	if l == portable || n%lanes != 0 || m == 0 || n == 0 || k == 0 {
 		tileMulGo(c, ldc, a, ars, aks, b, ldb, m, n, k, acc)
 		return
 	}
+	// Cutting operands to their extent is the bounds check.
 	c, a, b = c[:(m-1)*ldc+n], a[:(m-1)*ars+(k-1)*aks+1], b[:(k-1)*ldb+n]
 	if l == avx512 {
 		tileMul512(ptr(c), ldc, ptr(a), ars, aks, ptr(b), ldb, m, n, k, btoi(acc))
@@ -73,6 +78,7 @@ func gradTile(l isa, s, dp []float32, rows int, lse, delta *[lanes]float32, scal
 }
 
 func rowDots(l isa, out, x []float32, ldx int, y []float32, ldy, rows, n int) {
+	// Heads of other sizes are rare.
 	if l == portable || rows == 0 || n == 0 || n%8 != 0 {
 		rowDotsGo(out, x, ldx, y, ldy, rows, n)
 		return

@@ -35,6 +35,9 @@ func (d *Device) AttentionStartsGrad(dq []float32, lddq int, dk []float32, lddk 
 	t.dv = view(dv, rows, lddv, kvHeads*hd)
 	t.dO, t.o, t.lse = do[:rows*heads*hd], o[:rows*heads*hd], lse[:batch*heads*T]
 	d.tasks.model.tileScratch(t.backwardScratch())
+	// dk and dv are summed over all queries, dq over all keys: whichever way
+	// work is cut, two chunks meet somewhere. A key head for itself meets
+	// nobody.
 	// A chunk is a key head of a sequence. If those do not keep the workers
 	// busy, it is one block of its keys.
 	n, workers := batch*kvHeads, d.Workers()
@@ -44,6 +47,7 @@ func (d *Device) AttentionStartsGrad(dq []float32, lddq int, dk []float32, lddk 
 		if len(d.tasks.model.progress) < n {
 			d.tasks.model.progress = make([]atomic.Int64, n)
 		}
+		// Each launch counts from zero.
 		t.progress = d.tasks.model.progress[:n]
 		for i := range t.progress {
 			t.progress[i].Store(0)
@@ -100,6 +104,9 @@ func (t *attentionGradTask) cutTiles(g *gradTiles, worker int) {
 // do computes all gradients of one key head, or if split, the share of one of
 // its blocks of keys. Either way the tiles that share a row of dq, dk or dv add
 // to it in one and the same order, so the bits are the same.
+//
+// The order in which a row of dq gets its shares is that of key blocks, and
+// rows of dk and dv that of query heads and blocks.
 func (t *attentionGradTask) do(chunk, worker int) {
 	var g gradTiles
 	t.cutTiles(&g, worker)
@@ -125,12 +132,16 @@ func (t *attentionGradTask) do(chunk, worker int) {
 func (t *attentionGradTask) keyBlock(g *gradTiles, chunk int) {
 	ki := chunk % t.blocks
 	b, kh := chunk/t.blocks/t.kvHeads, chunk/t.blocks%t.kvHeads
+	// Every head and every block is a step, seen or not, so that the chunk of
+	// the next keys can wait for a number.
 	for i := range t.group {
 		h := kh*t.group + i
 		for qi := range t.blocks {
 			step := int64(i*t.blocks + qi + 1)
 			if first, end := t.keyBlocks(b, qi); first <= ki && ki < end {
 				t.prepare(g, b, h, qi)
+				// The first keys that a block of queries sees store dq instead
+				// of adding, and wait for nobody.
 				if ki > first {
 					waitFor(&t.progress[chunk-1], step)
 				}
@@ -143,6 +154,9 @@ func (t *attentionGradTask) keyBlock(g *gradTiles, chunk int) {
 
 // waitFor waits until n reaches least, which an earlier chunk of the same
 // launch sees to.
+//
+// Chunks are claimed in order, so that one is always under way whose turn it
+// is.
 func waitFor(n *atomic.Int64, least int64) {
 	for spins := 0; n.Load() < least; spins++ {
 		if spins < 100 {
@@ -160,6 +174,8 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 	row := b*t.T + q0
 	width := t.heads * t.hd
 	q, do, o := t.q[row*t.ldq+h*t.hd:], t.dO[row*width+h*t.hd:], t.o[row*width+h*t.hd:]
+	// The factor log2(e) makes exponentials powers of two, which need fewer
+	// instructions.
 	transpose(t.isa, g.qt, q, t.ldq, nq, t.hd, t.scale*log2e)
 	transpose(t.isa, g.dot, do, width, nq, t.hd, 1)
 	lse := t.lse[(b*t.heads+h)*t.T+q0:][:nq]
@@ -169,6 +185,8 @@ func (t *attentionGradTask) prepare(g *gradTiles, b, h, qi int) {
 			g.lse[i] = -g.lse[i]
 		}
 	}
+	// rowsum(do·o) equals the sum over keys of dp·p, which would need a pass
+	// over all tiles first (Dao et al. 2022).
 	rowDots(t.isa, g.delta[:], do, width, o, width, nq, t.hd)
 	g.q, g.ldq, g.do, g.lddo = q, t.ldq, do, width
 	if t.padded() {
@@ -186,6 +204,8 @@ func (t *attentionGradTask) tile(g *gradTiles, b, h, qi, ki int) {
 	k, v := t.k[rowK*t.ldk+kv:], t.v[rowK*t.ldv+kv:]
 	g.diagonal = t.scores(g.s, k, g.qt, b, q0, k0, g.nq, g.nk)
 	t.cross(g.dp, v, t.ldv, g.dot, g.nq, g.nk, g.diagonal)
+	// Sixteen queries at a time; of a diagonal tile the keys that none of them
+	// sees are not touched.
 	for c := 0; c < g.nq; c += lanes {
 		gradTile(t.isa, g.s[c:], g.dp[c:], keysOf(c, g.nk, g.diagonal), (*[lanes]float32)(g.lse[c:]), (*[lanes]float32)(g.delta[c:]), t.scale)
 	}
@@ -206,6 +226,8 @@ func (t *attentionGradTask) step(g *gradTiles, n int) int {
 // of queries, of the first head, that sees these keys: with a causal mask the
 // one on the diagonal.
 func (t *attentionGradTask) gradKeys(g *gradTiles, dk, dv []float32, firstHead bool) {
+	// What the buffers held before is never read: the first share is stored. On
+	// the diagonal that is the first block of queries that sees these keys.
 	more := !firstHead || (t.causal && g.qi != g.ki) || (!t.causal && g.qi != 0)
 	step := t.step(g, g.nk)
 	for r := 0; r < g.nk; r += step {
@@ -235,9 +257,13 @@ func (t *attentionGradTask) gradQueries(g *gradTiles, dq, k []float32) {
 // heads are whole vectors, else by way of scratch.
 func (t *attentionGradTask) product(g *gradTiles, c []float32, ldc int, a []float32, ars, aks int, b []float32, ldb int, m, k int, acc bool) {
 	if !t.padded() {
+		// A product with heads of whole vectors writes its result where it
+		// belongs.
 		tileMul(t.isa, c, ldc, a, ars, aks, b, ldb, m, t.hd, k, acc)
 		return
 	}
+	// Padded columns would overwrite the next head: the product goes to scratch
+	// and its real columns are added.
 	tileMul(t.isa, g.acc, t.hp, a, ars, aks, b, ldb, m, t.hp, k, false)
 	for i := range m {
 		y, x := c[i*ldc:][:t.hd], g.acc[i*t.hp:][:t.hd]

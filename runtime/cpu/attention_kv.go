@@ -18,7 +18,10 @@ func (d *Device) AttentionKV(o []float32, q []float32, ldq int, cache []float32,
 		tiles: d.tasks.model.tiles, runs: t.runs[:0], context: maxBlocks * block,
 	}
 	t.findRuns()
+	// Both ways of computing share the scratch: a tile, or the scores of one
+	// token for all heads of a group.
 	d.tasks.model.tileScratch(max(queryTileScratch(hd), t.group*t.context))
+	// Keys and values of a key head are read by one chunk alone for a run.
 	d.run(t, len(t.runs)*kvHeads)
 	d.launched("attention_kv", t.o)
 }
@@ -47,6 +50,10 @@ type tokenRun struct{ first, n int }
 const fewTokens = 6
 
 // findRuns cuts the tokens into runs of at most a tile.
+//
+// A run ends where the sequence changes, where positions do not follow, and at
+// the size of a tile. A short one is taken token by token: its first token
+// becomes a run, and the rest is looked at again.
 func (t *attentionKVTask) findRuns() {
 	for i := 0; i < len(t.pos); {
 		n := 1
@@ -87,11 +94,15 @@ func (t *attentionKVTask) single(i, kh int, s []float32) {
 	first, end := t.keys(int(t.pos[i]))
 	n := end - first
 	q := t.q[i*t.ldq+kh*t.group*t.hd:]
+	// Blocks of the cache lie anywhere, and inside of one positions are
+	// contiguous for a head.
 	for p, c := first, 0; p < end; p += c {
 		k, _ := t.rows(int(t.seq[i]), p/t.block, kh)
 		k = k[p%t.block*t.hd:]
 		c = min(end-p, t.block-p%t.block)
 		t.fetchAhead(i, kh, 0, p+c, end)
+		// Query heads that share a key head are the rows of one product with
+		// the keys.
 		for h := 0; h < t.group; h += dotMaxRows {
 			dotRows(t.isa, s[h*n+p-first:], n, q[h*t.hd:], t.hd, k, t.hd, min(dotMaxRows, t.group-h), c, t.hd, false)
 		}
@@ -99,6 +110,7 @@ func (t *attentionKVTask) single(i, kh int, s []float32) {
 	o := t.o[(i*t.heads+kh*t.group)*t.hd:][:t.group*t.hd]
 	for h := range t.group {
 		s := s[h*n : (h+1)*n]
+		// Scaled behind the product, as the queries are read where they lie.
 		vecScale(t.isa, s, s, t.scale)
 		_, sum := expRow(t.isa, s, s)
 		vecScale(t.isa, s, s, float32(1/sum))
@@ -108,6 +120,7 @@ func (t *attentionKVTask) single(i, kh int, s []float32) {
 		v = v[p%t.block*t.hd:]
 		c = min(end-p, t.block-p%t.block)
 		t.fetchAhead(i, kh, 1, p+c, end)
+		// The first block stores o, the others add.
 		tileMul(t.isa, o, t.hd, s[p-first:], n, 1, v, t.hd, t.group, t.hd, c, p > first)
 	}
 }
@@ -131,6 +144,7 @@ func (t *attentionKVTask) tile(run tokenRun, h, kh int, mem []float32) {
 	for p, c := first, 0; p < end; p += c {
 		k, v := t.rows(seq, p/t.block, kh)
 		off := p % t.block * t.hd
+		// A tile of scores has room for so many keys.
 		c = min(end-p, t.block-p%t.block, tileK)
 		tileMul(t.isa, g.s, tileQ, k[off:], t.hd, 1, g.qt, tileQ, c, roundUp(run.n, lanes), t.hd, false)
 		maskRun(g.s, p0, p, run.n, c, t.window)

@@ -2,6 +2,9 @@
 
 package cpu
 
+// Elsewhere there is no assembly: the portable twins take the same arguments
+// and ignore the instruction set. There is no instruction to fetch ahead
+// either.
 func tileMul(_ isa, c []float32, ldc int, a []float32, ars, aks int, b []float32, ldb int, m, n, k int, acc bool) {
 	tileMulGo(c, ldc, a, ars, aks, b, ldb, m, n, k, acc)
 }

@@ -26,6 +26,7 @@ func (g *queryTile) begin(l isa, mem, q []float32, ldq, nq, hd int, scale float3
 	g.s, mem = mem[:tileK*tileQ], mem[tileK*tileQ:]
 	g.o, g.vp = mem[:tileQ*g.hp], mem[tileQ*g.hp:2*tileQ*g.hp]
 	transpose(l, g.qt, q, ldq, nq, hd, scale*log2e)
+	// Finite, and below any score: see noScore.
 	for i := range g.m {
 		g.m[i], g.sum[i] = noScore, 0
 	}

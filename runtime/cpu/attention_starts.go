@@ -28,6 +28,7 @@ func (t *attentionShape) from(d *Device, starts []int32) {
 	for i := range t.ranges {
 		b, qi := i/t.blocks, i%t.blocks
 		block := t.starts[b*t.T+qi*tileQ : b*t.T+min((qi+1)*tileQ, t.T)]
+		// A block of queries may lie in several documents.
 		lo, hi := block[0], block[0]
 		for _, s := range block {
 			lo, hi = min(lo, s), max(hi, s)
@@ -44,6 +45,8 @@ func (t *attentionShape) maskStarts(s []float32, b, q0, k0, nq, nk int) {
 	hide := float32(math.Inf(-1))
 	starts := t.starts[b*t.T+q0:][:nq]
 	last := int(t.ranges[b*t.blocks+q0/tileQ].last)
+	// Keys from the largest start on are hidden from nobody: most tiles end
+	// here at once.
 	for j := range min(nk, last-k0) {
 		row := s[j*tileQ:][:len(starts)]
 		for i, from := range starts {

@@ -33,6 +33,7 @@ func tileMulGo(c []float32, ldc int, a []float32, ars, aks int, b []float32, ldb
 		}
 		a := a[i*ars:]
 		p := 0
+		// Four steps of k at a time read c once for four additions.
 		for ; p+4 <= k; p += 4 {
 			a0, a1, a2, a3 := a[p*aks], a[(p+1)*aks], a[(p+2)*aks], a[(p+3)*aks]
 			b0, b1, b2, b3 := b[p*ldb:][:len(c)], b[(p+1)*ldb:][:len(c)], b[(p+2)*ldb:][:len(c)], b[(p+3)*ldb:][:len(c)]
@@ -63,6 +64,7 @@ func softmaxTileGo(s []float32, rows int, m, sum, alpha *[lanes]float32) {
 				top[i] = v
 			}
 		}
+		// The maximum is known before anything is subtracted from it.
 	}
 	var add [lanes]float32
 	for j := range rows {
@@ -122,6 +124,7 @@ func maskTile(s []float32, q0, k0, nq, nk int, diagonal bool, window int) {
 			fillInf(s[j*tileQ:], j&^(lanes-1), j)
 		}
 	}
+	// Only tiles that reach back to the window's edge.
 	if window > 0 && q0+nq-1 >= k0+window {
 		for j := range nk {
 			fillInf(s[j*tileQ:], k0+j+window-q0, tileQ)
@@ -132,6 +135,8 @@ func maskTile(s []float32, q0, k0, nq, nk int, diagonal bool, window int) {
 // maskRun is maskTile for a tile at any place: query q0+i must not see keys
 // after it, nor, if window > 0, those window before it or more.
 func maskRun(s []float32, q0, k0, nq, nk, window int) {
+	// The first query sees keys up to its own position, and each key further on
+	// is hidden from one query more.
 	for j := max(0, q0+1-k0); j < nk; j++ {
 		fillInf(s[j*tileQ:], 0, k0+j-q0)
 	}

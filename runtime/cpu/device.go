@@ -32,6 +32,7 @@ func New(workers int) *Device {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
+	// The instruction set is found once; every kernel passes it on.
 	d := &Device{isa: detect()}
 	d.pool.start(workers)
 	d.tasks.init(workers)
@@ -57,6 +58,9 @@ func (d *Device) Stats() Stats {
 // Watch makes each following kernel report, when it ends, its number since
 // this call (from 0), its name and whether all elements of its results are
 // finite. Watch(nil) turns it off.
+//
+// It serves Diagnose, which runs a step once more to find the first node that
+// went wrong: looking at every result of every kernel is too slow to do always.
 func (d *Device) Watch(f func(launch int, kernel string, finite bool)) {
 	d.watch, d.count = f, 0
 }
@@ -71,6 +75,9 @@ func (d *Device) launched(kernel string, results ...[]float32) {
 
 // launchedMatrix is launched for one result of rows × cols elements with
 // distance ld between rows; what lies between the rows is not looked at.
+//
+// Between the rows of a member of a pack lie other members, which are not
+// written yet or written by somebody else.
 func (d *Device) launchedMatrix(kernel string, c []float32, rows, cols, ld int) {
 	d.stats.Launches++
 	if d.watch == nil {
@@ -95,6 +102,8 @@ func (d *Device) report(kernel string, results [][]float32) {
 
 func allFinite(x []float32) bool {
 	for _, v := range x {
+		// x - x is 0 for finite numbers, and NaN for NaN and both infinities:
+		// one test for three cases.
 		if v-v != 0 { // NaN or Inf
 			return false
 		}

@@ -27,6 +27,8 @@ const (
 	Sign
 )
 
+// The table is indexed by the constants. A test compares the names with the
+// compiler's op table, which this package does not import.
 // unaries holds for each operation its name in the compiler's op table, which
 // is the constant's with underscores, and the loop over a contiguous run: y and
 // x have the same length, or are the same. Functions without a vector form go
@@ -43,6 +45,7 @@ var unaries = [...]struct {
 	Exp:  {"exp", vecExp},
 	Log:  {"log", through64(math.Log)},
 	Sqrt: {"sqrt", vecSqrt},
+	// In float64, since 1/sqrt in float32 would be rounded twice.
 	Rsqrt: {"rsqrt", func(_ isa, y, x []float32) {
 		for i := range y {
 			y[i] = float32(1 / math.Sqrt(float64(x[i])))
@@ -62,6 +65,7 @@ var unaries = [...]struct {
 	Relu: {"relu", vecRelu},
 	Abs: {"abs", func(_ isa, y, x []float32) {
 		for i := range y {
+			// The sign bit alone: NaN stays.
 			y[i] = math.Float32frombits(math.Float32bits(x[i]) &^ (1 << 31))
 		}
 	}},
@@ -106,6 +110,7 @@ func (d *Device) Unary(op UnaryOp, y, x []float32) {
 		panic("cpu: Unary: lengths differ")
 	}
 	t := &d.tasks.model.unary
+	// The slices stay in the task until the next launch of its kind.
 	*t = unaryTask{d.isa, op, y, x}
 	d.run(t, chunksOf(len(y), chunkElems))
 	d.launched("unary", y)
@@ -125,6 +130,9 @@ func (t *unaryTask) do(chunk, _ int) {
 }
 
 // through64 is the loop of a function of float64, rounded once.
+//
+// Rounding a float64 that is itself off by a little rounds to the same float32
+// unless it lies next to the middle of two.
 func through64(f func(float64) float64) func(isa, []float32, []float32) {
 	return func(_ isa, y, x []float32) {
 		for i := range y {

@@ -9,6 +9,8 @@ import (
 type BinaryOp uint8
 
 // The binary operations. Comparisons give 1 or 0; Max and Min keep NaN.
+//
+// They are numbered in the order of the names below.
 const (
 	Add BinaryOp = iota
 	Sub
@@ -63,6 +65,8 @@ func (t *binaryTask) set(l isa, op BinaryOp, y, a, b []float32, w walk) {
 	t.isa, t.op, t.y, t.a, t.b, t.walk = l, op, y, a, b, w
 }
 
+// A chunk may have several runs: rows of a strided operand, each at most runLen
+// long.
 func (t *binaryTask) do(chunk, _ int) {
 	// Operands that are not contiguous are gathered, so that each operation
 	// has one loop.
@@ -86,10 +90,13 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		vecMul(l, y, a, b)
 	case Div:
 		vecDiv(l, y, a, b)
+	// No vector form: powers are rare, and the square is taken out below.
 	case Pow:
 		for i := range y {
 			y[i] = float32(math.Pow(float64(a[i]), float64(b[i])))
 		}
+	// The built-in max would do, but for the order of -0 and 0; this has the op
+	// table's.
 	case Max:
 		for i := range y {
 			v := b[i] // if that is NaN, no comparison changes it
@@ -118,6 +125,7 @@ func binaryLoop(l isa, op BinaryOp, y, a, b []float32) {
 		for i := range y {
 			y[i] = truth(a[i] > b[i])
 		}
+	// A comparison with NaN is false, so that Equal is no test of it.
 	case GreaterEqual:
 		for i := range y {
 			y[i] = truth(a[i] >= b[i])
@@ -141,6 +149,7 @@ func (d *Device) ScalarBinary(op BinaryOp, y []float32, s float32, a []float32) 
 	d.scalarOp(op, y, a, s, true)
 }
 
+// Both orders share a task; left says on which side the number stands.
 func (d *Device) scalarOp(op BinaryOp, y, a []float32, s float32, left bool) {
 	if len(a) != len(y) {
 		panic("cpu: BinaryScalar: lengths differ")
@@ -165,6 +174,7 @@ func (t *scalarTask) do(chunk, _ int) {
 	hi := min(lo+chunkElems, len(t.y))
 	y, a := t.y[lo:hi], t.a[lo:hi]
 	switch {
+	// For these the sides do not matter, and the constant needs no buffer.
 	case t.op == Mul:
 		vecScale(t.isa, y, a, t.s)
 		return
@@ -175,6 +185,8 @@ func (t *scalarTask) do(chunk, _ int) {
 		vecMul(t.isa, y, a, a)
 		return
 	}
+	// Other operations reuse the loops for two slices: a few hundred elements
+	// of the number are made once a chunk and stay in L1.
 	var buf run // holds s, as many times as there are elements in a run
 	for len(y) > 0 {
 		n := min(len(y), len(buf))
@@ -192,6 +204,8 @@ func (t *scalarTask) do(chunk, _ int) {
 }
 
 // Where computes y = a where c is not 0, else b, with broadcasting as in Binary.
+//
+// A condition that is NaN counts as true, as it is not 0.
 func (d *Device) Where(y []float32, dims []int, c []float32, sc []int, a []float32, sa []int, b []float32, sb []int) {
 	t := &d.tasks.model.where
 	t.walk.init(dims, nil, sc, sa, sb)
@@ -208,6 +222,7 @@ type whereTask struct {
 }
 
 func (t *whereTask) do(chunk, _ int) {
+	// Three buffers of 2 KiB, on the stack.
 	var bufC, bufA, bufB run
 	for it := t.walk.start(chunk); it.next(); {
 		c := bufC.load(t.c, it.off[1], it.step[1], it.n)

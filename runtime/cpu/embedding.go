@@ -49,6 +49,9 @@ func (d *Device) EmbeddingGrad(dtable []float32, ids []int32, dy []float32, rows
 }
 
 // embeddingCols columns are a chunk of EmbeddingGrad: four cache lines.
+//
+// Where rows are whole lines, neighbouring chunks share none, so that workers
+// do not take lines from each other.
 const embeddingCols = 64
 
 // embeddingGradTask is one launch of EmbeddingGrad.

@@ -24,6 +24,8 @@ func (d *Device) MatMulBatch(c, a, b []float32, batch, m, n, k int, strideA, str
 	if transB {
 		ldb = k
 	}
+	// One product after the other, each cut among the workers. Attention, which
+	// has many small ones, is a kernel of its own.
 	for i := range batch {
 		d.gemm(transA, transB, m, n, k, a[i*strideA:], lda, b[i*strideB:], ldb, c[i*strideC:], n, mode)
 	}
@@ -38,6 +40,8 @@ func (d *Device) gemm(transA, transB bool, m, n, k int, a []float32, lda int, b 
 	if m == 0 || n == 0 {
 		return
 	}
+	// Operands are checked once here. The packing routines are assembly and
+	// would read whatever lies behind them.
 	if transA {
 		a = matrix("a", a, k, m, lda)
 	} else {
@@ -51,6 +55,7 @@ func (d *Device) gemm(transA, transB bool, m, n, k int, a []float32, lda int, b 
 	c = matrix("c", c, m, n, ldc)
 	d.stats.GEMMs++
 	d.stats.GEMMFLOPs += 2 * int64(m) * int64(n) * int64(k)
+	// Nothing is multiplied, but zero is a result too.
 	if k == 0 {
 		if mode == Overwrite {
 			for i := range m {
@@ -59,16 +64,22 @@ func (d *Device) gemm(transA, transB bool, m, n, k int, a []float32, lda int, b 
 		}
 		return
 	}
+	// The one case in which both factors run along k in memory: y = x·wᵀ with
+	// few rows, as in decoding.
 	if transB && !transA && m <= dotMaxRows {
 		d.dot(c, ldc, a, lda, b, ldb, m, n, k, mode)
 		return
 	}
+	// There is one task of each kind in the device, so that a launch allocates
+	// nothing. It is also why a device serves one caller at a time.
 	t := &d.tasks.gemm.product
 	t.setA(a, lda, transA)
 	t.setB(b, ldb, transB)
 	t.c, t.ldc, t.mode = c, ldc, mode
 	t.plan(d.isa, m, n, k, d.pool.workers)
 	chunks := t.chunks()
+	// The same chunks in the same order, done by the caller alone: bits do not
+	// change. No chunk waits, as what it waits for is done before it.
 	if 2*m*n*k <= gemmSerialFLOPs {
 		for i := range chunks {
 			t.do(i, 0)
@@ -88,6 +99,8 @@ func matrix(name string, x []float32, rows, cols, ld int) []float32 {
 	if rows == 0 || cols == 0 {
 		return nil
 	}
+	// The last row needs its columns only, not its distance to a next one: a
+	// matrix may end with its buffer.
 	need := (rows-1)*ld + cols
 	if rows < 0 || cols < 0 || ld < cols && rows > 1 || need > len(x) {
 		panic(fmt.Sprintf("cpu: matrix product: operand %s has %d elements for %d rows of %d with distance %d",

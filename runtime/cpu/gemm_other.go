@@ -2,6 +2,7 @@
 
 package cpu
 
+// Elsewhere there is no assembly, and the portable twins are all there is.
 func packPanel(_ isa, dst []float32, x *operand, from, rows, width int, k span) {
 	packPortable(dst, x, from, rows, width, k)
 }

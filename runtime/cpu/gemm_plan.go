@@ -22,19 +22,27 @@ type blocking struct {
 	colsL2     int // columns of b whose panels stay in L2 together
 }
 
+// A panel of a has 256 steps of 14 or 6 floats, 14 or 6 KiB: less than half of
+// an L1 of 32 KiB, and a panel of b streams past it. 512 columns of b are 512
+// KiB of L2. Longer blocks of k would write c back less often and no longer
+// fit.
 var blockings = [...]blocking{
 	portable: {4, 2, 256, 256},
 	avx2:     {6, 16, 256, 512},
 	avx512:   {14, 32, 256, 512},
 }
 
+// 2100 is a multiple of both heights, 14 and 6, and 2048 of both widths.
 const (
 	maxBlockM = 2100 // rows of a block of a
 	maxBlockN = 2048 // columns of a block of b
 	maxBlockK = 256
 
+	// evenly rounds a block up to whole panels, at most 31 columns or 13 rows.
 	panelSlack = 64 // columns or rows that rounding up to panels may add
 
+	// A chunk of few tiles costs more to hand out than to compute; many chunks
+	// for each worker even out that some are slower.
 	minTilesPerChunk   = 4
 	maxChunksPerWorker = 12
 )
@@ -72,6 +80,8 @@ type operand struct {
 func (t *gemmTask) setA(x []float32, ld int, trans bool) { t.a = operand{x, ld, !trans} }
 func (t *gemmTask) setB(x []float32, ld int, trans bool) { t.b = operand{x, ld, trans} }
 
+// Both pairs of buffers are made at once and for the largest blocks: some 9 MB,
+// whatever is multiplied afterwards.
 func (t *gemmTask) init(p patience) {
 	for i := range 2 {
 		t.packed[i].init(p)
@@ -89,18 +99,26 @@ func (t *gemmTask) release() { t.a.x, t.b.x, t.c = nil, nil, nil }
 func (t *gemmTask) plan(isa isa, m, n, k, workers int) {
 	s := blockings[isa]
 	t.isa, t.m, t.n, t.k = isa, m, n, k
+	// Blocks of equal size, rather than full ones and a small rest: a rest
+	// would be packed for little work. Steps of k in eights are what the
+	// transposing loads work on.
 	t.countM, t.blockM = evenly(m, maxBlockM, 1)
 	t.countN, t.blockN = evenly(n, maxBlockN, s.cols)
 	t.countK, t.blockK = evenly(k, s.k, 8)
 	t.width = s.cols
+	// A height at most that of the tile, such that the last panel of a block is
+	// nearly as high as the others.
 	t.panelsA, t.height = evenly(t.blockM, s.rows, 1)
 	t.blockM = t.panelsA * t.height
 	t.panelsB = ceilDiv(t.blockN, t.width)
 
+	// Four panels of a, and two of 32 columns or four of 16, are what packFour
+	// packs at once.
 	t.packA, t.packB = 4, max(1, 64/t.width)
 	t.packChunksB = ceilDiv(t.panelsB, t.packB)
 	t.packChunks = t.packChunksB + ceilDiv(t.panelsA, t.packA)
 
+	// As many panels of b as stay in L2 together.
 	_, t.tilesJ = evenly(t.panelsB, max(1, s.colsL2/s.cols), 1)
 	_, t.tilesI = evenly(t.panelsA, max(1, ceilDiv(minTilesPerChunk, t.tilesJ)), 1)
 	if most := ceilDiv(t.panelsA*ceilDiv(t.panelsB, t.tilesJ), maxChunksPerWorker*workers); most > t.tilesI {

@@ -2,8 +2,12 @@ package cpu
 
 // packPortable copies rows from..from+rows of an operand, steps k, to dst, width
 // floats a step, and fills up with zeros.
+//
+// It is the definition that the assembly has to meet, and does what that
+// leaves: edges, short blocks, other instruction sets.
 func packPortable(dst []float32, x *operand, from, rows, width int, k span) {
 	dst = dst[:k.size*width]
+	// The rows of a panel lie side by side: a step is a copy.
 	if !x.along {
 		for s := range k.size {
 			at := (k.from+s)*x.ld + from
@@ -13,6 +17,8 @@ func packPortable(dst []float32, x *operand, from, rows, width int, k span) {
 		}
 		return
 	}
+	// Each row is read along k, which is how it lies, and written with the
+	// distance of steps.
 	for r := range width {
 		if r >= rows {
 			for at := r; at < len(dst); at += width {
@@ -29,11 +35,14 @@ func packPortable(dst []float32, x *operand, from, rows, width int, k span) {
 
 // tilePortable adds to, or stores in, the rows×cols tile of c the product of
 // packed panels a, [k][rows], and b, [k][cols].
+//
+// Sums start from zero and are added to c at the end, as in assembly.
 func tilePortable(c []float32, ldc int, a, b []float32, k, rows, cols int, add bool) {
 	if rows == 4 && cols == 2 {
 		tile4x2(c, ldc, a, b, k, add)
 		return
 	}
+	// Tiles at the edges, of any size: few, so that the loops are plain.
 	for i := range rows {
 		ci := c[i*ldc : i*ldc+cols]
 		for j := range ci {
@@ -54,6 +63,7 @@ func tilePortable(c []float32, ldc int, a, b []float32, k, rows, cols int, add b
 func tile4x2(c []float32, ldc int, a, b []float32, k int, add bool) {
 	var c00, c01, c10, c11, c20, c21, c30, c31 float32
 	a, b = a[:4*k], b[:2*k]
+	// A conversion to an array is one check of bounds instead of four, or two.
 	for len(a) >= 4 && len(b) >= 2 {
 		x, y := (*[4]float32)(a), (*[2]float32)(b)
 		b0, b1 := y[0], y[1]

@@ -9,10 +9,18 @@ func block(i, size, total int) span {
 
 // do runs chunk i of the list: of each phase first the packing chunks, then
 // the multiplying ones.
+//
+// The pool hands out chunks in order, so that the first chunk that is not done
+// waits only for chunks which somebody has claimed already: there is no
+// deadlock, with one worker as little as with many.
 func (t *gemmTask) do(i, _ int) {
 	products := t.chunksI * t.chunksJ
 	phase, i := i/(t.packChunks+products), i%(t.packChunks+products)
+	// Phases alternate between two sides, each with buffers of its own; turn
+	// counts the phases that this side had before.
 	side, turn := phase%2, int64(phase/2)
+	// k runs fastest: the blocks of c are finished one after the other, and a
+	// block of b is packed again for each block of m.
 	k := block(phase%t.countK, t.blockK, t.k)
 	m := block(phase/t.countK%t.countM, t.blockM, t.m)
 	n := block(phase/t.countK/t.countM, t.blockN, t.n)
@@ -24,6 +32,8 @@ func (t *gemmTask) do(i, _ int) {
 		t.packed[side].add(1)
 		return
 	}
+	// All of this phase's packing: a tile reads panels that other chunks
+	// packed.
 	t.packed[side].wait((turn + 1) * int64(t.packChunks))
 	// The phase before this one may have written the same tiles.
 	t.multiplied[1-side].wait(int64((phase+1)/2) * int64(products))
@@ -45,10 +55,14 @@ func (t *gemmTask) pack(i, side int, m, n, k span) {
 
 // packPanels packs panels from..to, of height rows each, of an operand's block.
 func (t *gemmTask) packPanels(dst []float32, x *operand, from, to, height int, rows, k span) {
+	// Four whole panels in one pass, if they lie side by side in the matrix.
 	if i := from * height; to*height <= rows.size && packFour(t.isa, dst[i*k.size:], x, rows.from+i, height, k) {
 		return
 	}
 	for i := from * height; i < min(to*height, rows.size); i += height {
+		// A panel of a is as high as it has rows, since tiles come in every
+		// height. One of b is a whole number of registers wide, and what is not
+		// there is zero.
 		count := min(height, rows.size-i)
 		width := count
 		if x == &t.b {
@@ -72,10 +86,14 @@ func (t *gemmTask) panelWidth(cols int) int {
 // multiply updates the tiles of chunk (ci, cj). The panel of a stays in L1
 // while panels of b stream from L2.
 func (t *gemmTask) multiply(ci, cj, side int, m, n, k span) {
+	// The first block of k decides about what c held, those behind it add.
 	add := t.mode == Accumulate || k.from > 0
 	a, b := t.workspaceA[side], t.workspaceB[side]
+	// Rows outside, columns inside: the panel of a is used for all columns
+	// while it is in L1.
 	for p := ci * t.tilesI; p < min((ci+1)*t.tilesI, t.panelsA); p++ {
 		i := p * t.height
+		// The last block of m may have fewer panels than a full one.
 		if i >= m.size {
 			return
 		}

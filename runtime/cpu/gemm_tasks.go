@@ -8,6 +8,8 @@ type gemmTasks struct {
 	squares squaresTask
 }
 
+// Only what needs memory or knows the workers; other tasks are filled at every
+// launch.
 func (t *gemmTasks) init(workers int) {
 	t.product.init(patienceFor(workers))
 	t.dot.init()

@@ -9,11 +9,14 @@ const squaresParts = 1024
 func (d *Device) SumSquares(x []float32) float64 {
 	t := &d.tasks.gemm.squares
 	t.isa, t.x = d.isa, x
+	// At least 2^14 elements a part, so that small models have few parts, and
+	// at most squaresParts of them, whose sums have room in the task.
 	t.size = max(1<<14, ceilDiv(len(x), squaresParts))
 	parts := ceilDiv(len(x), t.size)
 	d.run(t, parts)
 	t.x = nil
 	sum := 0.0
+	// In order, whichever worker was done first.
 	for _, s := range t.sums[:parts] {
 		sum += s
 	}
@@ -38,6 +41,8 @@ func (t *squaresTask) do(part, _ int) {
 	for i, v := range x[whole:] {
 		lanes[i] += float64(v) * float64(v)
 	}
+	// Halves are added to each other: the tree is the same for all instruction
+	// sets.
 	for half := 8; half > 0; half /= 2 {
 		for i := range half {
 			lanes[i] += lanes[i+half]

@@ -1,6 +1,9 @@
 package cpu
 
 // Mode says what a kernel does with the result it computes.
+//
+// Gradients of weights are the reason: the first micro-batch of a step
+// overwrites them, the others add, and nobody has to clear memory.
 type Mode uint8
 
 const (

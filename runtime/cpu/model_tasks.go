@@ -45,6 +45,8 @@ func (t *modelTasks) init(workers int) {
 }
 
 // tileScratch makes each worker's tile memory hold at least n elements.
+//
+// Tiles are made for each worker and never shared.
 func (t *modelTasks) tileScratch(n int) {
 	for w := range t.tiles {
 		if len(t.tiles[w]) < n {
@@ -54,6 +56,9 @@ func (t *modelTasks) tileScratch(n int) {
 }
 
 // sharedScratch returns n elements of the memory that one launch at a time uses.
+//
+// Who asks for it twice gets the same memory: a launch may use it for one
+// purpose only.
 func (t *modelTasks) sharedScratch(n int) []float32 {
 	if len(t.shared) < n {
 		t.shared = make([]float32, n)
@@ -68,6 +73,8 @@ const chunkElems = 8192
 // rowsPerChunk is the number of rows of the given width in one chunk.
 func rowsPerChunk(width int) int { return max(1, chunkElems/max(1, width)) }
 
+// The number depends on sizes alone: parts of a sum must not follow the
+// workers.
 func chunksOf(n, per int) int { return (n + per - 1) / per }
 
 // extent is the number of elements from the first to the last element of a
@@ -80,6 +87,8 @@ func extent(rows, ld, cols int) int {
 }
 
 // view checks that x holds a strided matrix and cuts it to its extent.
+//
+// Rows may be part of wider rows, of which the last one ends with its columns.
 func view(x []float32, rows, ld, cols int) []float32 {
 	if ld < cols {
 		panic("cpu: distance between rows below their width")

@@ -37,6 +37,8 @@ type pool struct {
 	exited   sync.WaitGroup
 }
 
+// The caller is worker 0 and no goroutine of the pool: with one worker there is
+// none.
 func (p *pool) start(workers int) {
 	p.workers = workers
 	p.patience = patienceFor(workers)
@@ -47,6 +49,7 @@ func (p *pool) start(workers int) {
 	}
 }
 
+// Afterwards the device still works, with its caller alone.
 func (p *pool) stop() {
 	p.closed.Store(true)
 	p.sleepers.wake()
@@ -63,6 +66,8 @@ func (p *pool) work(worker int) {
 		case p.closed.Load():
 			return
 		case !p.wait(idle):
+			// Enter first and look again afterwards, or a task that came in
+			// between would be slept through.
 			p.sleepers.enter()
 			for !p.ready() {
 				p.sleepers.cond.Wait()
@@ -76,12 +81,18 @@ func (p *pool) work(worker int) {
 // step claims and computes one chunk, if there is one.
 func (p *pool) step(worker int) bool {
 	for {
+		// The number of chunks and the next one are one word, so that they can
+		// only be read together. A worker that comes late finds either old
+		// chunks, all of them claimed, or new ones.
 		s := p.claims.Load()
 		chunk := s & (1<<32 - 1)
 		if chunk >= s>>32 {
 			return false
 		}
 		if p.claims.CompareAndSwap(s, s+1) {
+			// The task is read after the claim: run stores it before it
+			// publishes the claims, and replaces it only when this chunk is
+			// done.
 			p.current.do(int(chunk), worker)
 			p.done.add(1)
 			return true
@@ -104,12 +115,15 @@ func (d *Device) run(t task, chunks int) {
 		}
 		return
 	}
+	// The order matters: task, count, and then the claims that let workers in.
 	p.current = t
 	p.done.reset()
 	p.claims.Store(uint64(chunks) << 32)
 	p.sleepers.wake()
+	// The caller takes chunks like everybody else.
 	for p.step(0) {
 	}
+	// The last chunks may be with workers still.
 	p.done.wait(int64(chunks))
 	p.current = nil
 }
@@ -183,6 +197,7 @@ func (c *counter) init(p patience) {
 	c.sleepers.init()
 }
 
+// Only between tasks, when nobody waits.
 func (c *counter) reset() { c.n.Store(0) }
 
 func (c *counter) add(n int64) {

@@ -19,6 +19,8 @@ func (d *Device) Reduce(op ReduceOp, y, x []float32, outer, n, inner int) {
 	y, x = y[:outer*inner], x[:outer*n*inner]
 	t := &d.tasks.model.reduce
 	*t = reduceTask{op: op, y: y, x: x, n: n, inner: inner}
+	// The shape is cut into tiles of columns and chunks of tiles, as many as
+	// make up chunkElems elements.
 	t.tiles = chunksOf(inner, reduceTile)
 	t.per = max(1, chunkElems/max(1, n*min(inner, reduceTile)))
 	d.run(t, chunksOf(outer*t.tiles, t.per))
@@ -26,6 +28,8 @@ func (d *Device) Reduce(op ReduceOp, y, x []float32, outer, n, inner int) {
 }
 
 // reduceTile is the number of columns that are reduced together.
+//
+// The sums of a tile are 2 KiB of float64, on the stack of whoever computes it.
 const reduceTile = 256
 
 // reduceTask is one launch of Reduce. Each element of the result is computed
@@ -48,6 +52,8 @@ func (t *reduceTask) do(chunk, _ int) {
 }
 
 // tile reduces len(y) columns from lo of the matrix x [n, inner].
+//
+// It goes row by row, in the order in which x lies, with a sum for each column.
 func (t *reduceTask) tile(y []float32, acc []float64, x []float32, lo int) {
 	if t.op == ReduceMax {
 		for i := range y {
@@ -56,6 +62,7 @@ func (t *reduceTask) tile(y []float32, acc []float64, x []float32, lo int) {
 		for r := range t.n {
 			x := x[r*t.inner+lo:][:len(y)]
 			for i, v := range x {
+				// Once a maximum is NaN no number is greater, and it stays.
 				if v > y[i] || v != v {
 					y[i] = v
 				}
@@ -65,8 +72,10 @@ func (t *reduceTask) tile(y []float32, acc []float64, x []float32, lo int) {
 	}
 	scale := 1.0
 	if t.op == ReduceMean {
+		// With n = 0 that is +Inf, and 0 times it the NaN of an empty mean.
 		scale = 1 / float64(t.n)
 	}
+	// In a fixed order, whoever computes it.
 	if t.inner == 1 { // four chains, so that the adds overlap
 		var s [4]float64
 		for len(x) >= 4 {

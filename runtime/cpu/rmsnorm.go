@@ -42,11 +42,14 @@ type normTask struct {
 
 func (t *normTask) do(chunk, _ int) {
 	for r := chunk * t.per; r < min(t.rows, (chunk+1)*t.per); r++ {
+		// For AddRMSNorm that is where the sum goes.
 		x := t.x[r*t.ldx:][:t.dim]
 		lo, hi := r*t.dim, (r+1)*t.dim
 		if t.a != nil {
 			vecAdd(t.isa, x, t.a[lo:hi], t.b[lo:hi])
 		}
+		// The sum of squares is in float64 by blocks, the same function for
+		// both kernels: the norm that a recomputation gives has the same bits.
 		vecNorm(t.isa, t.y[lo:hi], x, t.w, rstd(t.isa, x, t.eps))
 	}
 }
@@ -76,6 +79,8 @@ func (d *Device) RMSNormGrad(dx, dw, dy, x []float32, ldx int, w, res []float32,
 	if res != nil {
 		t.res = res[:n]
 	}
+	// Each part sums dw over its own rows, and the parts are added in order
+	// afterwards: 64 at most, as each is a row of memory.
 	// The number of partial sums of dw depends on the shape only.
 	parts := min(max(1, rows/16), 64)
 	t.per = max(1, chunksOf(rows, parts))
@@ -125,6 +130,7 @@ func (t *normGradTask) do(chunk, _ int) {
 			j := min(i+sumBlock, t.dim)
 			dot += float64(vecDot3(t.isa, dy[i:j], t.w[i:j], x[i:j]))
 		}
+		// The cube and the quotient in float64, rounded once.
 		c := float64(s) * float64(s) * float64(s) * dot / float64(t.dim)
 		vecNormGrad(t.isa, t.dx[lo:hi], dw, dy, x, t.w, res, s, float32(c))
 	}
@@ -150,6 +156,7 @@ type sumPartsTask struct {
 func (t *sumPartsTask) do(chunk, _ int) {
 	lo := chunk * sumPartsCols
 	hi := min(lo+sumPartsCols, len(t.y))
+	// Columns are independent, so the cut does not change any sum.
 	y := t.y[lo:hi]
 	// The parts are added up in the first of them, so that with Accumulate
 	// they are rounded among themselves first.

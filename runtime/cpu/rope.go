@@ -5,6 +5,8 @@ package cpu
 // ldx and ldy elements from row to row; row r takes row r mod T of the tables
 // cos and sin [T, hd/2]. The pairs are (2i, 2i+1), or (i, i+hd/2) with half.
 // inverse rotates back, which is also the gradient. y may be x.
+//
+// The tables repeat for each sequence of a batch, as rows are [batch·T].
 func (d *Device) Rope(y []float32, ldy int, x []float32, ldx int, cos, sin []float32, rows, T, heads, hd int, half, inverse bool) {
 	d.rope(y, ldy, x, ldx, cos[:T*hd/2], sin[:T*hd/2], nil, rows, T, heads, hd, half, inverse)
 }
@@ -25,6 +27,7 @@ func (d *Device) rope(y []float32, ldy int, x []float32, ldx int, cos, sin []flo
 		cos: cos, sin: sin, pos: pos, rows: rows, T: T, heads: heads, hd: hd, half: half, sign: 1,
 		per: rowsPerChunk(heads * hd),
 	}
+	// Turning back is turning by the negative angle: the sine changes its sign.
 	if inverse {
 		t.sign = -1
 	}
@@ -52,11 +55,13 @@ func (t *ropeTask) do(chunk, _ int) {
 		if t.pos != nil {
 			p = int(t.pos[r])
 		} else {
+			// Rows of a batch lie one sequence behind the other.
 			p = r % t.T
 		}
 		cos, sin := t.cos[p*n:(p+1)*n], t.sin[p*n:(p+1)*n]
 		y, x := t.y[r*t.ldy:], t.x[r*t.ldx:]
 		if t.half {
+			// One row of the tables for all heads.
 			vecRopeHalf(t.isa, y, x, cos, sin, t.sign, t.heads)
 		} else {
 			vecRopePairs(t.isa, y, x, cos, sin, t.sign, t.heads)

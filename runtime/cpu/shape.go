@@ -5,12 +5,17 @@ const maxRank = 6
 
 // runLen is the longest run of elements that a walk hands out: a run of an
 // operand that is not contiguous is gathered into a buffer of this size.
+//
+// Three of them are 6 KiB, small enough for L1.
 const runLen = 512
 
 type run [runLen]float32
 
 // load returns n elements of x from off, step apart: x itself where step is 1,
 // else a copy in the buffer.
+//
+// Steps of 0 are broadcasts. A gathered run costs one pass over it, and leaves
+// one loop for each operation instead of one for each combination of strides.
 func (r *run) load(x []float32, off, step, n int) []float32 {
 	switch step {
 	case 1:
@@ -48,6 +53,8 @@ func (w *walk) init(dims, s0, s1, s2, s3 []int) {
 	}
 	*w = walk{}
 	var s [4][maxRank]int
+	// A contiguous result has the strides of its dims. Absent operands keep
+	// strides of 0 and agree with any merging.
 	c := 1
 	for i := len(dims) - 1; i >= 0; i-- {
 		s[0][i] = c
@@ -59,9 +66,13 @@ func (w *walk) init(dims, s0, s1, s2, s3 []int) {
 		}
 	}
 	for i, n := range dims {
+		// An axis of size 1 is never stepped along, and its stride means
+		// nothing.
 		if n == 1 {
 			continue
 		}
+		// Dims go from outside to inside: this one is inside of the last one
+		// kept.
 		if r := w.rank - 1; r >= 0 && w.merges(r, &s, i, n) {
 			w.dims[r] *= n
 			for o := range s {
@@ -82,6 +93,9 @@ func (w *walk) init(dims, s0, s1, s2, s3 []int) {
 }
 
 // merges reports whether dimension i of size n continues dimension r.
+//
+// That is so if a step of r is n steps of i, for every operand; for a broadcast
+// both are 0.
 func (w *walk) merges(r int, s *[4][maxRank]int, i, n int) bool {
 	for o := range s {
 		if w.stride[o][r] != s[o][i]*n {
@@ -92,6 +106,9 @@ func (w *walk) merges(r int, s *[4][maxRank]int, i, n int) bool {
 }
 
 // cut decides the chunks: several rows each, or parts of one row.
+//
+// Either rows are short and a chunk has several, or they are long and each is
+// cut: one of per and pieces is 1.
 func (w *walk) cut() {
 	w.rows = 1
 	for _, n := range w.dims[:w.rank-1] {
@@ -140,6 +157,7 @@ type runs struct {
 func (w *walk) start(chunk int) runs {
 	it := runs{w: w}
 	last := w.rank - 1
+	// Chunks are numbered row by row, and in a row from left to right.
 	row := chunk / w.pieces * w.per
 	it.rows = min(w.per, w.rows-row)
 	it.left = chunk % w.pieces * chunkElems
@@ -163,6 +181,7 @@ func (w *walk) start(chunk int) runs {
 }
 
 // next moves to the next run of at most runLen elements, if there is one.
+// A run never crosses the end of a row, where strides of other axes come in.
 func (it *runs) next() bool {
 	if it.col >= it.end {
 		if it.rows--; it.rows <= 0 {
@@ -180,6 +199,9 @@ func (it *runs) next() bool {
 }
 
 // carry moves to the next row.
+//
+// Like an odometer: the last axis but one turns, and what comes round takes its
+// steps back and carries on to the axis before.
 func (it *runs) carry() {
 	for i := it.w.rank - 2; i >= 0; i-- {
 		it.at[i]++
@@ -204,6 +226,8 @@ func (d *Device) Copy(y []float32, ys []int, x []float32, xs []int, dims []int) 
 	t.walk.init(dims, ys, xs, nil, nil)
 	t.y, t.x = y, x
 	d.run(t, t.walk.chunks())
+	// Listing the elements takes memory and time, so it is only done when
+	// somebody looks.
 	if d.watch == nil {
 		d.launched("copy")
 		return
@@ -221,6 +245,7 @@ func (t *copyTask) do(chunk, _ int) {
 	for it := t.walk.start(chunk); it.next(); {
 		y, x := t.y[it.off[0]:], t.x[it.off[1]:]
 		sy, sx := it.step[0], it.step[1]
+		// Contiguous on both sides, as in a concatenation.
 		if sy == 1 && sx == 1 {
 			copy(y[:it.n], x[:it.n])
 			continue

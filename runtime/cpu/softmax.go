@@ -2,6 +2,9 @@ package cpu
 
 // sumBlock is the length of a run that is summed in float32; the sums of runs
 // are added in float64.
+//
+// A run is short enough for float32 not to lose much, and long enough for the
+// additions in float64 to cost nothing.
 const sumBlock = 1024
 
 // Softmax computes y = softmax of each of the rows of n elements of x, the
@@ -31,6 +34,8 @@ func (t *softmaxTask) do(chunk, _ int) {
 }
 
 // expRow computes y = e^(x - max x) and returns the maximum and the sum of y.
+//
+// x is read twice, the second time from the cache.
 func expRow(l isa, y, x []float32) (m float32, sum float64) {
 	m = vecMax(l, x)
 	for i := 0; i < len(x); i += sumBlock {
@@ -42,6 +47,8 @@ func expRow(l isa, y, x []float32) (m float32, sum float64) {
 
 // SoftmaxGrad computes dx = y·(dy - Σ dy·y), row by row, for y = softmax(x).
 // dx may be dy or y.
+//
+// Of the Jacobian diag(y) - y·yᵀ only this product is ever needed.
 func (d *Device) SoftmaxGrad(dx, dy, y []float32, rows, n int) {
 	dx, dy, y = dx[:rows*n], dy[:rows*n], y[:rows*n]
 	t := &d.tasks.model.softmaxGrad

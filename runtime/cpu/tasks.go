@@ -6,6 +6,7 @@ type tasks struct {
 	model modelTasks
 }
 
+// They are made with the device, before the first launch.
 func (t *tasks) init(workers int) {
 	t.gemm.init(workers)
 	t.model.init(workers)

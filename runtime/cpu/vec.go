@@ -38,6 +38,11 @@ const (
 
 // exp32 is e^x within two units in the last place. It overflows to +Inf, underflows
 // gradually to 0 and keeps NaN.
+// The comparisons are false for NaN, which goes through.
+//
+// Products stand in float32(...) throughout: without the conversion the
+// language lets a compiler fuse multiply and add, which some do on other
+// processors, and the bits would differ between them.
 func exp32(x float32) float32 {
 	if x > expMax {
 		x = expMax
@@ -45,8 +50,11 @@ func exp32(x float32) float32 {
 	if x < expMin {
 		x = expMin
 	}
+	// n is x/ln2 rounded to the nearest integer, and t has it in its low bits.
 	t := float32(x*log2e) + roundMagic
 	n := t - roundMagic
+	// n·ln2hi is exact, so that the error of the remainder is that of the small
+	// second part (Cody and Waite 1980).
 	r := x - float32(n*ln2hi) - float32(n*ln2lo)
 	p := float32(expC6)
 	p = float32(p*r) + expC5
@@ -56,7 +64,9 @@ func exp32(x float32) float32 {
 	p = float32(p*r) + 1
 	p = float32(p*r) + 1
 	// 2^n in two factors: n runs from -151 to 128.
+	// The bits of roundMagic are 0x4B400000; what lies above them is n.
 	e := int32(math.Float32bits(t)) - 0x4B400000
+	// An arithmetic shift: for n = -151 the halves are -76 and -75.
 	h := e >> 1
 	p *= math.Float32frombits(uint32(h+127) << 23)
 	return p * math.Float32frombits(uint32(e-h+127)<<23)
@@ -64,11 +74,15 @@ func exp32(x float32) float32 {
 
 // exp2Neg is 2^x for x below 128, for softmax: results below 2^-126 become 0, and
 // -Inf gives exactly 0.
+//
+// Below -126 the result would not be a normal number. Attention loses nothing
+// by it, and slow arithmetic on such numbers is avoided.
 func exp2Neg(x float32) float32 {
 	if x < -127 {
 		x = -127
 	}
 	t := x + roundMagic
+	// x - n is exact: both are float32 close to each other.
 	r := x - (t - roundMagic)
 	p := float32(exp2C6)
 	p = float32(p*r) + exp2C5
@@ -85,10 +99,13 @@ func exp2Neg(x float32) float32 {
 // with x = 2^e·m and m near 1, twice the artanh of (m-1)/(m+1).
 func logOf(x float32) float64 {
 	b := math.Float32bits(x)
+	// Subtracting the bits of sqrt(1/2) and shifting gives the exponent for
+	// which m is nearest to 1, so that the series is short.
 	e := int32(b-0x3f3504f3) >> 23 // m in [sqrt(1/2), sqrt(2))
 	m := float64(math.Float32frombits(b - uint32(e)<<23))
 	s := (m - 1) / (m + 1)
 	z := s * s
+	// The series of artanh to the eleventh power: s is at most 0.172.
 	p := 1 + z*(1.0/3+z*(1.0/5+z*(1.0/7+z*(1.0/9+z*(1.0/11)))))
 	if x != x {
 		return float64(x)
@@ -121,6 +138,9 @@ func scaleGo(y, x []float32, s float32) {
 }
 
 // dotGo adds in eight lanes, which are then added in order.
+//
+// More lanes hide the latency of additions, and the order is fixed, so that the
+// result depends on the length alone.
 func dotGo(x, y []float32) float32 {
 	y = y[:len(x)]
 	var s [8]float32
@@ -147,6 +167,8 @@ func dot3Go(a, b, c []float32) float32 {
 }
 
 // maxGo is the greatest element, -Inf of none; NaN may be lost.
+//
+// Both callers find NaN otherwise: it comes out of the sum of exponentials.
 func maxGo(x []float32) float32 {
 	m := float32(math.Inf(-1))
 	for _, v := range x {
@@ -179,6 +201,9 @@ func siluGo(y, x []float32) {
 }
 
 // expSumGo computes y = e^(x-m) and returns the sum of y.
+//
+// The sum is of the rounded results, so that dividing by it gives numbers that
+// add up to 1 as nearly as they can.
 func expSumGo(y, x []float32, m float32) float32 {
 	x = x[:len(y)]
 	var s [8]float32
@@ -190,6 +215,8 @@ func expSumGo(y, x []float32, m float32) float32 {
 	return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]))
 }
 
+// The sigmoid is computed where it is needed: exp costs less than a pass over
+// memory.
 func swigluGo(m, g, u []float32) {
 	g, u = g[:len(m)], u[:len(m)]
 	for i := range m {
@@ -198,6 +225,8 @@ func swigluGo(m, g, u []float32) {
 }
 
 func swigluGradGo(dg, du, dm, g, u []float32) {
+	// Gate and up may be overwritten by their gradients: each element is read
+	// first.
 	du, dm, g, u = du[:len(dg)], dm[:len(dg)], g[:len(dg)], u[:len(dg)]
 	for i := range dg {
 		s := sigmoid32(g[i])
@@ -218,6 +247,9 @@ func normGo(y, x, w []float32, r float32) {
 
 // normGradGo computes dx = res + r·w·dy - c·x and dw += dy·x·r for one row of
 // RMSNorm. res or dw may be nil.
+//
+// The two are separate loops, since dw goes over many rows and stays in the
+// cache, while the other slices pass by.
 func normGradGo(dx, dw, dy, x, w, res []float32, r, c float32) {
 	n := len(dx)
 	dy, x, w = dy[:n], x[:n], w[:n]
@@ -241,6 +273,7 @@ func normGradGo(dx, dw, dy, x, w, res []float32, r, c float32) {
 
 // ropePairsGo rotates the pairs (2i, 2i+1) of x by the angles whose cosines and
 // sines are given, times sign.
+// Both elements are read before either is written: y may be x.
 func ropePairsGo(y, x, cos, sin []float32, sign float32) {
 	y, x, sin = y[:2*len(cos)], x[:2*len(cos)], sin[:len(cos)]
 	for i := range cos {

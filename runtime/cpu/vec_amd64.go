@@ -5,6 +5,9 @@ import "unsafe"
 // The choice between the assembly of vec_amd64.s, in 512 and 256 bits, and the
 // portable twins of vec.go. Operands may be each other, element for element.
 
+// The slicing at the head of each function below is its bounds check: assembly
+// would go on behind the end of a shorter operand. An empty slice is left to
+// Go, since it may have no element to point at.
 func ptr(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
 func vecAdd(l isa, y, a, b []float32) {
@@ -31,6 +34,7 @@ func vecMul(l isa, y, a, b []float32) {
 	}
 }
 
+// y may be x: softmax and attention scale their rows in place.
 func vecScale(l isa, y, x []float32, s float32) {
 	x = x[:len(y)]
 	switch {
@@ -43,6 +47,8 @@ func vecScale(l isa, y, x []float32, s float32) {
 	}
 }
 
+// The sums of the three differ in their last bits, as they have 8, 32 and 64
+// lanes and the assembly fuses; each is the same at every call.
 func vecDot(l isa, x, y []float32) float32 {
 	y = y[:len(x)]
 	switch {
@@ -55,6 +61,8 @@ func vecDot(l isa, x, y []float32) float32 {
 	}
 }
 
+// The gradient of a norm needs Σ dy·w·x of each row, and two products would
+// need a buffer between them.
 func vecDot3(l isa, a, b, c []float32) float32 {
 	b, c = b[:len(a)], c[:len(a)]
 	switch {
@@ -67,6 +75,7 @@ func vecDot3(l isa, a, b, c []float32) float32 {
 	}
 }
 
+// NaN may be lost in all of them.
 func vecMax(l isa, x []float32) float32 {
 	switch {
 	case l == portable || len(x) == 0:
@@ -78,6 +87,8 @@ func vecMax(l isa, x []float32) float32 {
 	}
 }
 
+// The three agree to the last few bits, but not to the last: they round
+// products at different places.
 func vecExp(l isa, y, x []float32) {
 	x = x[:len(y)]
 	switch {
@@ -90,6 +101,7 @@ func vecExp(l isa, y, x []float32) {
 	}
 }
 
+// The division is exact in all of them; what differs is the exponential.
 func vecSigmoid(l isa, y, x []float32) {
 	x = x[:len(y)]
 	switch {
@@ -114,6 +126,7 @@ func vecSilu(l isa, y, x []float32) {
 	}
 }
 
+// x and y may be one slice.
 func vecExpSum(l isa, y, x []float32, m float32) float32 {
 	x = x[:len(y)]
 	switch {
@@ -126,6 +139,7 @@ func vecExpSum(l isa, y, x []float32, m float32) float32 {
 	}
 }
 
+// One pass over gate and up; the sigmoid is never stored.
 func vecSwiGLU(l isa, m, g, u []float32) {
 	g, u = g[:len(m)], u[:len(m)]
 	switch {
@@ -138,6 +152,8 @@ func vecSwiGLU(l isa, m, g, u []float32) {
 	}
 }
 
+// dg may be gate and du may be up. Assembly and twin read an element of all
+// three operands before they write one.
 func vecSwiGLUGrad(l isa, dg, du, dm, g, u []float32) {
 	du, dm, g, u = du[:len(dg)], dm[:len(dg)], g[:len(dg)], u[:len(dg)]
 	switch {
@@ -150,6 +166,7 @@ func vecSwiGLUGrad(l isa, dg, du, dm, g, u []float32) {
 	}
 }
 
+// The row's factor r was computed in float64 and rounded once.
 func vecNorm(l isa, y, x, w []float32, r float32) {
 	x, w = x[:len(y)], w[:len(y)]
 	switch {
@@ -162,6 +179,8 @@ func vecNorm(l isa, y, x, w []float32, r float32) {
 	}
 }
 
+// One Go loop does both gradients; with vectors they are two calls, each for
+// what is wanted.
 func vecNormGrad(l isa, dx, dw, dy, x, w, res []float32, r, c float32) {
 	n := len(dx)
 	dy, x, w = dy[:n], x[:n], w[:n]
@@ -195,6 +214,9 @@ func vecNormGrad(l isa, dx, dw, dy, x, w, res []float32, r, c float32) {
 	}
 }
 
+// All heads of a row turn by the same angles, so the call takes them together.
+// A head that is not a whole number of registers falls back to the next
+// narrower form.
 func vecRopePairs(l isa, y, x, cos, sin []float32, sign float32, heads int) {
 	hd := 2 * len(cos)
 	y, x, sin = y[:heads*hd], x[:heads*hd], sin[:len(cos)]
@@ -210,6 +232,8 @@ func vecRopePairs(l isa, y, x, cos, sin []float32, sign float32, heads int) {
 	}
 }
 
+// Half of a head must be a whole number of registers here, as a pair lies half
+// a head apart.
 func vecRopeHalf(l isa, y, x, cos, sin []float32, sign float32, heads int) {
 	hd := 2 * len(cos)
 	y, x, sin = y[:heads*hd], x[:heads*hd], sin[:len(cos)]

@@ -2,6 +2,8 @@
 
 package cpu
 
+// Elsewhere there is no assembly, and the portable twins of vec.go are all
+// there is. Their callers, and therefore the kernels, are the same everywhere.
 func vecAdd(_ isa, y, a, b []float32)                    { addGo(y, a, b) }
 func vecMul(_ isa, y, a, b []float32)                    { mulGo(y, a, b) }
 func vecScale(_ isa, y, x []float32, s float32)          { scaleGo(y, x, s) }

@@ -40,7 +40,9 @@ const (
 
 // erf32 is the error function within three units in the last place; NaN stays.
 func erf32(x float32) float32 {
+	// The sign bit is cleared, which also keeps NaN.
 	t := math.Float32frombits(math.Float32bits(x) &^ (1 << 31))
+	// NaN is not below and goes the other way, to an exponential that keeps it.
 	if t < erfSplit {
 		s := t * t
 		p := float32(erfS5)
@@ -51,6 +53,7 @@ func erf32(x float32) float32 {
 		p = float32(p*s) + erfS0
 		return withSign(t*p, x)
 	}
+	// Beyond, 1 - e^(...) is 1 in float32.
 	if t > erfMax {
 		t = erfMax
 	}
@@ -77,10 +80,13 @@ func tanh32(x float32) float32 {
 		p = float32(p*s) + tanhS0
 		return withSign(t+float32(float32(p*s)*t), x)
 	}
+	// For large t the exponential is +Inf and the quotient 0: the result is 1.
 	return withSign(1-2/(exp32(t+t)+1), x)
 }
 
 // withSign gives y, which is not negative, the sign of x.
+//
+// An or of the bits, so that -0 gives -0.
 func withSign(y, x float32) float32 {
 	return math.Float32frombits(math.Float32bits(y) | math.Float32bits(x)&(1<<31))
 }
@@ -102,6 +108,8 @@ func tanhGo(y, x []float32) {
 func sqrtGo(y, x []float32) {
 	x = x[:len(y)]
 	for i := range y {
+		// The root in float64 has more than twice the bits and two more, so
+		// that rounding it again gives the root that float32 would have.
 		y[i] = float32(math.Sqrt(float64(x[i]))) // correctly rounded
 	}
 }

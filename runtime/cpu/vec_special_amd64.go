@@ -4,6 +4,9 @@ import "unsafe"
 
 // The loops of vec_special.go: assembly of vec_amd64.s, and the choice of it.
 
+// With noescape the compiler knows that no pointer outlives its call, so that
+// buffers on the caller's stack stay there.
+//
 //go:noescape
 func vecSub512(y, a, b unsafe.Pointer, n int)
 

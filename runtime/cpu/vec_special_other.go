@@ -2,6 +2,7 @@
 
 package cpu
 
+// The portable twins of vec_special.go.
 func vecSub(_ isa, y, a, b []float32)           { subGo(y, a, b) }
 func vecDiv(_ isa, y, a, b []float32)           { divGo(y, a, b) }
 func vecShift(_ isa, y, x []float32, s float32) { shiftGo(y, x, s) }

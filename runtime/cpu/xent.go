@@ -8,6 +8,9 @@ import (
 // XentChunkRows is the number of rows whose logits LinearXent holds at a time:
 // about 16 MiB of them, so that the vocabulary's weight and its gradient are
 // streamed through memory few times.
+//
+// At least 64 rows, so that the product with a large vocabulary still is one of
+// matrices, and at most 512.
 func XentChunkRows(rows, vocab int) int {
 	return max(1, min(rows, 512, max(64, (4<<20)/max(1, vocab))))
 }
@@ -37,12 +40,15 @@ func (d *Device) LinearXentGrad(dx, dw, x, w []float32, targets []int32, rows, v
 func (d *Device) linearXent(dx, dw, x, w []float32, targets []int32, rows, vocab, dim int, mode Mode) []float32 {
 	x, w, targets = x[:rows*dim], w[:vocab*dim], targets[:rows]
 	t := &d.tasks.model.xentRows
+	// So many rows have their logits in memory at a time, and there they become
+	// their own gradient.
 	step := XentChunkRows(rows, vocab)
 	logits := d.tasks.model.sharedScratch(step * vocab)
 	t.begin(d, targets, vocab, 1)
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)
 		x := x[r*dim : (r+n)*dim]
+		// Without the report of a kernel: it is part of one launch.
 		d.gemm(false, true, n, vocab, dim, x, dim, w, dim, logits, vocab, Overwrite)
 		t.grads = nil
 		if dx != nil {
@@ -50,6 +56,7 @@ func (d *Device) linearXent(dx, dw, x, w []float32, targets []int32, rows, vocab
 		}
 		t.part(d, logits, r, n)
 		if dx != nil {
+			// The first chunk overwrites dw if that is wanted, the others add.
 			d.gemm(true, false, vocab, dim, n, logits, vocab, x, dim, dw, dim, mode)
 			d.gemm(false, false, n, dim, vocab, logits, vocab, w, dim, dx[r*dim:], dim, Overwrite)
 			mode = Accumulate
@@ -94,7 +101,8 @@ type xentRowsTask struct {
 	vocab, per    int
 	count         int     // targets that are not negative
 	scale         float64 // gradient of the loss, divided by count
-	result        [1]float32
+	// One element, so that it can be reported like other results.
+	result [1]float32
 }
 
 // begin prepares for rows with the given targets, and counts those.
@@ -143,6 +151,7 @@ func (t *xentRowsTask) do(chunk, _ int) {
 		}
 		if id < 0 {
 			t.losses[t.first+r] = 0
+			// Rows that count for nothing have no loss, and a gradient of zero.
 			clear(g)
 			continue
 		}

@@ -6,6 +6,7 @@ import "math"
 // one number to a larger one, both included where they are such multiples. The
 // least of these steps that keeps to n is taken, so that at least n/2.5 come out.
 func Ticks(from, to float64, n int) []float64 {
+	// A power of ten at most (to-from)/n, of which 1, 2, 5 or 10 times is enough.
 	step := math.Pow(10, math.Floor(math.Log10((to-from)/float64(n))))
 	for _, m := range []float64{1, 2, 5, 10} {
 		if (to-from)/(m*step) <= float64(n) {
@@ -14,6 +15,7 @@ func Ticks(from, to float64, n int) []float64 {
 		}
 	}
 	var ticks []float64
+	// Multiples are computed, not added up, so that errors do not grow.
 	for i := math.Ceil(from / step); i*step <= to*(1+1e-12); i++ {
 		ticks = append(ticks, i*step)
 	}

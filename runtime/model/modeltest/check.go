@@ -11,6 +11,9 @@ import (
 )
 
 // Seeds with which the oracle's results in testdata were made.
+//
+// They stand here and not in testdata, as both sides import them: the
+// interpreter when it writes testdata, the generated test when it reads it.
 const (
 	WeightSeed = 1
 	TokenSeed  = 2
@@ -25,6 +28,9 @@ const tolerance = 1e-4
 // CheckLayout checks the base table: weights lie in order of their names'
 // layers without overlap, matrices start at cache lines or behind their pack's
 // last member, and their elements add up to Params.
+//
+// Generated packages have few lines of test, all of which call here: what is
+// checked can be bettered without generating anything anew.
 func CheckLayout(t *testing.T, info *model.Info) {
 	t.Helper()
 	ws := slices.Clone(info.Weights)
@@ -35,6 +41,7 @@ func CheckLayout(t *testing.T, info *model.Info) {
 		if w.Offset < end {
 			t.Errorf("%s at %d overlaps what ends at %d", w.Name, w.Offset, end)
 		}
+		// 16 numbers are a line of 64 bytes.
 		if w.Offset != end && w.Offset%16 != 0 {
 			t.Errorf("%s at %d is neither behind its neighbour nor at a cache line", w.Name, w.Offset)
 		}
@@ -44,6 +51,7 @@ func CheckLayout(t *testing.T, info *model.Info) {
 	if params != info.Params {
 		t.Errorf("weights have %d elements, Info.Params says %d", params, info.Params)
 	}
+	// The arena may be padded behind the last weight, never too short.
 	if int64(4*end) > info.Memory.Weights {
 		t.Errorf("weights end at byte %d of %d", 4*end, info.Memory.Weights)
 	}
@@ -56,6 +64,7 @@ func CheckLLaMA(t *testing.T, info *model.Info, tied bool) {
 	t.Helper()
 	h, f, v, l := int64(info.Dim), int64(info.FFNDim), int64(info.Vocab), int64(info.Layers)
 	kv, q := int64(info.KVHeads*info.HeadDim), int64(info.Heads*info.HeadDim)
+	// q is h for every LLaMA, but the head size may be given apart.
 	want := l*(2*h*q+2*h*kv+3*h*f+2*h) + 2*v*h + h
 	if tied {
 		want -= v * h
@@ -69,6 +78,8 @@ func CheckLLaMA(t *testing.T, info *model.Info, tied bool) {
 // and checks that it adds to gradients when told to, allocates nothing, and
 // gives the same bits for any number of workers. Gradients start out as NaN:
 // the first micro-batch must not read them.
+//
+// NaN is the poison: a sum with it stays NaN, whichever kernel reads it.
 func CheckTrainer(t *testing.T, info *model.Info) {
 	t.Helper()
 	want, err := ReadF32(filepath.Join("testdata", "grads.f32"))
@@ -81,34 +92,44 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 	}
 	in := Batch(info, TokenSeed, TargetSeed)
 	var first []float32
+	// More workers than the machine has cores are fine, and numbers that do not
+	// divide the work evenly are the ones that would show a cut by workers.
 	for _, workers := range []int{1, 2, 3, 5} {
 		tr, err := info.NewTrainer(model.Options{Workers: workers})
 		if err != nil {
 			t.Fatal(err)
 		}
 		Fill(tr.Params(), info.Weights, WeightSeed)
+		// Only where weights lie: the gaps between them belong to nobody.
 		for _, w := range info.Weights {
 			for i := range w.Len() {
 				tr.Grads()[w.Offset+i] = float32(math.NaN())
 			}
 		}
+		// Eval runs the same forward over other buffers.
 		for _, loss := range []float32{tr.MicroStep(in, true), tr.Eval(in)} {
 			if d := math.Abs(float64(loss - scalars[0])); d > 1e-5 {
 				t.Errorf("%d workers: loss %v, want %v", workers, loss, scalars[0])
 			}
 		}
 		grads := slices.Clone(tr.Grads())
+		// The first number of workers is held to the oracle, the others to the
+		// first, bit for bit.
 		if first == nil {
 			first = grads
 			compare(t, info, grads, want, 1)
 		} else if i := firstDifference(first, grads); i >= 0 {
 			t.Errorf("%d workers: gradient %d is %v, with 1 worker %v", workers, i, grads[i], first[i])
 		}
+		// A second micro-batch of the same tokens adds the same gradients:
+		// exactly twice, up to rounding.
 		tr.MicroStep(in, false)
 		compare(t, info, tr.Grads(), want, 2)
 		if a := testing.AllocsPerRun(3, func() { tr.MicroStep(in, false) }); a != 0 {
 			t.Errorf("%d workers: a micro-batch allocates %v times", workers, a)
 		}
+		// The moments start at zero and the step is the first; no results are
+		// looked at, as runtime/cpu tests the update itself.
 		h := model.Hyper{Step: 1, LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, GradScale: 0.2}
 		if a := testing.AllocsPerRun(3, func() { tr.Update(h) }); a != 0 {
 			t.Errorf("%d workers: an update allocates %v times", workers, a)
@@ -118,6 +139,9 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 }
 
 // compare checks each weight's gradient against times the wanted one.
+//
+// Weights are compared one by one, each relative to its own largest element: in
+// one norm over all, a small gradient that is wrong altogether would not show.
 func compare(t *testing.T, info *model.Info, got, want []float32, times float32) {
 	t.Helper()
 	for _, w := range info.Weights {
@@ -126,12 +150,14 @@ func compare(t *testing.T, info *model.Info, got, want []float32, times float32)
 			scaled[i] *= times
 		}
 		diff, scale := MaxDiff(got[w.Offset:][:w.Len()], scaled)
+		// Written so that NaN fails.
 		if !(diff <= tolerance*scale) {
 			t.Errorf("gradient of %s differs by %.3g of %.3g (%v micro-batches)", w.Name, diff, scale, times)
 		}
 	}
 }
 
+// Bits and not values are compared, so that NaN equals itself and -0 is not 0.
 func firstDifference(a, b []float32) int {
 	for i := range a {
 		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
@@ -150,6 +176,8 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// testdata has the logits of every position of one micro-batch, [batch, T,
+	// V]; decoding must give them in any order and company.
 	batch, T, V := info.Recipe.MicroBatch, info.Context, info.Vocab
 	tokens := Tokens(batch*T, V, TokenSeed)
 	d, err := info.NewDecoder(model.Options{})
@@ -158,6 +186,7 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 	}
 	defer d.Close()
 	Fill(d.Params(), info.Weights, WeightSeed)
+	// Room for 64 rows, which is more than a step here asks for.
 	logits := make([]float32, 64*V)
 	check := func(what string, got []float32, row, at int) {
 		t.Helper()
@@ -176,6 +205,8 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 	// Ragged prefill: sequence b starts with 3+5b tokens, all in one step.
 	var ids, seqs, rows []int32
 	for b := range batch {
+		// Different lengths, so that positions, sequences and rows of the
+		// result are three different numbers.
 		for i := range 3 + 5*b {
 			ids, seqs = append(ids, tokens[b*T+i]), append(seqs, int32(b))
 			rows = append(rows, int32(len(rows)))
@@ -190,6 +221,7 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 		}
 	}
 	// All go on together, one token each, until the shortest is done.
+	// Each sequence is at a position of its own here.
 	for i := 0; d.Len(batch-1) < T; i++ {
 		ids, seqs, rows = ids[:0], seqs[:0], rows[:0]
 		for b := range batch {
@@ -202,6 +234,8 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 	}
 	// A fork shares the prefix and must not disturb its origin.
 	d.Reset(0)
+	// Not a whole number of cache blocks: the last block is shared half full,
+	// and must be copied when either side writes on.
 	half := T/2 + 1
 	seqs = make([]int32, half)
 	step(tokens[:half], seqs, []int32{int32(half - 1)})
@@ -209,6 +243,8 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 	if err := d.Fork(1, 0); err != nil {
 		t.Fatal(err)
 	}
+	// Another token than the origin's: if both wrote to one block, the origin's
+	// logits would change.
 	step([]int32{tokens[half] ^ 1}, []int32{1}, []int32{0}) // goes another way
 	step([]int32{tokens[half]}, []int32{0}, []int32{0})
 	check("behind a fork", logits[:V], 0, half)
@@ -218,6 +254,7 @@ func CheckDecoder(t *testing.T, info *model.Info) {
 		check("behind a fork", logits[:V], 0, i)
 	}
 	d.Reset(0)
+	// Caches, scratch and results were allocated before the first token.
 	if a := testing.AllocsPerRun(3, func() {
 		if err := d.Step(tokens[:1], one, one, logits); err != nil {
 			panic(fmt.Sprint(err))

@@ -11,11 +11,16 @@ import (
 
 // constant is a float32 that kernels use, replicated over 32 bytes of the
 // table ·vecConsts. The values are those of vec.go and vec_special.go.
+//
+// A 256-bit instruction can then use a constant where it lies, as an operand;
+// 512 bits are broadcast from its first element.
 type constant struct {
 	name  string
 	value float32
 }
 
+// Two tables hold the same numbers, this one and the constants of the portable
+// twins: what changes in one changes in the other.
 var constants = []constant{
 	{"one", 1},
 	{"log2e", 1.44269504088896340736},
@@ -64,6 +69,7 @@ var constants = []constant{
 }
 
 func emitConstants(a *asm) {
+	// Each constant eight times, two to a word of 64 bits.
 	a.line("")
 	for i, c := range constants {
 		b := uint64(math.Float32bits(c.value))
@@ -93,6 +99,8 @@ type code struct {
 	held map[string]int
 }
 
+// The top register is the first to be given to a constant or an argument; the
+// body numbers its own from 0.
 func newCode(a *asm, v vector) *code {
 	return &code{asm: a, v: v, next: v.count - 1, held: map[string]int{}}
 }
@@ -100,12 +108,15 @@ func newCode(a *asm, v vector) *code {
 func (c *code) r(i int) string { return c.v.r(i) }
 
 // top takes a register from the top.
+// r panics where both meet.
 func (c *code) top() int {
 	c.next--
 	return c.next + 1
 }
 
 // hold loads constants into registers, ahead of the loop.
+//
+// They are read once a call and not once a vector.
 func (c *code) hold(names ...string) {
 	for _, n := range names {
 		c.held[n] = c.top()
@@ -114,6 +125,9 @@ func (c *code) hold(names ...string) {
 }
 
 // wants loads constants into registers where there are many of those.
+//
+// With 256 bits there are 16 registers and constants are operands in memory,
+// which costs nothing: they are in L1 from the second vector on.
 func (c *code) wants(names ...string) {
 	if c.v.lanes == 16 {
 		c.hold(names...)
@@ -126,12 +140,16 @@ func (c *code) k(name string) string {
 		return c.r(i)
 	}
 	if c.v.lanes == 16 {
+		// With 512 bits an operand in memory would have to be 64 bytes long, so
+		// constants must have been held.
 		panic("asmgen: constant is not held: " + name)
 	}
 	return constantAt(name)
 }
 
 // three emits name src2, src1, dst with registers given by number.
+//
+// For a subtraction or division that is src1 - src2, src1 / src2.
 func (c *code) three(name string, src2, src1, dst int) {
 	c.op("%s %s, %s, %s", name, c.r(src2), c.r(src1), c.r(dst))
 }
@@ -149,15 +167,20 @@ func (c *code) move(from, to int) { c.op("VMOVAPS %s, %s", c.r(from), c.r(to)) }
 
 // lanewise is a function of n elements. Its arguments are pointers, n, floats,
 // and possibly a float result.
+//
+// One description gives both widths, and the loop around the body with it:
+// unrolled turns, single vectors, and a masked step for the last few elements.
 type lanewise struct {
 	name     string
 	pointers string // names, "y x"
 	floats   string
 	result   bool
-	unroll   int // vectors a turn of the main loop; 1 if 0
-	setup    func(e *elements)
-	step     func(e *elements)
-	finish   func(e *elements)
+	// A loop that is bound by loads and stores gains by unrolling; one with a
+	// long body does not.
+	unroll int // vectors a turn of the main loop; 1 if 0
+	setup  func(e *elements)
+	step   func(e *elements)
+	finish func(e *elements)
 }
 
 // elements is what the body of a lanewise function works with.
@@ -171,6 +194,7 @@ type elements struct {
 	retOff int
 }
 
+// A pointer stays in its register, since all of them are indexed by DX.
 var pointerRegs = []string{"DI", "SI", "R8", "R9", "R10", "R11", "R12", "R13"}
 
 func (l lanewise) emit(a *asm, v vector) {
@@ -179,6 +203,8 @@ func (l lanewise) emit(a *asm, v vector) {
 	ptrs, floats := strings.Fields(l.pointers), strings.Fields(l.floats)
 	sig, off := "(", 0
 	for i, p := range ptrs {
+		// Offsets follow Go's stack layout: arguments in order at their natural
+		// alignment, the result on a multiple of eight.
 		e.ptr[p] = pointerRegs[i]
 		if sig += p; i < len(ptrs)-1 {
 			sig += ", "
@@ -213,16 +239,21 @@ func (l lanewise) emit(a *asm, v vector) {
 		e.scalar[f] = c.top()
 		a.op("VBROADCASTSS %s+%d(FP), %s", f, floatOff+4*i, c.r(e.scalar[f]))
 	}
+	// With 512 bits the mask is K1.
 	if v.lanes == 8 {
 		e.mask = c.top()
 	}
 	if l.setup != nil {
 		l.setup(e)
 	}
+	// DX is the offset in bytes into all slices, CX the number of elements that
+	// are left, less what the next turn takes.
 	a.op("XORQ DX, DX")
 	if u := max(1, l.unroll); u > 1 {
 		a.op("SUBQ $%d, CX; JLT few", u*v.lanes)
 		a.label("many")
+		// u tells the body which vector of the turn it is: reductions have a
+		// sum for each.
 		for e.u = range u {
 			l.step(e)
 		}
@@ -236,12 +267,15 @@ func (l lanewise) emit(a *asm, v vector) {
 	l.step(e)
 	a.op("ADDQ $%d, DX; SUBQ $%d, CX; JGE loop", v.bytes(), v.lanes)
 	a.label("rest")
+	// Fewer than a vector are left. Masked lanes are not read and not written,
+	// so that the slice's end may be the end of a page.
 	a.op("ADDQ $%d, CX; JEQ done", v.lanes)
 	if v.lanes == 16 {
 		a.op("MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
 	} else {
 		a.op("NEGQ CX; LEAQ ·laneMasks+32(SB), AX; VMOVUPS (AX)(CX*4), %s", v.r(e.mask))
 	}
+	// u is 0 here: what is left goes into the first sum.
 	e.masked = true
 	l.step(e)
 	a.label("done")
@@ -282,6 +316,9 @@ func (e *elements) store(from int, p string) {
 }
 
 // keep makes the masked lanes of a register 0.
+//
+// Masked lanes are read as 0, and most functions of 0 would not matter, as they
+// are never stored. A sum is another matter: e^0 is 1.
 func (e *elements) keep(reg int) {
 	switch {
 	case !e.masked:
@@ -293,6 +330,9 @@ func (e *elements) keep(reg int) {
 }
 
 // sums adds the first n registers and the lanes of the sum, and returns it.
+//
+// The tree is fixed by the number of sums and lanes, so that a result depends
+// on the length and the instruction set alone.
 func (e *elements) sums(n int) {
 	for w := n / 2; w > 0; w /= 2 {
 		for i := range w {
@@ -309,6 +349,8 @@ func (e *elements) fold(name string) {
 }
 
 // foldLanes combines the lanes of register 0 in its lowest.
+//
+// Halves are added until one lane is left.
 func foldLanes(a *asm, v vector, name string) {
 	if v.lanes == 16 {
 		a.op("VEXTRACTF64X4 $1, Z0, Y1; %s Y1, Y0, Y0", name)

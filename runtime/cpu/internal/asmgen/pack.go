@@ -5,6 +5,10 @@ import "strconv"
 // Packing of the operands of matrix products into panels: for each step of k,
 // the floats of all rows of the panel side by side.
 
+// A panel is read from beginning to end by the tile's loop, one step of k after
+// the other: one stream that the processor foresees, on few pages, whatever the
+// distance of rows in the matrix. Copying costs one pass over the operands, and
+// every element of them is used many times.
 func emitPacks(a *asm) {
 	packTranspose512(a)
 	packCopy512(a)
@@ -18,20 +22,30 @@ func emitPacks(a *asm) {
 // packTranspose512 packs up to 16 rows that are contiguous along k: blocks of
 // 16×16 are loaded, transposed in registers and stored with a distance of
 // stride bytes between steps of k.
+//
+// A row of the panel may be 32 floats wide (b) or 14 (a): width says how many
+// of the 16 lanes are stored, stride how far the next step of k lies.
 func packTranspose512(a *asm) {
 	a.f("packTranspose512", "(dst, src unsafe.Pointer, rows, k, ld, stride, width int)", 56)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ rows+16(FP), R8; MOVQ k+24(FP), R9")
 	a.op("MOVQ ld+32(FP), DX; SHLQ $2, DX; MOVQ stride+40(FP), R10; SHLQ $2, R10; LEAQ (DX)(DX*2), R11")
 	a.note("K1 selects the lanes to store, K2 the steps of k to load.")
+	// Lanes beyond the panel's width belong to the next step and must not be
+	// written.
 	a.op("MOVQ width+48(FP), CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
+	// All 16 steps until the last block.
 	a.op("MOVQ $-1, AX; KMOVW AX, K2")
 	a.label("block")
+	// The last block may have fewer steps: what lies behind them is not read,
+	// as it may be behind the operand.
 	a.op("CMPQ R9, $16; JGE full")
 	a.op("TESTQ R9, R9; JLE done")
 	a.op("MOVQ R9, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K2")
 	a.label("full")
 	a.op("MOVQ SI, BX; CMPQ R8, $16; JEQ rows16")
 	a.note("Rows that do not exist are zero.")
+	// What stands there is multiplied and never stored; zeros, unlike what
+	// memory may hold, are never slow to multiply.
 	for i := 1; i < 16; i++ {
 		v512.zero(a, i)
 	}
@@ -44,6 +58,7 @@ func packTranspose512(a *asm) {
 	}
 	a.op("JMP loaded")
 	a.label("rows16")
+	// All 16 rows: four addresses a base, no comparisons.
 	for i := 0; i < 16; i += 4 {
 		a.op("VMOVUPS.Z (BX), K2, Z%d; VMOVUPS.Z (BX)(DX*1), K2, Z%d", i, i+1)
 		a.op("VMOVUPS.Z (BX)(DX*2), K2, Z%d; VMOVUPS.Z (BX)(R11*1), K2, Z%d", i+2, i+3)
@@ -52,6 +67,9 @@ func packTranspose512(a *asm) {
 		}
 	}
 	a.label("loaded")
+	// The transposition takes four rounds: pairs of floats, pairs of pairs,
+	// then whole quarters of registers twice. Each round is half as many
+	// instructions as it would take to move floats one by one into place.
 	for i := 0; i < 16; i += 2 {
 		a.op("VUNPCKLPS Z%d, Z%d, Z%d; VUNPCKHPS Z%d, Z%d, Z%d", i+1, i, 16+i, i+1, i, 17+i)
 	}
@@ -60,6 +78,7 @@ func packTranspose512(a *asm) {
 		a.op("VUNPCKLPD Z%d, Z%d, Z%d; VUNPCKHPD Z%d, Z%d, Z%d", 19+g, 17+g, g+2, 19+g, 17+g, g+3)
 	}
 	a.note("Now Z(4g+j) holds, in lane l, rows 4g..4g+3 of step 4l+j.")
+	// Quarters: lane l of four registers becomes one register.
 	for j := range 4 {
 		p, q, r, s, t := j, 4+j, 8+j, 12+j, 16+4*j
 		a.op("VSHUFF32X4 $0x44, Z%d, Z%d, Z%d; VSHUFF32X4 $0xee, Z%d, Z%d, Z%d", q, p, t, q, p, t+1)
@@ -67,12 +86,14 @@ func packTranspose512(a *asm) {
 		a.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d; VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", t+2, t, p, t+2, t, q)
 		a.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d; VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", t+3, t+1, r, t+3, t+1, s)
 	}
+	// A full block stores 16 steps without counting.
 	a.op("CMPQ R9, $16; JLT ragged")
 	for i := range 16 {
 		a.op("VMOVUPS Z%d, K1, (DI); ADDQ R10, DI", i)
 	}
 	a.op("ADDQ $64, SI; SUBQ $16, R9; JMP block")
 	a.label("ragged")
+	// The last block counts down; it has 15 steps at most.
 	for i := range 15 {
 		a.op("VMOVUPS Z%d, K1, (DI); ADDQ R10, DI; DECQ R9; JEQ done", i)
 	}
@@ -82,6 +103,9 @@ func packTranspose512(a *asm) {
 
 // packCopy512 packs rows that lie side by side for each step of k: cols
 // floats of each are copied, and zeros added up to width.
+//
+// The source has the panel's rows side by side already, so that nothing is
+// transposed. Four steps at a time keep several loads under way.
 func packCopy512(a *asm) {
 	a.f("packCopy512", "(dst, src unsafe.Pointer, cols, k, ld, width int)", 48)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+24(FP), R9")
@@ -89,6 +113,7 @@ func packCopy512(a *asm) {
 	a.note("K1 and K2 select what to load, K3 and K4 what to store.")
 	a.op("MOVQ cols+16(FP), CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1; SHRQ $16, AX; KMOVW AX, K2")
 	a.op("MOVQ R10, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K3; SHRQ $16, AX; KMOVW AX, K4")
+	// A panel of at most 16 floats is half a step, and reads one vector.
 	a.op("CMPQ R10, $16; LEAQ (R10*4), R10; JLE narrow")
 	a.op("SUBQ $4, R9; JLT rest")
 	a.label("loop")
@@ -118,11 +143,16 @@ func packCopy512(a *asm) {
 // packCopy512x4 copies, for each step of k, four groups of cols floats that lie
 // side by side to dst, dst+near, dst+far and dst+far+near. Panels that share
 // cache lines of the source are packed together, so lines are read once.
+//
+// With 16 floats a line of the source is 64 bytes, and groups of 14 or 6 share
+// their lines.
 func packCopy512x4(a *asm) {
 	a.f("packCopy512x4", "(dst, src unsafe.Pointer, cols, k, ld, stride, near, far int)", 64)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ cols+16(FP), R8; MOVQ k+24(FP), R9")
 	a.op("MOVQ ld+32(FP), DX; SHLQ $2, DX; MOVQ stride+40(FP), R10; SHLQ $2, R10")
 	a.op("MOVQ near+48(FP), AX; MOVQ far+56(FP), BX")
+	// Each of the four destinations has its own register, AX the offset of the
+	// step in all of them.
 	a.op("LEAQ (DI)(AX*4), R11; LEAQ (DI)(BX*4), R12; LEAQ (R11)(BX*4), R13")
 	a.op("MOVQ R8, CX; MOVQ $1, AX; SHLQ CX, AX; DECQ AX; KMOVW AX, K1")
 	a.op("SHLQ $2, R8; LEAQ (R8)(R8*2), BX; XORQ AX, AX; TESTQ R9, R9; JLE done")
@@ -136,6 +166,8 @@ func packCopy512x4(a *asm) {
 }
 
 // packCopy256x4 is packCopy512x4 for groups of 16 or of 6.
+//
+// Six floats are 24 bytes, a register of 16 and one of 8: no masks are needed.
 func packCopy256x4(a *asm, cols int) {
 	a.f("packCopy256x4x"+strconv.Itoa(cols), "(dst, src unsafe.Pointer, k, ld, stride, near, far int)", 56)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+16(FP), R9")
@@ -161,6 +193,9 @@ func packCopy256x4(a *asm, cols int) {
 
 // packTranspose256 packs exactly the given number of rows, 8 or 6, for k that
 // is a multiple of 8. Blocks of 8×8 are transposed in registers.
+//
+// A panel of six is loaded as eight rows of which two are zero, and of each
+// step six floats are stored.
 func packTranspose256(a *asm, rows int) {
 	a.f("packTranspose256x"+strconv.Itoa(rows), "(dst, src unsafe.Pointer, k, ld, stride int)", 40)
 	a.op("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ k+16(FP), R9")
@@ -175,6 +210,7 @@ func packTranspose256(a *asm, rows int) {
 	} else {
 		a.op("VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7")
 	}
+	// Three rounds, as a block of 8 is one doubling less.
 	for i := 0; i < 8; i += 2 {
 		a.op("VUNPCKLPS Y%d, Y%d, Y%d; VUNPCKHPS Y%d, Y%d, Y%d", i+1, i, 8+i, i+1, i, 9+i)
 	}
@@ -184,6 +220,7 @@ func packTranspose256(a *asm, rows int) {
 	}
 	a.note("Now Y(4g+j) holds, in half l, rows 4g..4g+3 of step 4l+j.")
 	for j := range 4 {
+		// Halves of the registers change places.
 		a.op("VPERM2F128 $0x20, Y%d, Y%d, Y%d; VPERM2F128 $0x31, Y%d, Y%d, Y%d", 4+j, j, 8+j, 4+j, j, 12+j)
 	}
 	for i := range 8 {

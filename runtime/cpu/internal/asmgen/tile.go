@@ -10,11 +10,16 @@ import "strconv"
 // 14×32 of 28 registers with AVX-512, 6×16 of 12 with AVX2, which leaves two
 // for the row of b and two for broadcasts of a.
 
+// Each height and width is code of its own, chosen once a tile: a tile at the
+// edge of c has no row that is computed in vain, and no accumulator is
+// addressed by a variable, which registers cannot be.
 func emitTiles(a *asm) {
 	emitTile(a, v512, 14)
 	emitTile(a, v256, 6)
 }
 
+// AX and BX walk along the panels, DI is the tile of c and DX the distance of
+// its rows, R9 whether to add, CX the steps of k.
 func emitTile(a *asm, v vector, maxRows int) {
 	a.f("gemmTile"+v.suffix, "(a, b, c unsafe.Pointer, k, ldc, rows, cols, add int)", 64)
 	a.op("MOVQ a+0(FP), AX; MOVQ b+8(FP), BX; MOVQ c+16(FP), DI")
@@ -24,7 +29,9 @@ func emitTile(a *asm, v vector, maxRows int) {
 		a.note("K1 and K2 select the columns that exist.")
 		a.op("MOVQ $1, R10; SHLQ CX, R10; DECQ R10; KMOVW R10, K1; SHRQ $16, R10; KMOVW R10, K2")
 	}
+	// MOVQ leaves the flags of the comparison alone.
 	a.op("CMPQ CX, $%d; MOVQ k+24(FP), CX; JLE narrow", v.lanes)
+	// Full height comes first in the chain, as most tiles have it.
 	for rows := maxRows; rows > 1; rows-- {
 		a.op("CMPQ R8, $%d; JEQ w2h%d", rows, rows)
 	}
@@ -42,6 +49,9 @@ func emitTile(a *asm, v vector, maxRows int) {
 }
 
 // tileBody is the code of one height and width (in registers).
+//
+// Registers: accumulators from 0 on, row by row; then b, at the same numbers
+// for every height; then two for elements of a.
 func tileBody(a *asm, v vector, maxRows, rows, width int) {
 	acc := func(row, col int) int { return width*row + col }
 	b := func(col int) int { return 2*maxRows + col }
@@ -62,6 +72,9 @@ func tileBody(a *asm, v vector, maxRows, rows, width int) {
 	for i := range rows * width {
 		v.zero(a, i)
 	}
+	// A step loads a row of b, and for each element of a's column broadcasts it
+	// and multiplies. Broadcasts alternate between two registers, so that one
+	// can be on its way while the other is in use.
 	step := func(u int) {
 		for col := range width {
 			a.op("VMOVUPS %d(BX), %s", (u*width+col)*v.bytes(), v.r(b(col)))
@@ -74,11 +87,14 @@ func tileBody(a *asm, v vector, maxRows, rows, width int) {
 			}
 		}
 	}
+	// Only the full height is unrolled: it is where the time goes, and the code
+	// for all heights is large as it is.
 	unroll := 1
 	if rows == maxRows {
 		unroll = 4
 	}
 	a.op("SUBQ $%d, CX; JLT %s", unroll, name("rest"))
+	// On a boundary of what the processor fetches at once.
 	a.op("PCALIGN $32")
 	a.label("%s", name("loop"))
 	for u := range unroll {
@@ -96,7 +112,12 @@ func tileBody(a *asm, v vector, maxRows, rows, width int) {
 	if unroll > 1 {
 		a.label("%s", name("end"))
 	}
+	// The product was summed from zero, and c is added last: c's bits are a sum
+	// over blocks of k, each rounded once.
 	a.op("TESTQ R9, R9; JEQ %s", name("store"))
+	// Lanes of columns that do not exist are neither read nor written. With 256
+	// bits the caller passes whole widths only, and brings others through a
+	// buffer.
 	mask := func(col int) string {
 		if v.lanes == 16 {
 			return []string{"K1, ", "K2, "}[col]

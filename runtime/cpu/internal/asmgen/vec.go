@@ -4,6 +4,8 @@ import "slices"
 
 // emitVec emits the inner loops of the model's kernels: vec.go has their
 // portable twins and says what each computes.
+//
+// Operands may be each other, since an element is read before it is written.
 func emitVec(a *asm) {
 	emitConstants(a)
 	for _, l := range slices.Concat(lanewiseFuncs, specialFuncs) {
@@ -17,6 +19,9 @@ func emitVec(a *asm) {
 	}
 }
 
+// The table's rows: name, pointers in the order of arguments, and what one
+// vector of elements takes. Registers are given by number and are the body's
+// own.
 var lanewiseFuncs = []lanewise{
 	{name: "vecAdd", pointers: "y a b", unroll: 2, step: func(e *elements) {
 		e.load("a", 0)
@@ -35,6 +40,8 @@ var lanewiseFuncs = []lanewise{
 		e.mul(0, e.scalar["s"], 0)
 		e.store(0, "y")
 	}},
+	// Four sums: each step needs two loads for one multiply-add, so that a new
+	// one can start every cycle at best, and four chains cover its latency.
 	{name: "vecDot", pointers: "x y", result: true, unroll: 4, setup: zeroSums, step: func(e *elements) {
 		e.load("x", 4)
 		e.load("y", 5)
@@ -50,14 +57,18 @@ var lanewiseFuncs = []lanewise{
 	{name: "vecMax", pointers: "x", result: true, unroll: 4, setup: func(e *elements) {
 		e.hold("lowest")
 		for i := range 4 {
+			// Maxima start at -Inf, also of no elements.
 			e.move(e.held["lowest"], i)
 		}
 	}, step: vecMaxStep, finish: func(e *elements) {
+		// The first fold is written out, as a maximum is no addition.
 		e.three("VMAXPS", 2, 0, 0)
 		e.three("VMAXPS", 3, 1, 1)
 		e.three("VMAXPS", 1, 0, 0)
 		e.fold("VMAXPS")
 	}},
+	// Exponentials have enough instructions a vector to be busy, and they
+	// overlap with those of the next one.
 	{name: "vecExp", pointers: "y x", setup: holdExp, step: func(e *elements) {
 		e.load("x", 0)
 		exp(e.code, 0, 1, 2, 3)
@@ -69,12 +80,15 @@ var lanewiseFuncs = []lanewise{
 		e.store(3, "y")
 	}},
 	{name: "vecSilu", pointers: "y x", setup: holdSigmoid, step: func(e *elements) {
+		// The body of exp consumes its argument: x is kept for the product.
 		e.load("x", 4)
 		e.move(4, 0)
 		sigmoid(e.code, 0, 1, 2, 3)
 		e.mul(3, 4, 3)
 		e.store(3, "y")
 	}},
+	// The maximum is subtracted first, so that no result exceeds 1. The sum is
+	// of the rounded results, those that are stored.
 	{name: "vecExpSum", pointers: "y x", floats: "m", result: true, setup: func(e *elements) {
 		holdExp(e)
 		e.v.zero(e.asm, 4)
@@ -83,12 +97,14 @@ var lanewiseFuncs = []lanewise{
 		e.sub(0, e.scalar["m"], 0)
 		exp(e.code, 0, 1, 2, 3)
 		e.store(3, "y")
+		// Masked lanes hold e^(0 - m) by now.
 		e.keep(3)
 		e.add(3, 4, 4)
 	}, finish: func(e *elements) {
 		e.move(4, 0)
 		e.sums(1)
 	}},
+	// g·sigmoid(g)·u, with nothing stored in between.
 	{name: "vecSwiGLU", pointers: "m gate up", setup: holdSigmoid, step: func(e *elements) {
 		e.load("gate", 4)
 		e.move(4, 0)
@@ -98,6 +114,7 @@ var lanewiseFuncs = []lanewise{
 		e.mul(3, 4, 3)
 		e.store(3, "m")
 	}},
+	// dm is read before du is written, as they may be the same slice.
 	{name: "vecSwiGLUGrad", pointers: "dg du dm gate up", setup: holdSigmoid, step: func(e *elements) {
 		e.load("gate", 4)
 		e.load("dm", 5)
@@ -113,6 +130,7 @@ var lanewiseFuncs = []lanewise{
 		e.mul(1, 3, 3)
 		e.store(3, "dg")
 	}},
+	// (x·r)·w, in the order of the twin.
 	{name: "vecNorm", pointers: "y x w", floats: "r", step: func(e *elements) {
 		e.load("x", 0)
 		e.load("w", 1)
@@ -120,6 +138,7 @@ var lanewiseFuncs = []lanewise{
 		e.mul(0, 1, 0)
 		e.store(0, "y")
 	}},
+	// The factor of the row, r, is 1 over its root mean square.
 	{name: "vecNormGradW", pointers: "dw dy x", floats: "r", step: func(e *elements) {
 		e.load("x", 0)
 		e.load("dy", 1)
@@ -148,6 +167,8 @@ func zeroSums(e *elements) {
 
 // vecMaxStep keeps what masked lanes hold: they are loaded as the maximum so
 // far.
+//
+// Zero would be wrong for them: all elements may be negative.
 func vecMaxStep(e *elements) {
 	switch {
 	case !e.masked:
@@ -163,6 +184,9 @@ func vecMaxStep(e *elements) {
 }
 
 // normGradX computes r·w·dy - c·x in register 0.
+//
+// r is 1 over the root mean square of the row, c gathers what the row's other
+// elements contribute (rmsnorm.go).
 func normGradX(e *elements) {
 	e.load("w", 0)
 	e.load("dy", 1)
@@ -181,10 +205,18 @@ func holdExp(e *elements) {
 }
 
 // exp is e^x, as exp32 of vec.go.
+//
+// The range is reduced as by Cody and Waite: x = n·ln2 + r, with ln2 in two
+// parts of which n times the first is exact, so that r keeps its bits. A
+// polynomial gives e^r and the exponent is raised by n.
 func exp(c *code, x, t, n, p int) {
+	// Clamped to where the result is +Inf or 0 for certain.
 	// The order of operands lets NaN through.
 	c.three("VMINPS", x, c.held["expMax"], x)
 	c.three("VMAXPS", x, c.held["expMin"], x)
+	// With 512 bits there is an instruction that rounds. With 256, adding
+	// 1.5·2^23 leaves no bits behind the point; subtracting it again gives the
+	// integer as a float, while t has it in its low bits.
 	if c.v.lanes == 16 {
 		c.op("VMULPS %s, %s, %s", c.k("log2e"), c.r(x), c.r(n))
 		c.op("VRNDSCALEPS $8, %s, %s", c.r(n), c.r(n))
@@ -196,16 +228,21 @@ func exp(c *code, x, t, n, p int) {
 	c.op("VFNMADD231PS %s, %s, %s", c.k("ln2hi"), c.r(n), c.r(x))
 	c.op("VFNMADD231PS %s, %s, %s", c.k("ln2lo"), c.r(n), c.r(x))
 	poly(c, x, p, "expC6", "expC5", "expC4", "expC3", "expC2", "one", "one")
+	// The exponent is added by an instruction that overflows and underflows as
+	// it should.
 	if c.v.lanes == 16 {
 		c.three("VSCALEFPS", n, p, p)
 		return
 	}
+	// n may be below what one exponent can say, down to results that are not
+	// normal numbers: half of it is multiplied in first.
 	// 2^n in two factors.
 	c.op("VPSUBD %s, %s, %s", c.k("magic"), c.r(t), c.r(t))
 	c.op("VPSRAD $1, %s, %s", c.r(t), c.r(n))
 	c.three("VPSUBD", n, t, t)
 	for _, i := range []int{n, t} {
 		c.op("VPSLLD $23, %[1]s, %[1]s", c.r(i))
+		// 127, the exponent of 1, in its place.
 		c.op("VPADDD %[1]s, %[2]s, %[2]s", c.k("one"), c.r(i))
 		c.mul(i, p, p)
 	}
@@ -213,6 +250,8 @@ func exp(c *code, x, t, n, p int) {
 
 // poly evaluates a polynomial in x, the highest coefficient first. Those that
 // are not held are read, and broadcast where the table is too narrow.
+//
+// Horner's rule: the fewest instructions, each fused.
 func poly(c *code, x, p int, first string, rest ...string) {
 	held := func(name string) bool { _, ok := c.held[name]; return ok || c.v.lanes == 8 }
 	if held(first) {
@@ -236,6 +275,8 @@ func holdSigmoid(e *elements) {
 }
 
 // sigmoid is 1/(1+e^-x).
+//
+// For large -x the exponential is +Inf and the result 0; for NaN it is NaN.
 func sigmoid(c *code, x, t, n, p int) {
 	xor := "VXORPS"
 	if c.v.lanes == 16 {
@@ -253,9 +294,14 @@ func holdExp2(c *code) {
 
 // exp2 is 2^x with results below the normal numbers flushed to 0, as exp2Neg
 // of vec.go.
+//
+// Attention only asks for x <= 0, or little above. Numbers that are not normal
+// are slow on some processors, and so small that a softmax does not see them.
 func exp2(c *code, x, t, n, p int) {
 	if c.v.lanes == 16 {
 		c.note("K2: x is not below -126, or NaN.")
+		// Predicate 5 is "not less than": true for NaN, which must not be
+		// flushed. K2 zeroes the other lanes when the result is scaled.
 		c.op("VCMPPS $5, %s, %s, K2", c.k("flush"), c.r(x))
 		c.op("VRNDSCALEPS $8, %s, %s", c.r(x), c.r(n))
 		c.sub(x, n, x)
@@ -263,6 +309,7 @@ func exp2(c *code, x, t, n, p int) {
 		c.op("VSCALEFPS.Z %[1]s, %[2]s, K2, %[2]s", c.r(n), c.r(p))
 		return
 	}
+	// At -127 the exponent's bits are 0, and so is the factor.
 	c.op("VMOVUPS %s, %s", constantAt("exp2Min"), c.r(t))
 	c.three("VMAXPS", x, t, x)
 	c.op("VADDPS %s, %s, %s", c.k("magic"), c.r(x), c.r(t))
@@ -276,6 +323,11 @@ func exp2(c *code, x, t, n, p int) {
 
 // emitRopePairs emits the rotation of the pairs (2i, 2i+1) of heads heads of
 // hd elements, a multiple of the lanes.
+//
+// A row of heads has one position, so all heads take the same row of the
+// tables.
+//
+//	BX  offset into the tables, DX into the head: twice as fast
 func emitRopePairs(a *asm, v vector) {
 	a.f("vecRopePairs"+v.suffix, "(y, x, cos, sin unsafe.Pointer, hd, heads int, sign float32)", 52)
 	c := newCode(a, v)
@@ -289,10 +341,13 @@ func emitRopePairs(a *asm, v vector) {
 	a.label("head")
 	a.op("XORQ DX, DX; XORQ BX, BX")
 	a.label("loop")
+	// Zero-extending to 64 bits puts each number into the low half of a pair,
+	// and MOVSLDUP copies it to the high half.
 	a.note("Each cosine and sine in both lanes of its pair.")
 	a.op("VMOVUPS (R8)(BX*1), %[1]s0; VPMOVZXDQ %[1]s0, %[2]s0; VMOVSLDUP %[2]s0, %[2]s0", half, wide)
 	a.op("VMOVUPS (R9)(BX*1), %[1]s1; VPMOVZXDQ %[1]s1, %[2]s1; VMOVSLDUP %[2]s1, %[2]s1", half, wide)
 	a.op("VMULPS %[1]s6, %[1]s1, %[1]s1", wide)
+	// Immediate 0xb1 exchanges the two of each pair.
 	a.op("VMOVUPS (SI)(DX*1), %[1]s2; VPERMILPS $0xb1, %[1]s2, %[1]s3; VMULPS %[1]s1, %[1]s3, %[1]s3", wide)
 	a.note("Even lanes subtract, odd lanes add.")
 	a.op("VFMADDSUB213PS %[1]s3, %[1]s0, %[1]s2; VMOVUPS %[1]s2, (DI)(DX*1)", wide)
@@ -304,6 +359,9 @@ func emitRopePairs(a *asm, v vector) {
 
 // emitRopeHalf emits the rotation of the pairs (i, i+hd/2); hd/2 is a multiple
 // of the lanes.
+//
+// Both halves of a head are read at the same offset, through two pointers each
+// for x and y, and both before either is written: y may be x.
 func emitRopeHalf(a *asm, v vector) {
 	a.f("vecRopeHalf"+v.suffix, "(y, x, cos, sin unsafe.Pointer, hd, heads int, sign float32)", 52)
 	w := v.r(0)[:1]
