@@ -29,7 +29,7 @@ type bisectCmd struct {
 // Help is the text behind --help.
 func (bisectCmd) Help() string {
 	return "Compares what the graph computes before all passes with what it computes after each of them, in float64 and under every " +
-		"checkpoint policy, and then with the plan run by llamac's own kernels. Where only the plan is wrong, the optional passes run " +
+		"checkpoint policy, auto with two budgets among them, and then with the plan run by llamac's own kernels. Where only the plan is wrong, the optional passes run " +
 		"one after the other until it is. Prints the first pass after which a number differs and writes the module before and after it. " +
 		"A spec is taken with few layers and small widths; random weights and tokens are drawn."
 }
