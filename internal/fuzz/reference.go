@@ -251,8 +251,9 @@ func cloneAll(ts map[string][]*interp.Tensor) map[string][]*interp.Tensor {
 // allowed is how far float32 may be from the reference: some multiple of how
 // far the nudges move it, and some units in the last place of the largest
 // element for what they do not reach. In 8,000 models no gradient was off by
-// more than a third of this.
-func allowed(moves, scale float64) float64 { return 16*moves + 5e-6*scale + 1e-9 }
+// more than a fifth of this. The rest is for attention's backward, which sums
+// do·o where the graph has do·v: where those cancel, the nudges see too little.
+func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
 
 // allowedGrad is the same for the gradient of a weight. The nudges move what is
 // added up, so that a gradient which is small because its terms cancel is
