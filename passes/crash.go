@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -39,6 +40,20 @@ func guard(u *Unit, p Pass, number int, verify func() error) error {
 		panic(fmt.Sprintf("it broke the module: %v\n%s", err, u.Module))
 	}
 	return nil
+}
+
+// Caught runs a pipeline and gives a crash, also a wrapped one, instead of
+// panicking with it. Other panics, such as an observer's, go on.
+func Caught(u *Unit, pipeline []Pass) (crash *Crash, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(error)
+			if !ok || !errors.As(e, &crash) {
+				panic(r)
+			}
+		}
+	}()
+	return nil, Run(u, pipeline)
 }
 
 // Named finds passes of a pipeline by their names, in the order of the names.

@@ -24,6 +24,10 @@ type Pass struct {
 	Required bool // cannot be disabled
 }
 
+// Policies are the checkpoint policies without a budget, in the order of what
+// they store. All give the same bits, and so does "auto" under any budget.
+var Policies = []string{"none", "keep-linear", "full"}
+
 // Unit is what a pipeline works on.
 type Unit struct {
 	Module *ir.Module

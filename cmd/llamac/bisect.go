@@ -29,7 +29,7 @@ type bisectCmd struct {
 // Help is the text behind --help.
 func (bisectCmd) Help() string {
 	return "Compares what the graph computes before all passes with what it computes after each of them, in float64 and under every " +
-		"checkpoint policy, and then with the plan run by llamac's own kernels. Where only the plan is wrong, the optional passes run " +
+		"checkpoint policy, auto with two budgets among them, and then with the plan run by llamac's own kernels. Where only the plan is wrong, the optional passes run " +
 		"one after the other until it is. Prints the first pass after which a number differs and writes the module before and after it. " +
 		"A spec is taken with few layers and small widths; random weights and tokens are drawn."
 }
@@ -79,9 +79,15 @@ func (c *bisectCmd) Run() error {
 // depends on the model's shape and not on its size.
 func (c *bisectCmd) load() (*fuzz.Case, error) {
 	// Cases hold modules of primitives as they were drawn. No spec stands behind
-	// them, so that --set has nothing to act on.
+	// them, so that these flags have nothing to act on.
 	if strings.HasSuffix(c.File, ".txtar") {
-		return loadCase(c.File)
+		if len(c.Set) > 0 {
+			return nil, usagef("--set=%s: %s is a case, which has no fields of a spec", c.Set[0], c.File)
+		}
+		if c.FullSize {
+			return nil, usagef("--full-size: %s is a case, which has the size it has", c.File)
+		}
+		return fuzz.LoadCase(c.File)
 	}
 	s, err := specs.Load(c.File, specs.Options{Set: c.Set})
 	if err != nil || c.FullSize {
@@ -99,15 +105,6 @@ func (c *bisectCmd) load() (*fuzz.Case, error) {
 		}
 	}
 	return fuzz.FromSpec(s)
-}
-
-// loadCase reads a case as the fuzzer writes it.
-func loadCase(file string) (*fuzz.Case, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return fuzz.ParseCase(file, text)
 }
 
 // replayCmd runs once more what llamac wrote about itself: the reproducer of a

@@ -19,7 +19,7 @@ import (
 // inside of the page, and texts beside marks apart from each other.
 func TestCurvePicture(t *testing.T) {
 	policies := func(at ...int64) (list []compile.CurvePolicy) {
-		for i, name := range compile.Policies {
+		for i, name := range passes.Policies {
 			list = append(list, compile.CurvePolicy{Name: name, Arena: at[2*i], FLOPs: at[2*i+1]})
 		}
 		return list

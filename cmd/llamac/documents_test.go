@@ -12,9 +12,12 @@ import (
 	"testing"
 )
 
-// The documents are held to what they say: every command line in them is run
-// as it stands, in a folder that looks like the repository's root but holds
-// less to learn, and every command and flag that they mention is looked up.
+// The documents are held to what they say: every command line of llamac in them
+// is run as it stands, in a folder that looks like the repository's root but
+// holds less to learn, and every command and flag that they mention is looked
+// up. Calls of go take too long, and are looked up as well: that the packages,
+// tests and flags are there. Other programs are run elsewhere or not at all, and
+// listed with the reason.
 
 // documents are the files with commands for users, from the repository's root.
 var documents = []string{"README.md", "ARCHITECTURE.md", "RATIONALE.md", "docs/*.md", "examples/main.go"}
@@ -277,14 +280,17 @@ func flagIn(help, flag string) bool {
 
 // goCommand says what is wrong with a call of go test, run, install or generate:
 // too slow to be run, but the packages, functions and flags that it names must
-// be there.
+// be there. What calls another program is wrong, since nothing here checks it.
 func goCommand(root, text string) string {
 	var dirs, flags []string
 	patterns := map[string]string{}
 	tags := ""
 	words := strings.Fields(strings.ReplaceAll(text, "'", ""))
-	for !slices.Contains([]string{"go", "llamac"}, words[0]) {
+	for len(words) > 0 && strings.Contains(words[0], "=") {
 		words = words[1:] // variables of the environment
+	}
+	if len(words) < 2 || words[0] != "go" && words[0] != "llamac" {
+		return "no test runs it or looks it up: add it to those that are listed with a reason"
 	}
 	kinds := map[string]string{"-run": "Test", "-bench": "Benchmark", "-fuzz": "Fuzz"}
 	for i := 2; i < len(words); i++ {
@@ -294,7 +300,7 @@ func goCommand(root, text string) string {
 			if i++; words[i] != "-" {
 				patterns[kinds[w]] = words[i]
 			}
-		case w == "-tags":
+		case w == "-tags" && i+1 < len(words):
 			i++
 			tags = words[i]
 		case w == "-cpu" || w == "-timeout" || w == "-count":
@@ -379,6 +385,11 @@ func TestSayings(t *testing.T) {
 		"go test -tags slow -run GoDist ./data/prepare": true,
 		"go run ./internal/scango":                      true,
 		"go run ./internal/scan":                        false,
+		"pip install torch":                             false, // nothing checks it
+		"A=b git":                                       false,
+		"apt-get install golang":                        false,
+		"go":                                            false,
+		"go test -tags":                                 false,
 	} {
 		if err := goCommand(root, text); (err == "") != ok {
 			t.Errorf("%s: %q", text, err)

@@ -43,7 +43,7 @@ func (c *planCmd) Run() error {
 	// The fixed policies are compiled too, to be compared with; they share the
 	// spec's micro-batch and differ in training alone.
 	saved := map[string]compile.Figure{}
-	for _, p := range compile.Policies {
+	for _, p := range passes.Policies {
 		q, err := compile.Spec(s, compile.Options{Checkpoint: p, Modes: []string{"train"}, Targets: []string{}})
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (c *planCmd) Run() error {
 	// Tabs end columns, and two blanks set the table in.
 	fmt.Fprintln(w, "  policy\tstored a layer\tarena\trecomputed")
 	least := saved["none"].StepFLOPs // none recomputes nothing
-	for _, p := range compile.Policies {
+	for _, p := range passes.Policies {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", p, size(saved[p].SavedPerLayer), size(saved[p].Arenas["act.train"]), again(saved[p].StepFLOPs-least, least))
 	}
 	// Finding what auto can do takes up to a second, so it is shown where it was

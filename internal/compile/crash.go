@@ -20,12 +20,16 @@ import (
 // To the person in front of the screen it says that the spec is not at fault.
 type Crash struct {
 	*passes.Crash
-	File string // reproducer; what went wrong instead if there is none
+	File string // reproducer; empty if there is none
+	Lost error  // why there is none
 }
 
 // The first line says what happened; the stack is in the file.
 func (c *Crash) Error() string {
 	first, _, _ := strings.Cut(c.Crash.Error(), "\n")
+	if c.Lost != nil {
+		return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass, which would run it again, could not be written: %v", first, c.Lost)
+	}
 	return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass is in %s; `llamac replay` with that file runs it again", first, c.File)
 }
 
@@ -37,49 +41,44 @@ func (c *Crash) Unwrap() error { return c.Crash }
 // which is a spec itself and needs no library, no overrides and no data.
 func elsewhere(s *specs.Spec, r any, stack []byte) error {
 	first, _, _ := strings.Cut(fmt.Sprint(r), "\n")
-	file := "no file"
-	if f, err := os.CreateTemp("", "llamac-crash-*.jsonnet"); err == nil {
-		var b strings.Builder
-		fmt.Fprintf(&b, "// llamac %s: %v\n//\n", Version, first)
-		for line := range strings.Lines(string(stack)) {
-			b.WriteString("// " + line)
-		}
-		b.Write(s.JSON)
-		if _, err := f.WriteString(b.String() + "\n"); err == nil && f.Close() == nil {
-			file = f.Name()
-		}
+	var b strings.Builder
+	fmt.Fprintf(&b, "// llamac %s: %v\n//\n", Version, first)
+	for line := range strings.Lines(string(stack)) {
+		b.WriteString("// " + line)
+	}
+	b.Write(s.JSON)
+	file, err := leave("llamac-crash-*.jsonnet", []byte(b.String()+"\n"))
+	if err != nil {
+		return fmt.Errorf("%s: this is a bug of llamac: %s\nthe evaluated spec, which would run into it again, could not be written: %w\n%s", s.File, first, err, stack)
 	}
 	return fmt.Errorf("%s: this is a bug of llamac: %s\nthe evaluated spec and where it happened are in %s; `llamac compile` with that file runs into it again", s.File, first, file)
+}
+
+// leave writes a file of a new name to the temporary folder.
+func leave(pattern string, data []byte) (file string, err error) {
+	// Not beside the spec: a folder of specs is not for our bugs.
+	f, err := os.CreateTemp("", pattern)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return f.Name(), nil
 }
 
 // guarded runs a mode's passes. A panic of theirs becomes an error that names a
 // reproducer.
 func guarded(s *specs.Spec, o Options, mode string, u *passes.Unit) error {
-	crash, err := caught(u, o.Pipelines[mode])
+	crash, err := passes.Caught(u, o.Pipelines[mode])
 	if crash == nil {
 		return err
 	}
 	c := &Crash{Crash: crash}
 	// A reproducer that cannot be made must not hide the crash.
-	if c.File, err = reproducer(s, o, mode, crash); err != nil {
-		c.File = "no file: " + err.Error()
-	}
+	c.File, c.Lost = reproducer(s, o, mode, crash)
 	return c
-}
-
-// caught runs a pipeline and gives a crash instead of panicking with it.
-// Pipelines panic with an error that holds a *passes.Crash; anything else is not
-// theirs, and goes on.
-func caught(u *passes.Unit, pipeline []passes.Pass) (crash *passes.Crash, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(error)
-			if !ok || !errors.As(e, &crash) {
-				panic(r) // of an observer
-			}
-		}
-	}()
-	return nil, passes.Run(u, pipeline)
 }
 
 // crashConfig is a reproducer's file "crash.json": what runs over the module.
@@ -113,7 +112,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 		if err != nil {
 			return "", err
 		}
-		if crash, err := caught(u, o.Pipelines["train"]); crash != nil || err != nil {
+		if crash, err := passes.Caught(u, o.Pipelines["train"]); crash != nil || err != nil {
 			return "", fmt.Errorf("training did not compile again: %v, %w", crash, err)
 		}
 		before = u.Plan
@@ -125,7 +124,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 	u.Plan = before
 	// Passes are numbered from 1 in reports.
 	at := c.Number - 1
-	if crash, err := caught(u, o.Pipelines[mode][:at]); crash != nil || err != nil {
+	if crash, err := passes.Caught(u, o.Pipelines[mode][:at]); crash != nil || err != nil {
 		return "", fmt.Errorf("the passes before it did not run again: %v, %w", crash, err)
 	}
 	k := crashConfig{Mode: mode, Checkpoint: u.Config.Checkpoint, Budget: u.Config.Budget, Units: u.Config.Units, Compute: u.Config.Compute, Dims: u.Config.Dims, Capacity: u.Config.Capacity, Disable: u.Config.Disable}
@@ -148,13 +147,7 @@ func reproducer(s *specs.Spec, o Options, mode string, c *passes.Crash) (string,
 	if u.Plan != nil {
 		a.Files = append(a.Files, txtar.File{Name: "plan.txt", Data: []byte(u.Plan.String())})
 	}
-	// Not beside the spec: a folder of specs is not for our bugs.
-	f, err := os.CreateTemp("", "llamac-crash-*.txtar")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(txtar.Format(a))
-	return f.Name(), errors.Join(err, f.Close())
+	return leave("llamac-crash-*.txtar", txtar.Format(a))
 }
 
 // IsReproducer reports whether a text is a reproducer of a crash.
@@ -206,7 +199,7 @@ func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error 
 		return fmt.Errorf("%s: no module.ir", file)
 	}
 	u.Config = passes.Config{Checkpoint: k.Checkpoint, Budget: k.Budget, Units: k.Units, Compute: k.Compute, Dims: k.Dims, Capacity: k.Capacity, Disable: k.Disable, Shuffle: k.Shuffle}
-	crash, err := caught(u, rest)
+	crash, err := passes.Caught(u, rest)
 	if crash != nil {
 		return crash
 	}

@@ -3,6 +3,7 @@ package compile
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -106,6 +107,23 @@ func TestReplayBeginsBefore(t *testing.T) {
 	}
 	if m, err := ir.Parse("want", []byte(want)); err != nil || !strings.Contains(string(text), m.String()) {
 		t.Errorf("the reproducer lacks the module before the pass (%v):\n%s", err, text)
+	}
+}
+
+// TestCrashUnwritten: where no file can be written the error says so, and does
+// not send anybody to one.
+func TestCrashUnwritten(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	bug := func(*passes.Unit) error { panic("a bug of a pass") }
+	for name, o := range map[string]Options{
+		"in a pass": {Pipelines: planted("train", "bind", bug)},
+		"elsewhere": {Observe: func(string, passes.Report) { panic("a bug of the printer") }},
+	} {
+		_, err := Spec(load(t, "tiny_gqa.jsonnet"), o)
+		if err == nil || !strings.Contains(err.Error(), "a bug of") || !strings.Contains(err.Error(), "could not be written: open ") ||
+			strings.Contains(err.Error(), "replay") || strings.Contains(err.Error(), " in no file") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

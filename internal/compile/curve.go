@@ -44,11 +44,6 @@ type CurvePolicy struct {
 	FLOPs int64  `json:"recomputed_flops"`
 }
 
-// Policies are the checkpoint policies without a budget, in the order of what
-// they store.
-// none recomputes nothing, full stores a layer's input alone.
-var Policies = []string{"none", "keep-linear", "full"}
-
 // curveSteps is how finely the range of budgets is divided at least. Curves
 // with fewer corners than that are complete.
 const curveSteps = 250
@@ -96,7 +91,7 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 	// By budget, as the picture draws them.
 	slices.Reverse(c.Points)
 	// The policies are compiled for real: their arenas are those of plans.
-	for _, name := range Policies {
+	for _, name := range passes.Policies {
 		o := o
 		o.Checkpoint, o.Modes, o.Targets = name, []string{"train"}, []string{}
 		r, err := Spec(s, o)

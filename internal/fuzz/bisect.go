@@ -36,12 +36,14 @@ func (c *Culprit) String() string {
 const behind = "schedule, plan_memory or a kernel"
 
 // Bisect looks for the pass that makes a case go wrong; it is nil where all
-// is well. Under every checkpoint policy and in two orders of nodes it compares
-// the interpreter after each pass with the interpreter before all, then package
-// exec on the plan. Where only the plan is wrong, it lets the optional passes
-// run one after the other until it is.
-// Every pass is compared, not half of them at a time: numbers that went wrong once may
-// by chance be right again, and a case is small.
+// is well. Under every checkpoint policy and in two orders of nodes, and under
+// the policy auto with the smallest budget and with one midway, it compares the
+// interpreter after each pass with the interpreter before all, then package exec
+// on the plan. Where only the plan is wrong, it lets the optional passes run one after
+// the other until it is.
+//
+// A case that computes in 16 bits has its graphs compared and no plan, which no
+// kernel runs.
 func (k *Checker) Bisect(c *Case) (*Culprit, error) {
 	r, err := newReference(c)
 	if err != nil {
@@ -54,39 +56,84 @@ func (k *Checker) Bisect(c *Case) (*Culprit, error) {
 		}
 	}
 	// A pass that leans on the order of nodes goes wrong in the second.
+	// Every pass is compared, not half of them at a time: numbers that went wrong once
+	// may by chance be right again, and a case is small.
 	for _, shuffle := range []uint64{0, 1 + c.Seed} {
 		order := ""
 		if shuffle != 0 {
 			order = ", nodes in another order"
 		}
-		var first *execResult
-		for _, policy := range policies {
-			b := &bisection{k, c, r, "train", "checkpoint " + policy + order, policy, shuffle, nil}
+		var first *bisection
+		look := func(b *bisection) (*Culprit, error) {
 			found, err := b.look()
-			if found != nil || err != nil {
-				return found, err
-			}
-			if shuffle != 0 {
-				continue // another order of nodes adds gradients in another
+			if found != nil || err != nil || shuffle != 0 || b.last == nil {
+				return found, err // another order of nodes adds gradients in another
 			}
 			// Recomputation runs the same kernels on the same numbers, so between policies not
 			// a bit may differ.
 			if first == nil {
-				first = b.last
-			} else if err := sameGrads(first.plan, first.trainer, b.last.plan, b.last.trainer); err != nil {
-				return &Culprit{"train", passes.PlanCheckpoint.Name, "checkpoint none and " + policy, fmt.Errorf("the policies differ: %w", firstLine(err)),
-					first.plan.String(), b.last.plan.String()}, nil
+				first = b
+			} else if err := sameGrads(first.last.plan, first.last.trainer, b.last.plan, b.last.trainer); err != nil {
+				return &Culprit{"train", passes.PlanCheckpoint.Name, first.setting + " and " + strings.TrimPrefix(b.setting, "checkpoint "),
+					fmt.Errorf("the policies differ: %w", firstLine(err)), first.last.plan.String(), b.last.plan.String()}, nil
+			}
+			return nil, nil
+		}
+		for _, policy := range passes.Policies {
+			found, err := look(&bisection{k: k, c: c, r: r, mode: "train", setting: "checkpoint " + policy + order, policy: policy, shuffle: shuffle})
+			if found != nil || err != nil {
+				return found, err
+			}
+		}
+		var budgets []int64 // the policy counts on the order of nodes that it saw
+		if shuffle == 0 {
+			if budgets, err = k.budgets(c); err != nil {
+				return nil, err
+			}
+		}
+		for _, bytes := range budgets {
+			found, err := look(&bisection{k: k, c: c, r: r, mode: "train", setting: fmt.Sprintf("checkpoint auto with %d bytes", bytes),
+				policy: "auto", budget: bytes})
+			if found != nil || err != nil {
+				return found, err
 			}
 		}
 		if c.Infer != nil {
 			// Policies concern training alone.
-			b := &bisection{k, c, r, "infer", "inference" + order, "", shuffle, nil}
+			b := &bisection{k: k, c: c, r: r, mode: "infer", setting: "inference" + order, shuffle: shuffle}
 			if found, err := b.look(); found != nil || err != nil {
 				return found, err
 			}
 		}
 	}
 	return nil, nil
+}
+
+// fewUnits of a layer are stored or left out by the policy auto: 32 choices are
+// priced in milliseconds.
+const fewUnits = 5
+
+// budgets are the smallest one with which the policy auto has an answer and one
+// midway to that which stores everything; none for a model that auto refuses,
+// and that of no bytes where no answer is as bad as a crash.
+func (k *Checker) budgets(c *Case) ([]int64, error) {
+	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
+	u.Config.Units = fewUnits
+	crash, err := passes.Caught(u, k.Train)
+	var small *passes.BudgetError
+	switch {
+	case crash != nil:
+		return []int64{0}, nil // it happens again, and is looked into
+	case errors.Is(err, passes.ErrNoMenu):
+		return nil, nil
+	case !errors.As(err, &small):
+		return nil, fmt.Errorf("policy auto with no bytes: %v, want a minimum", err)
+	}
+	none, err := k.compile(c, passes.Policies[0], 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	return []int64{small.Minimum, (small.Minimum + max(small.Minimum, none.Plan.Arena("act.train"))) / 2}, nil
 }
 
 // bisection is the search in one mode with one setting.
@@ -98,6 +145,7 @@ type bisection struct {
 	mode    string
 	setting string
 	policy  string
+	budget  int64 // of the policy auto
 	shuffle uint64
 	last    *execResult // of the plan that was right
 }
@@ -158,8 +206,9 @@ func (b *bisection) look() (*Culprit, error) {
 // names a pass whose texts are kept for a plan that is wrong.
 func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
 	m := b.c.Train
-	config := passes.Config{Disable: disable, Checkpoint: b.policy, Shuffle: b.shuffle,
-		Dims: map[string]int64{"B": int64(b.c.B), "T": int64(b.c.T)}}
+	config := b.c.config(b.policy)
+	config.Disable, config.VerifyLast, config.Shuffle = disable, false, b.shuffle
+	config.Budget, config.Units = b.budget, fewUnits
 	if b.mode == "infer" {
 		m = b.c.Infer
 		config = b.c.inferConfig(b.shuffle)
@@ -186,13 +235,15 @@ func (b *bisection) try(disable []string, watch *string) (*Culprit, error) {
 		before = text
 	}
 	u.Config = config
-	crash, err := caught(u, b.pipeline())
+	crash, err := passes.Caught(u, b.pipeline())
 	switch {
 	case found != nil:
 		return found, nil
 	// A pass that panics has an even clearer culprit.
 	case crash != nil:
 		return &Culprit{b.mode, crash.Pass, b.setting, crash, before, u.Module.String()}, nil
+	case errors.As(err, new(*passes.BudgetError)):
+		return nil, Refusal{err} // without some passes there is more to store
 	case err != nil:
 		return nil, refusal(err)
 	}
@@ -238,21 +289,6 @@ func (b *bisection) step(m *ir.Module) (err error) {
 	return nil
 }
 
-// caught runs a pipeline and gives a crash instead of panicking with it.
-// Other panics are bugs of the checker and go on.
-func caught(u *passes.Unit, pipeline []passes.Pass) (crash *passes.Crash, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			c, ok := r.(*passes.Crash)
-			if !ok {
-				panic(r)
-			}
-			crash = c
-		}
-	}()
-	return nil, passes.Run(u, pipeline)
-}
-
 // execResult is a plan that was run, with the gradients it gave.
 type execResult struct {
 	plan    *plan.Plan
@@ -266,6 +302,13 @@ func (b *bisection) exec(u *passes.Unit) (res *execResult, err error) {
 			err = fmt.Errorf("exec: panic: %v", r)
 		}
 	}()
+	if b.c.Compute != "" {
+		_, err := throughText(u.Plan)
+		return nil, err
+	}
+	if got := u.Plan.Arena("act.train"); b.policy == "auto" && (got > b.budget || got != u.Checkpoint.Peak) {
+		return nil, fmt.Errorf("it takes %d bytes, and says %d", got, u.Checkpoint.Peak)
+	}
 	// Decoding is compared token by token, and gives no gradients.
 	if b.mode == "infer" {
 		return nil, b.k.decode(b.c, b.r, u.Plan, rand.New(rand.NewPCG(b.c.Seed, 3)))

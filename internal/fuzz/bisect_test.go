@@ -30,15 +30,28 @@ func nodeOf(m *ir.Module, op string) *ir.Node {
 	return nil
 }
 
-func loadSmall(t *testing.T, file string) *Case {
+// addAll makes the first gradients of a step add to what the last step left.
+func addAll(p *plan.Plan) {
+	p.Program("micro_step").Walk(func(it plan.Item) {
+		if l, ok := it.(*plan.Launch); ok {
+			for i := range l.Results {
+				if l.Results[i].Mode == plan.OverwriteFirst {
+					l.Results[i].Mode = plan.Accumulate
+				}
+			}
+		}
+	})
+}
+
+func loadSmall(t *testing.T, file string, set ...string) *Case {
 	t.Helper()
 	file = filepath.Join("..", "..", "specs", file)
-	s, err := specs.Load(file, specs.Options{})
+	s, err := specs.Load(file, specs.Options{Set: set})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, set := range Scales(s) {
-		if small, err := specs.Load(file, specs.Options{Set: set}); err == nil {
+	for _, scale := range Scales(s) {
+		if small, err := specs.Load(file, specs.Options{Set: slices.Concat(set, scale)}); err == nil {
 			s = small
 			break
 		}
@@ -73,22 +86,18 @@ func TestBisect(t *testing.T) {
 			nodeOf(u.Module, "no_such_op").Results = nil
 		}, "planted", "nil pointer"},
 		{"spoils the plan", "train", "schedule", func(u *passes.Unit) {
-			q := u.Plan.Program("micro_step")
-			for _, it := range q.Items {
-				if l, ok := it.(*plan.Launch); ok {
-					for i := range l.Results {
-						if l.Results[i].Mode == plan.OverwriteFirst {
-							l.Results[i].Mode = plan.Accumulate
-						}
-					}
-				}
-			}
+			addAll(u.Plan)
 		}, "planted", "its plan does not"},
 		{"spoils the decoder's plan", "infer", "schedule", func(u *passes.Unit) {
 			for _, it := range u.Plan.Program("decode").Items {
 				if x, ok := it.(*plan.Loop); ok {
 					x.Reverse = true
 				}
+			}
+		}, "planted", "its plan does not"},
+		{"spoils the plans of auto", "train", "schedule", func(u *passes.Unit) {
+			if u.Config.Checkpoint == "auto" {
+				addAll(u.Plan)
 			}
 		}, "planted", "its plan does not"},
 	} {
@@ -112,6 +121,31 @@ func TestBisect(t *testing.T) {
 				t.Errorf("the module before the pass: %v\n%s", err, found.Before)
 			}
 		})
+	}
+}
+
+// TestBisectNarrow: a spec that computes in 16 bits is compiled for them, so that
+// what goes wrong then only is found, and its case says so when it is read back.
+func TestBisectNarrow(t *testing.T) {
+	k := NewChecker()
+	defer k.Device.Close()
+	k.Train = insert(k.Train, "precision", passes.Pass{Name: "planted", Run: func(u *passes.Unit) error {
+		if u.Config.Compute == "bf16" {
+			nodeOf(u.Module, "rms_norm").Attrs["eps"] = 0.5
+		}
+		return nil
+	}})
+	c := loadSmall(t, "tiny_gqa.jsonnet", "precision.compute=bf16")
+	c, err := ParseCase("case", c.Format("in 16 bits"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := k.Bisect(c); err != nil || found == nil || found.Pass != "planted" {
+		t.Errorf("found %v, %v", found, err)
+	}
+	c.Compute = ""
+	if found, err := k.Bisect(c); err != nil || found != nil {
+		t.Errorf("in 32 bits: found %v, %v", found, err)
 	}
 }
 

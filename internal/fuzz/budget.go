@@ -20,14 +20,15 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	// have to be computed.
 	under := func(bytes int64) (*passes.Unit, error) {
 		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
-		// 32 choices a layer and the policies' own are priced in milliseconds.
-		u.Config.Budget, u.Config.Units, u.Config.Audit = bytes, 5, true
+		// Few choices a layer and the policies' own are priced in milliseconds.
+		u.Config.Budget, u.Config.Units, u.Config.Audit = bytes, fewUnits, true
 		return u, passes.Run(u, k.Train)
 	}
 	// No model fits into nothing, and the error says what would do.
 	_, err := under(0)
 	var small *passes.BudgetError
 	if !errors.As(err, &small) {
+		// Random graphs have two segments at times, or no layers.
 		if errors.Is(err, passes.ErrNoMenu) {
 			k.Counts["budget: "+err.Error()]++
 			return nil
@@ -46,31 +47,42 @@ func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Traine
 	if u, err := under(none.Plan.Arena("act.train")); err != nil || u.Checkpoint.FLOPs > 0 {
 		return fmt.Errorf("policy auto with what none takes, %d bytes: %v, chosen is %+v", none.Plan.Arena("act.train"), err, u.Checkpoint)
 	}
-	budget := small.Minimum
-	// A seed draws one place between the two. The multiplier is 2^64 over the golden
-	// ratio, which spreads seeds that follow each other.
-	if more := none.Plan.Arena("act.train") - budget; more > 0 {
-		budget += int64(c.Seed*0x9e3779b97f4a7c15>>32) % (more + 1)
+	more := max(0, none.Plan.Arena("act.train")-small.Minimum)
+	budgets := []int64{small.Minimum + int64(mixed(c.Seed, ofBudget)>>1)%(more+1)}
+	if c.Extra { // a reproducer must not depend on what its seed draws
+		for eighths := range int64(8) {
+			budgets = append(budgets, small.Minimum+more*eighths/8)
+		}
 	}
-	u, err := under(budget)
-	if err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+	for _, budget := range budgets {
+		u, err := under(budget)
+		if err != nil {
+			return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		}
+		if err := k.underBudget(r, u, budget, p, first); err != nil {
+			return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		}
 	}
+	return nil
+}
+
+// underBudget checks one plan of the policy auto.
+func (k *Checker) underBudget(r *reference, u *passes.Unit, budget int64, p *plan.Plan, first model.Trainer) error {
 	// The solver prices plans by the planner itself, so what it says must be what
 	// the plan takes, to the byte.
 	if got := u.Plan.Arena("act.train"); got > budget || got != u.Checkpoint.Peak {
-		return fmt.Errorf("policy auto with %d bytes takes %d, and says %d", budget, got, u.Checkpoint.Peak)
+		return fmt.Errorf("it takes %d, and says %d", got, u.Checkpoint.Peak)
 	}
 	q, err := throughText(u.Plan)
 	if err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		return err
 	}
 	t, err := k.run(q, r)
 	if err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		return err
 	}
 	if err := sameGrads(p, first, q, t); err != nil {
-		return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
+		return err
 	}
 	k.Counts[fmt.Sprintf("budget: %d segments", len(u.Checkpoint.Segments))]++
 	return nil

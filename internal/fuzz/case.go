@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,7 @@ type Case struct {
 	Disable  []string         // passes left out
 	Seed     uint64           // of weights, tokens and the orders of nodes
 	Extra    bool             // also what is only checked now and then
+	Compute  string           // dtype to compute in, of which only graphs are compared; empty for f32
 	Capacity map[string]int64 // of the decoder: N, R, S, M, block
 }
 
@@ -49,6 +51,9 @@ func (c *Case) masked() bool {
 func (c *Case) Format(comment string) []byte {
 	var s strings.Builder
 	fmt.Fprintf(&s, "B %d\nT %d\nvocab %d\nseed %d\nextra %v\n", c.B, c.T, c.Vocab, c.Seed, c.Extra)
+	if c.Compute != "" {
+		fmt.Fprintf(&s, "compute %s\n", c.Compute)
+	}
 	for _, p := range c.Disable {
 		fmt.Fprintf(&s, "disable %s\n", p)
 	}
@@ -64,6 +69,15 @@ func (c *Case) Format(comment string) []byte {
 		a.Files = append(a.Files, txtar.File{Name: "infer.ir", Data: []byte(c.Infer.String())})
 	}
 	return txtar.Format(a)
+}
+
+// LoadCase reads a file that holds what Format writes.
+func LoadCase(file string) (*Case, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCase(file, text)
 }
 
 // ParseCase reads what Format writes.
@@ -109,6 +123,13 @@ func (c *Case) fields(text string) error {
 		}
 		if key == "disable" {
 			c.Disable = append(c.Disable, value)
+			continue
+		}
+		if key == "compute" {
+			if value != "bf16" && value != "f16" {
+				return fmt.Errorf("case: compute %q: bf16 or f16", value)
+			}
+			c.Compute = value
 			continue
 		}
 		if key == "extra" {

@@ -65,37 +65,66 @@ func refusal(err error) error {
 // what the compiler makes of it, or nil. A panic is a difference.
 //
 // A comparison of two numbers may be decided otherwise in float32 and in
-// float64, and then more differs than rounding explains. So numbers of exec
-// count as wrong if they are so for three choices of weights and tokens.
+// float64, and then more differs than rounding explains. So a difference of
+// exec's numbers that is not much larger than what is allowed is forgiven if
+// another choice of weights and tokens was compared to the end without one.
+// TooManyForgiven bounds how many may be: a bug that few inputs show
+// looks the same.
 func (k *Checker) Check(c *Case) error {
-	err := k.once(c)
+	_, err := k.once(c)
 	// Most cases are compared at few stations, which does not tell where it happened.
 	if err != nil && !c.also(everyPass, 4) { // once more, so that the pass is named
 		// Modules are shared with c, which nobody writes into.
 		again := *c
 		again.Extra = true
-		if named := k.once(&again); named != nil {
+		if _, named := k.once(&again); named != nil {
 			c.Extra, err = true, named
 		}
 	}
 	var rounded Rounded
-	// A true bug depends on the graph and fails again with other numbers.
-	for seed := c.Seed + 1; errors.As(err, &rounded) && seed <= c.Seed+2; seed++ {
+	// A true bug depends on the graph and mostly fails again with other numbers.
+	tries := 2 // that are compared to the end
+	for seed := c.Seed + 1; errors.As(err, &rounded) && rounded.Times <= mostForgiven && tries > 0 && seed <= c.Seed+8; seed++ {
 		again := *c
 		again.Seed = seed
-		if k.once(&again) == nil {
-			k.Counts["rounded otherwise"]++
+		switch checked, other := k.once(&again); {
+		case checked:
+			k.Counts[forgiven]++
 			return nil
+		case other != nil:
+			tries--
 		}
 	}
 	return err
 }
 
-// Rounded is a difference of numbers in float32.
-// Differences in the interpreter, of texts or of bits are never of this kind.
-type Rounded struct{ error }
+// forgiven is what cases are counted as that differ for one choice of weights
+// and tokens and not for another.
+const forgiven = "rounded otherwise"
 
-func (k *Checker) once(c *Case) (err error) {
+// mostForgiven is how many times as large as what is allowed a difference may
+// be that is forgiven. One branch taken otherwise moves a loss or a gradient by
+// more than rounding and, the branches meeting there, not by much.
+const mostForgiven = 100
+
+// Rounded is a difference of numbers in float32.
+type Rounded struct {
+	error
+	Times float64 // of what is allowed; +Inf if a number is NaN or infinite
+}
+
+// differs reports a difference d of two numbers where at most most is allowed.
+func differs(d, most float64, format string, args ...any) error {
+	times := d / most
+	if math.IsNaN(times) {
+		times = math.Inf(1)
+	}
+	return Rounded{fmt.Errorf(format, args...), times}
+}
+
+// once checks a case as it is. checked reports that it was compared to the
+// end: its numbers were not wild, and no station refused it.
+func (k *Checker) once(c *Case) (checked bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -114,24 +143,26 @@ func (k *Checker) once(c *Case) (err error) {
 			err = nil
 		case err == nil:
 			k.Counts["checked"]++
+			checked = true
 		}
 	}()
 	k.Counts["cases"]++
 	// A generator's mistake must not be taken for the compiler's.
 	if err := ir.Verify(c.Train); err != nil {
-		return fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
+		return false, fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
 	}
 	r, err := newReference(c)
 	if err != nil {
-		return refusal(err)
+		return false, refusal(err)
 	}
+	// Modules first, so that a plan is only run if they were right.
 	if err := k.train(c, r); err != nil {
-		return err
+		return false, err
 	}
 	if c.Infer != nil {
-		return k.infer(c, r)
+		return false, k.infer(c, r)
 	}
-	return nil
+	return false, nil
 }
 
 // cause names a refusal by the phrase that it is known by.
@@ -145,15 +176,12 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// policies are the checkpoint policies, all of which must give the same bits.
-var policies = []string{"none", "keep-linear", "full"}
-
 // config is what all compilations of the case's training share. Verifying costs
 // a fifth of the time; a case that passes every station is verified after each
 // pass, others at the end.
 func (c *Case) config(policy string) passes.Config {
 	return passes.Config{Checkpoint: policy, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
-		VerifyLast: !c.also(everyPass, 4)}
+		Compute: c.Compute, VerifyLast: !c.also(everyPass, 4)}
 }
 
 // Stations that cost much are passed by a share of the cases, which the case's
@@ -166,13 +194,29 @@ const (
 	planText           // the plan as text
 	narrow             // computing in 16 bits
 	underBudget        // the policy auto
+	ofBudget           // no station: the budget itself
+	ofNarrow           // no station: the dtype and the policy
+	ofUpdate           // no station: what an update clips
 )
 
 // also chooses one in n cases for a station; those of seed 0, to which a failing
 // case shrinks, pass all. It depends on the seed alone, so that a failing case
 // passes the same stations each time.
 func (c *Case) also(station int, n uint64) bool {
-	return c.Extra || c.Seed*0x9e3779b97f4a7c15>>(8*station+8)%n == 0
+	return c.Extra || c.Seed == 0 || mixed(c.Seed, station)%n == 0
+}
+
+// mixed is a number for a seed and a purpose, of which no bits depend on those
+// of another in a way that shows: two rounds of splitmix64 (Steele et al. 2014).
+func mixed(seed uint64, purpose int) uint64 {
+	x := seed
+	for _, add := range []uint64{uint64(purpose), 0x9e3779b97f4a7c15} {
+		x += add*0x9e3779b97f4a7c15 + 1
+		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+		x = (x ^ x>>27) * 0x94d049bb133111eb
+		x ^= x >> 31
+	}
+	return x
 }
 
 // compile runs the pipeline of training over a copy of the case's module.
@@ -191,8 +235,7 @@ func (k *Checker) compile(c *Case, policy string, shuffle uint64, observe func(p
 func (k *Checker) train(c *Case, r *reference) error {
 	// Any policy may be the one that the others are compared with.
 	base := int(c.Seed % 3)
-	// Modules first, so that a plan is only run if they were right.
-	u, err := k.observed(c, r, policies[base])
+	u, err := k.observed(c, r, passes.Policies[base])
 	if err != nil {
 		return err
 	}
@@ -203,12 +246,14 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return err
 		}
 	}
-	// Its gradients are what other policies are held to.
+	if c.Compute != "" { // no kernel reads it
+		return nil
+	}
 	first, err := k.run(p, r)
 	if err != nil {
-		return fmt.Errorf("policy %s: %w", policies[base], err)
+		return fmt.Errorf("policy %s: %w", passes.Policies[base], err)
 	}
-	others := []string{policies[(base+1)%3], policies[(base+2)%3]}
+	others := []string{passes.Policies[(base+1)%3], passes.Policies[(base+2)%3]}
 	if !c.Extra {
 		n := c.Seed / 3 % 2
 		others = others[n : n+1]
@@ -223,7 +268,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 			return fmt.Errorf("policy %s: %w", policy, err)
 		}
 		if err := sameGrads(p, first, u.Plan, other); err != nil {
-			return fmt.Errorf("policies %s and %s: %w", policies[base], policy, err)
+			return fmt.Errorf("policies %s and %s: %w", passes.Policies[base], policy, err)
 		}
 	}
 	// Costs several compilations.
@@ -248,7 +293,7 @@ func (k *Checker) train(c *Case, r *reference) error {
 		}
 	}
 	if c.Extra {
-		again, err := k.compile(c, policies[base], 0, nil)
+		again, err := k.compile(c, passes.Policies[base], 0, nil)
 		if err != nil {
 			return err
 		}
@@ -338,9 +383,9 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 		}
 	}
 	wrong := func(what string, err error) (model.Trainer, error) {
-		return nil, Rounded{fmt.Errorf("exec%s: %w\n%s", what, err, p)}
+		return nil, fmt.Errorf("exec%s: %w\n%s", what, err, p)
 	}
-	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true)), allowed); err != nil {
+	if err := r.compareLoss(float64(t.MicroStep(r.batch(), true))); err != nil {
 		return wrong("", err)
 	}
 	// The trainer goes on to change them.
@@ -348,7 +393,7 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 	if err := r.compareGrads(p, grads, 1); err != nil {
 		return wrong("", err)
 	}
-	if err := r.compareLoss(float64(t.Eval(r.batch())), allowed); err != nil {
+	if err := r.compareLoss(float64(t.Eval(r.batch()))); err != nil {
 		return wrong(": eval", err)
 	}
 	// Gradients of the step before must be gone to the last bit.
@@ -359,6 +404,7 @@ func (k *Checker) run(p *plan.Plan, r *reference) (model.Trainer, error) {
 		}
 	}
 	// The same batch once more must double the gradients.
+	r.count(k.Counts)
 	t.MicroStep(r.batch(), false)
 	if err := r.compareGrads(p, t.Grads(), 2); err != nil {
 		return wrong(": second micro-batch", err)
@@ -385,40 +431,8 @@ func (r *reference) compareGrads(p *plan.Plan, grads []float32, times float64) e
 				}
 				most := times * r.allowedGrad(w.Name)
 				if d := math.Abs(float64(x) - want); !(d <= most) {
-					return fmt.Errorf("gradient of $%s, layer %d, element %d is %v, want %v: differs by %.3g, at most %.3g is allowed (largest %.3g)",
+					return differs(d, most, "gradient of $%s, layer %d, element %d is %v, want %v: differs by %.3g, at most %.3g is allowed (largest %.3g)",
 						w.Name, l, i, x, want, d, most, r.scale[w.Name])
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// compareUpdate makes an update and compares the norm and the weights.
-func (r *reference) compareUpdate(p *plan.Plan, t model.Trainer) error {
-	norm := t.Update(model.Hyper{Step: hyper.Step, LR: hyper.LR, Beta1: hyper.Beta1, Beta2: hyper.Beta2, Eps: hyper.Eps,
-		WeightDecay: hyper.WeightDecay, Clip: hyper.Clip, GradScale: hyper.GradScale})
-	// Of a sum of squares the root moves at most by the root of the summed squares of
-	// the moves; adding the weights' shares up is more than that.
-	most := 0.0 // the norm moves at most by what all gradients together may
-	for _, w := range p.Weights {
-		most += 2 * r.allowedGrad(w.Name) * math.Sqrt(float64(w.Elems()*int64(max(1, w.Layers))))
-	}
-	if d := math.Abs(norm - r.norm); !(d <= most) {
-		return fmt.Errorf("norm %v, want %v: at most %.3g is allowed", norm, r.norm, most)
-	}
-	for _, w := range p.Weights {
-		if r.grads[w.Name] == nil {
-			continue // left alone there, decayed here
-		}
-		for l, x := range r.after[w.Name] {
-			for i, want := range x.F {
-				got := float64(t.Params()[w.At(l)+int64(i)])
-				// The step is lr·g/(|g| + eps) of the clipped gradient.
-				// The slope of g/(|g| + eps) is 1/eps at most, and clipping scales by the norm.
-				move := 1e-5*math.Max(1, math.Abs(want)) + hyper.LR/hyper.Eps*(2*r.allowedGrad(w.Name)+math.Min(1, most))
-				if d := math.Abs(got - want); !(d <= move) {
-					return fmt.Errorf("$%s, layer %d, element %d is %v after the update, want %v: at most %.3g is allowed", w.Name, l, i, got, want, move)
 				}
 			}
 		}

@@ -3,7 +3,6 @@ package fuzz
 import (
 	"flag"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -41,6 +40,9 @@ func checkCases(t *testing.T, k Kind, first uint64, n int) {
 		t.Logf("%7d %s", r.Counts[what], what)
 	}
 	t.Logf("%.1f cases a second", float64(n)/r.Seconds)
+	if err := TooManyForgiven(r.Counts); err != nil {
+		t.Error(err)
+	}
 	if r.Counts["checked"] < n*6/10 {
 		t.Errorf("of %d cases only %d were checked to the end", n, r.Counts["checked"])
 	}
@@ -55,7 +57,7 @@ func TestReproducers(t *testing.T) {
 	c := NewChecker()
 	defer c.Device.Close()
 	for _, file := range files {
-		k, err := loadCase(file)
+		k, err := LoadCase(file)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -68,12 +70,4 @@ func TestReproducers(t *testing.T) {
 			t.Errorf("%s was not compared to the end: %v", file, c.Counts)
 		}
 	}
-}
-
-func loadCase(file string) (*Case, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return ParseCase(file, text)
 }

@@ -24,8 +24,9 @@ import (
 	"github.com/llamac/llamac/specs"
 )
 
-// TestGenerated compiles a few random models to Go and holds what that
-// computes to exec's results, bit for bit.
+// TestGenerated compiles a few random models to Go, a third of them with layers
+// that store different things, and holds what that computes to exec's results,
+// bit for bit.
 func TestGenerated(t *testing.T) { checkGenerated(t, 1, map[string]int{"graph": 6, "spec": 10}) }
 
 // checkGenerated compiles n random models of each kind into one program.
@@ -50,7 +51,7 @@ func checkGenerated(t *testing.T, first uint64, n map[string]int) {
 				continue // of a fixed batch or length: no spec has that
 			}
 			name := fmt.Sprintf("%s%d", kind.Name, seed)
-			out, files, err := k.generate(c, name, filepath.Join(dir, name))
+			out, files, err := k.generate(c, seed%3 == 0, name, filepath.Join(dir, name))
 			if err != nil {
 				var refused Refusal
 				if errors.As(err, &refused) || errors.Is(err, errWild) {
@@ -64,6 +65,9 @@ func checkGenerated(t *testing.T, first uint64, n map[string]int) {
 				over.add(t, name+"/"+f.Name, f.Data)
 			}
 		}
+	}
+	if k.Counts["several segments"] == 0 {
+		t.Errorf("no model has layers that store different things: %v", k.Counts)
 	}
 	var imports, table strings.Builder
 	for name := range want {
@@ -130,16 +134,46 @@ func (o *overlay) write(t *testing.T) string {
 	return file
 }
 
+// segmented compiles a case under the policy auto, with the first of some
+// budgets under which its layers store different things; nil if there is none.
+func (k *Checker) segmented(c *Case) (*passes.Unit, error) {
+	budgets, err := k.budgets(c)
+	if err != nil || budgets == nil {
+		return nil, err
+	}
+	for _, quarters := range []int64{4, 2, 6, 1, 3, 5, 7} { // of the way to budgets[1]
+		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
+		u.Config.Budget, u.Config.Units = budgets[0]+(budgets[1]-budgets[0])*quarters/4, fewUnits
+		if err := passes.Run(u, k.Train); err != nil {
+			return nil, err
+		}
+		if len(u.Checkpoint.Segments) > 1 {
+			k.Counts["several segments"]++
+			return u, nil
+		}
+	}
+	return nil, nil
+}
+
 // generate compiles a case to a plan and to Go, and runs the plan over random
 // numbers that it writes to path.in.
-func (k *Checker) generate(c *Case, name, path string) (out sample.Out, files []codegen.File, err error) {
+func (k *Checker) generate(c *Case, auto bool, name, path string) (out sample.Out, files []codegen.File, err error) {
 	r, err := newReference(c) // leaves out what means nothing in float32
 	if err != nil {
 		return out, nil, refusal(err)
 	}
-	u, err := k.compile(c, policies[c.Seed%3], 0, nil)
+	u, err := k.compile(c, passes.Policies[c.Seed%3], 0, nil)
 	if err != nil {
 		return out, nil, err
+	}
+	if auto {
+		several, err := k.segmented(c)
+		if err != nil {
+			return out, nil, err
+		}
+		if several != nil {
+			u = several
+		}
 	}
 	p := u.Plan
 	if c.Infer != nil {

@@ -13,10 +13,10 @@ import (
 // So it tests what the pass precision must not change: casts stand where types meet, and
 // nothing is lost by them but bits.
 func (k *Checker) narrow(c *Case, r *reference) error {
-	dtype := []string{"bf16", "f16"}[c.Seed%2]
+	dtype := []string{"bf16", "f16"}[mixed(c.Seed, ofNarrow)%2]
 	var failed error
 	u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: passes.Config{
-		Checkpoint: policies[c.Seed>>1%3], Compute: dtype, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
+		Checkpoint: passes.Policies[mixed(c.Seed, ofNarrow)>>1%3], Compute: dtype, Dims: map[string]int64{"B": int64(c.B), "T": int64(c.T)}, Disable: c.Disable,
 		VerifyLast: !c.Extra,
 		Observe: func(rep passes.Report) {
 			if failed == nil && rep.Pass.Name == passes.PlanCheckpoint.Name { // behind all that types and moves nodes

@@ -87,7 +87,7 @@ func TestMinimise(t *testing.T) {
 	if nodes := strings.Count(f.Small.Train.String(), " = "); nodes > 14 || !strings.Contains(f.String(), f.File) {
 		t.Errorf("%d nodes are left: %s", nodes, f)
 	}
-	c, err := loadCase(f.File)
+	c, err := LoadCase(f.File)
 	if err != nil {
 		t.Fatal(err)
 	}

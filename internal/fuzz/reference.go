@@ -26,21 +26,16 @@ type reference struct {
 	grads           map[string][]*interp.Tensor
 	moves           map[string]float64 // of a weight's gradient, all layers
 	scale           map[string]float64 // largest element
-	floor           float64            // what noise may be anywhere in a gradient
+	largest         float64            // of all
 	logits          *interp.Tensor
 	logitMoves      float64
-	after           map[string][]*interp.Tensor // weights after an update
-	norm            float64
+	module          *ir.Module // with derivatives, before all other passes
 }
 
 // nudge is the relative size of the random changes that stand for rounding:
 // four times that of float32.
 // The unit roundoff of float32 is 2^-24.
 const nudge = 1.0 / (1 << 22)
-
-// hyper are the scalars of the update that cases make. Eps is large: with a
-// small one the step's sign is that of a gradient which may be noise.
-var hyper = interp.Hyper{Step: 1, LR: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 0.1, WeightDecay: 0.1, Clip: 1, GradScale: 0.5}
 
 // errWild says that a case's numbers leave the range in which a comparison in
 // float32 means something.
@@ -88,7 +83,7 @@ func newReference(c *Case) (*reference, error) {
 	if err := ir.Verify(m); err != nil {
 		return nil, fmt.Errorf("differentiate: %w\n%s", err, m)
 	}
-	// Cloned, since the update changes them.
+	r.module = m
 	mach := r.machine(cloneAll(r.weights))
 	wild := false
 	mach.Trace = func(_ *ir.Func, _ int, v *ir.Value, t *interp.Tensor) {
@@ -109,23 +104,17 @@ func newReference(c *Case) (*reference, error) {
 		for _, t := range rows {
 			r.scale[name] = math.Max(r.scale[name], t.MaxAbs())
 		}
-		// The largest gradient of any weight sets it.
-		r.floor = math.Max(r.floor, 1e-5*r.scale[name])
+		r.largest = math.Max(r.largest, r.scale[name])
 	}
+	// The gradient of the loss is nothing but 1 - 1 where the model is sure.
 	// Gradients above 60, or all below 0.01, leave no room between noise and number.
-	if r.floor > 6e-4 {
-		return nil, fmt.Errorf("%w: gradients of %v", errWild, 1e5*r.floor)
+	if r.largest > 60 || r.largest < 0.01 {
+		return nil, fmt.Errorf("%w: gradients of %v", errWild, r.largest)
 	}
-	// The gradient of the loss has the noise of 1 - 1, where the model is sure.
-	if r.floor < 1e-7 {
-		return nil, fmt.Errorf("%w: a gradient of %v", errWild, 1e5*r.floor)
-	}
-	r.floor = math.Max(r.floor, 3e-6)
 	// Twice, for one draw may happen to cancel.
 	for range 2 {
 		moved := r.machine(cloneAll(r.weights))
-		// Trace may write into the results that it sees.
-		moved.Trace = nudger(rng)
+		moved.Noise = nudger(rng)
 		for _, name := range sortedNames(moved.Weights) {
 			for _, t := range moved.Weights[name] {
 				nudgeAll(t, rng)
@@ -151,16 +140,6 @@ func newReference(c *Case) (*reference, error) {
 	if !(r.lossMoves <= 1e-3*math.Max(1, math.Abs(r.loss))) {
 		return nil, fmt.Errorf("%w: loss moves of %v by %v", errWild, r.loss, r.lossMoves)
 	}
-	// A second micro-batch, and an update.
-	if _, err := r.step(mach, m, false); err != nil {
-		return nil, err
-	}
-	out, err := mach.Run(m, "update")
-	if err != nil {
-		return nil, err
-	}
-	// Now the gradients hold two micro-batches, as those of compareUpdate do.
-	r.norm, r.after = out[0].F[0], mach.Weights
 	return r, nil
 }
 
@@ -170,15 +149,24 @@ var exact = map[string]bool{"const": true, "iota": true, "cast": true, "reshape"
 	"pad": true, "concat": true, "gather": true, "neg": true, "abs": true, "relu": true, "step": true, "sign": true,
 	"max": true, "min": true, "reduce_max": true, "where": true}
 
-// nudger moves the results of nodes as rounding does. Whole numbers stay: they
-// are exact, and may be exponents.
-// Each element moves by its own amount, as rounding errors do.
-func nudger(rng *rand.Rand) func(*ir.Func, int, *ir.Value, *interp.Tensor) {
-	return func(_ *ir.Func, _ int, v *ir.Value, t *interp.Tensor) {
-		// Indices, masks and counts.
-		whole := !slices.ContainsFunc(t.F, func(x float64) bool { return x != math.Trunc(x) })
-		if !exact[v.Def.Op.Name] && !whole {
-			nudgeAll(t, rng)
+// nudger moves the results of nodes as rounding does: by a share of themselves,
+// and of what was added up to them. Whole numbers stay: they are exact, and may
+// be exponents.
+func nudger(rng *rand.Rand) interp.Noise {
+	whole := func(t *interp.Tensor) bool {
+		return !slices.ContainsFunc(t.F, func(x float64) bool { return x != math.Trunc(x) })
+	}
+	return func(n *ir.Node, results, terms []*interp.Tensor) {
+		for i, t := range results {
+			switch {
+			case exact[n.Op.Name]:
+			case terms != nil && !whole(terms[i]):
+				for j, x := range terms[i].F {
+					t.F[j] += nudge * (2*rng.Float64() - 1) * x
+				}
+			case terms == nil && !whole(t):
+				nudgeAll(t, rng)
+			}
 		}
 	}
 }
@@ -192,7 +180,7 @@ func nudgeAll(t *interp.Tensor, rng *rand.Rand) {
 // machine is a machine for the case with the given weights.
 func (r *reference) machine(weights map[string][]*interp.Tensor) *interp.Machine {
 	mach := interp.NewMachine(map[string]int64{"B": int64(r.c.B), "T": int64(r.c.T), "N": int64(r.c.T)})
-	mach.Weights, mach.Hyper = weights, hyper
+	mach.Weights = weights
 	return mach
 }
 
@@ -262,19 +250,43 @@ func cloneAll(ts map[string][]*interp.Tensor) map[string][]*interp.Tensor {
 
 // allowed is how far float32 may be from the reference: some multiple of how
 // far the nudges move it, and some units in the last place of the largest
-// element for what they do not reach.
-// 32 and 1e-5 are margins; what makes the bound right is moves, which knows the model.
+// element for what they do not reach. In 8,000 models no gradient was off by
+// more than a fifth of this. The rest is for attention's backward, which sums
+// do·o where the graph has do·v: where those cancel, the nudges see too little.
 func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
 
-// allowedGrad is the same for the gradient of a weight. A small one has the
-// noise of what it is made of, and one that is 0 but for rounding, such as that
-// of a query which sees one key, has noise of its own in each kernel.
+// allowedGrad is the same for the gradient of a weight. The nudges move what is
+// added up, so that a gradient which is small because its terms cancel is
+// allowed the noise of the terms. One that vanishes, such as that of a query
+// which sees one key, may do so by terms that the graph does not have and a
+// kernel has: it gets a share of the largest gradient.
 func (r *reference) allowedGrad(name string) float64 {
-	floor := r.floor
-	if r.scale[name] < 1e-3*r.floor {
-		floor *= 30
+	most := allowed(r.moves[name], r.scale[name])
+	if r.vanishes(name) {
+		most += 1e-5 * r.largest
 	}
-	return allowed(r.moves[name], r.scale[name]) + floor
+	return most
+}
+
+// vanishes reports that a weight has a gradient, which is 0 but for rounding.
+func (r *reference) vanishes(name string) bool {
+	scale, ok := r.scale[name]
+	return ok && scale < 1e-9*r.largest
+}
+
+// count counts the weights by how much of their gradients a comparison sees.
+func (r *reference) count(counts map[string]int) {
+	for name, scale := range r.scale {
+		counts["weights"]++
+		switch most := r.allowedGrad(name); {
+		case r.vanishes(name):
+			counts["weights not compared: the gradient vanishes"]++
+		case most > scale/2:
+			counts["weights not compared: noise"]++
+		case most > scale/100:
+			counts["weights compared to more than 1 %"]++
+		}
+	}
 }
 
 // allowed64 is the same for another order of operations in float64.
@@ -290,14 +302,14 @@ func (r *reference) compareStep(m *ir.Module) error {
 		if err != nil {
 			return err
 		}
-		return r.compareLoss(out[0].F[0], allowed64)
+		return r.compareLoss64(out[0].F[0])
 	}
 	mach := r.machine(r.weights)
 	loss, err := r.step(mach, m, true)
 	if err != nil {
 		return err
 	}
-	if err := r.compareLoss(loss, allowed64); err != nil {
+	if err := r.compareLoss64(loss); err != nil {
 		return err
 	}
 	for _, name := range sortedNames(r.grads) {
@@ -306,8 +318,7 @@ func (r *reference) compareStep(m *ir.Module) error {
 				return fmt.Errorf("no gradient of $%s", name)
 			}
 			diff := interp.MaxDiff(mach.Grads[name][l], want)
-			// Gradients that vanish have the noise of what they are made of.
-			if most := allowed64(r.moves[name], r.scale[name]) + 1e-6*r.floor; !(diff <= most) {
+			if most := allowed64(r.moves[name], r.scale[name]); !(diff <= most) {
 				return fmt.Errorf("gradient of $%s, layer %d, differs by %.3g of %.3g, at most %.3g is allowed", name, l, diff, r.scale[name], most)
 			}
 		}
@@ -324,12 +335,22 @@ func (r *reference) compareStep(m *ir.Module) error {
 	if err != nil {
 		return err
 	}
-	return r.compareLoss(out[0].F[0], allowed64)
+	return r.compareLoss64(out[0].F[0])
 }
 
-// The scale is 1 at least: a loss near 0 is a difference of larger numbers.
-func (r *reference) compareLoss(loss float64, allowed func(moves, scale float64) float64) error {
+// compareLoss holds exec's loss to the reference.
+func (r *reference) compareLoss(loss float64) error {
 	most := allowed(r.lossMoves, math.Max(1, math.Abs(r.loss)))
+	if d := math.Abs(loss - r.loss); !(d <= most) {
+		return differs(d, most, "loss %v, want %v: differs by %.3g, at most %.3g is allowed", loss, r.loss, d, most)
+	}
+	return nil
+}
+
+// compareLoss64 holds the interpreter's loss to the reference: both are in
+// float64, and no difference is forgiven.
+func (r *reference) compareLoss64(loss float64) error {
+	most := allowed64(r.lossMoves, math.Max(1, math.Abs(r.loss)))
 	if d := math.Abs(loss - r.loss); !(d <= most) {
 		return fmt.Errorf("loss %v, want %v: differs by %.3g, at most %.3g is allowed", loss, r.loss, d, most)
 	}

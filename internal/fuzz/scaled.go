@@ -33,6 +33,9 @@ func FromSpec(s *specs.Spec) (*Case, error) {
 	c := &Case{B: 2, T: m.Context, Vocab: m.Vocab, Seed: 1, Extra: true}
 	block := int64(min(4, m.Context))
 	c.Capacity = map[string]int64{"N": int64(m.Context), "R": 4, "S": 2, "M": (int64(m.Context) + block - 1) / block, "block": block}
+	if s.Precision.Compute != "f32" {
+		c.Compute = s.Precision.Compute
+	}
 	var err error
 	if c.Train, err = build.Train(s); err != nil {
 		return nil, err

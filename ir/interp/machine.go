@@ -40,6 +40,8 @@ type Machine struct {
 	// Trace, if set, sees every result of every node as it is computed. layer
 	// is -1 outside of the layers of a stack.
 	Trace func(f *ir.Func, layer int, v *ir.Value, t *Tensor)
+	// Noise, if set, may change the results of every node: see there.
+	Noise Noise
 }
 
 // Moments are AdamW's running means of gradients and of their squares.
@@ -217,6 +219,13 @@ func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor)
 	}
 	if err := k(c); err != nil {
 		return err
+	}
+	if r.Noise != nil {
+		terms, err := c.terms(k)
+		if err != nil {
+			return err
+		}
+		r.Noise(n, c.out, terms)
 	}
 	// Rounding comes first: what is traced or judged finite is what the next
 	// node reads.

@@ -113,8 +113,12 @@ func run() (failed bool, err error) {
 	for _, what := range slices.Sorted(maps.Keys(all.Counts)) {
 		fmt.Printf("%8d %s\n", all.Counts[what], what)
 	}
+	if err := fuzz.TooManyForgiven(all.Counts); err != nil {
+		fmt.Println(err)
+		failed = true
+	}
 	fmt.Printf("%d seeds of %d in %.0f s with %d workers\n", all.Next-all.From, *n, all.Seconds, *workers)
-	return len(now.Failures) > 0, unsaved
+	return failed || len(now.Failures) > 0, unsaved
 }
 
 // and adds what a run has done so far. A case whose numbers are compared again
