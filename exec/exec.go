@@ -15,7 +15,6 @@ package exec
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/plan"
@@ -229,19 +228,4 @@ func (r *program) result() func() float32 {
 
 // Unsupported says why a plan with launches of an op cannot be run, or is
 // empty.
-// It asks for op names of the IR, of which some never reach a plan: views are only
-// other operands, stacks are loops, and packs are launches of linear.
-func Unsupported(op string) string {
-	o := ir.Lookup(op)
-	switch {
-	case kernels[op] != nil:
-		return ""
-	case o == nil:
-		return "no such op"
-	case o.View || o.Group == ir.Control || strings.HasPrefix(op, "linear_pack"):
-		return "" // lowered by the scheduler
-	case o.Group == ir.Collective:
-		return "one process: nothing to communicate with"
-	}
-	return "no kernel"
-}
+func Unsupported(op string) string { return plan.Unsupported(op, kernels[op] != nil) }

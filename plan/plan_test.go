@@ -43,8 +43,6 @@ func firstDifference(a, b string) string {
 	return "one is longer"
 }
 
-func load(t *testing.T) *plan.Plan { return loadPlan(t, "tiny_gqa") }
-
 // loadPlan parses the plan of a twin.
 func loadPlan(t *testing.T, twin string) *plan.Plan {
 	t.Helper()
@@ -59,22 +57,41 @@ func loadPlan(t *testing.T, twin string) *plan.Plan {
 	return p
 }
 
+// fault is something wrong that is planted in a sound plan, and what Verify has
+// to say of it.
+type fault struct {
+	name string
+	do   func(*plan.Plan)
+	want string // "": nothing is wrong
+}
+
+// plant plants each fault in a plan of its own.
+func plant(t *testing.T, twin string, faults []fault) {
+	t.Helper()
+	for _, c := range faults {
+		p := loadPlan(t, twin)
+		c.do(p)
+		err := p.Verify()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// buffer finds a buffer of the training step.
+func buffer(p *plan.Plan, name string) *plan.Buffer {
+	for _, b := range p.Program("micro_step").Buffers {
+		if b.Name == name {
+			return b
+		}
+	}
+	panic("no buffer " + name)
+}
+
 // TestVerify plants faults in a sound plan: each must be found.
 func TestVerify(t *testing.T) {
-	buffer := func(p *plan.Plan, name string) *plan.Buffer {
-		for _, b := range p.Program("micro_step").Buffers {
-			if b.Name == name {
-				return b
-			}
-		}
-		t.Fatalf("no buffer %s", name)
-		return nil
-	}
-	for _, c := range []struct {
-		name string
-		do   func(*plan.Plan)
-		want string
-	}{
+	plant(t, "tiny_gqa", []fault{
+		{"nothing", func(*plan.Plan) {}, ""},
 		{"two buffers that live together overlap", func(p *plan.Plan) { buffer(p, "ffn.n").Offset = buffer(p, "attn.out").Offset }, "overlap"},
 		{"lives that are written down too short", func(p *plan.Plan) {
 			a, b := buffer(p, "attn.out"), buffer(p, "ffn.n")
@@ -93,32 +110,12 @@ func TestVerify(t *testing.T) {
 			l := q.Items[0].(*plan.Launch)
 			l.Results[0].Buffer = q.Inputs[0]
 		}, "writes the input"},
-	} {
-		p := load(t)
-		c.do(p)
-		err := p.Verify()
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
-		}
-	}
+	})
 }
 
 // TestVerifyBlocks plants faults in a plan whose layers store different things.
 func TestVerifyBlocks(t *testing.T) {
-	buffer := func(p *plan.Plan, name string) *plan.Buffer {
-		for _, b := range p.Program("micro_step").Buffers {
-			if b.Name == name {
-				return b
-			}
-		}
-		t.Fatalf("no buffer %s", name)
-		return nil
-	}
-	for _, c := range []struct {
-		name string
-		do   func(*plan.Plan)
-		want string
-	}{
+	plant(t, "tiny_gqa_auto", []fault{
 		{"nothing", func(*plan.Plan) {}, ""},
 		{"the upper layer's scratch where the lower may have its own", func(p *plan.Plan) { buffer(p, "d.ffn.gu.2").Offset = buffer(p, "d.ffn.gu").Offset }, "lies among stored activations"},
 		{"scratch over the input that the upper layer will read", func(p *plan.Plan) { b := buffer(p, "ffn.m"); b.Offset = buffer(p, "h.2").At(1) }, "lies among stored activations"},
@@ -140,14 +137,7 @@ func TestVerifyBlocks(t *testing.T) {
 		}, "the block of layer 1 lies at"},
 		{"a stored buffer of another stride", func(p *plan.Plan) { buffer(p, "r.2").Stride += 64 }, "leaves its block"},
 		{"two stored buffers over each other", func(p *plan.Plan) { buffer(p, "r.2").Offset = buffer(p, "ffn.gu.2").Offset + 64 }, "overlap"},
-	} {
-		p := loadPlan(t, "tiny_gqa_auto")
-		c.do(p)
-		err := p.Verify()
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
-		}
-	}
+	})
 }
 
 // TestParseErrors holds the messages of a broken plan.

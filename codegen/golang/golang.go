@@ -34,21 +34,7 @@ func (Target) Doc() string { return "Go with assembly kernels for the CPU, in f3
 // A plan for this target is refused before anything is printed, with the
 // reason: an op that no target row could run should name itself.
 func (Target) Unsupported(op string) string {
-	if _, ok := kernels[op]; ok {
-		return ""
-	}
-	o := ir.Lookup(op)
-	switch {
-	case o == nil:
-		return "no such op"
-	// These never reach a target: views are the buffers that they show, loops
-	// are the plan's, packs become matrix products.
-	case o.View || o.Group == ir.Control || strings.HasPrefix(op, "linear_pack"):
-		return "" // lowered by the scheduler
-	case o.Group == ir.Collective:
-		return "one process: nothing to communicate with"
-	}
-	return "no kernel"
+	return plan.Unsupported(op, kernels[op] != nil)
 }
 
 // Generate prints the package.

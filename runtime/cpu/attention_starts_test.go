@@ -54,25 +54,7 @@ func TestAttentionStarts(t *testing.T) {
 							starts = append(starts, int32(at))
 						}
 					}
-					rows, wq, wk := c.batch*c.T, c.heads*c.hd, c.kvHeads*c.hd
-					x := c.operands(m, 1.5)
-					o, lse := m.matrix(rows, wq, wq, 0), m.vec(c.batch*c.heads*c.T, 0)
-					c.forwardFrom(d, x, o, lse, starts)
-					g := c.operands(m, 0)
-					do := m.matrix(rows, wq, wq, 1)
-					c.backwardFrom(d, g, x, do, o, lse, starts)
-					if compare {
-						ref := c.reference(x)
-						ref.starts = starts
-						wantO, wantL, tolO, tolL := ref.forward()
-						near(t, "o", o, wantO, tolO)
-						near(t, "lse", lse, wantL, tolL)
-						grads, tol := ref.backward(rows64(do, rows, wq, wq))
-						near(t, "dq", dense(g.q, rows, g.ldq, wq), grads[0], tol[0])
-						near(t, "dk", dense(g.k, rows, g.ldk, wk), grads[1], tol[1])
-						near(t, "dv", dense(g.v, rows, g.ldv, wk), grads[2], tol[2])
-					}
-					return [][]float32{o, lse, dense(g.q, rows, g.ldq, wq), dense(g.k, rows, g.ldk, wk), dense(g.v, rows, g.ldv, wk)}
+					return c.check(t, d, m, compare, starts)
 				})
 			})
 		}

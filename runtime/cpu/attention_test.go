@@ -71,28 +71,40 @@ func (c attnCase) backward(d *Device, g, x attnOperands, do, o, lse []float32) {
 		c.batch, c.T, c.heads, c.kvHeads, c.hd, c.scale(), c.causal, c.window)
 }
 
+// check runs forward and backward, holds them to the reference if compare, and
+// gives all results. starts may be nil.
+func (c attnCase) check(t *testing.T, d *Device, m *mem, compare bool, starts []int32) [][]float32 {
+	rows, wq, wk := c.batch*c.T, c.heads*c.hd, c.kvHeads*c.hd
+	x := c.operands(m, 1.5)
+	o, lse := m.matrix(rows, wq, wq, 0), m.vec(c.batch*c.heads*c.T, 0)
+	g, do := c.operands(m, 0), m.matrix(rows, wq, wq, 1)
+	if starts == nil {
+		c.forward(d, x, o, lse)
+		c.backward(d, g, x, do, o, lse)
+	} else {
+		c.forwardFrom(d, x, o, lse, starts)
+		c.backwardFrom(d, g, x, do, o, lse, starts)
+	}
+	dq, dk, dv := dense(g.q, rows, g.ldq, wq), dense(g.k, rows, g.ldk, wk), dense(g.v, rows, g.ldv, wk)
+	if compare {
+		ref := c.reference(x)
+		ref.starts = starts
+		wantO, wantL, tolO, tolL := ref.forward()
+		near(t, "o", o, wantO, tolO)
+		near(t, "lse", lse, wantL, tolL)
+		grads, tol := ref.backward(rows64(do, rows, wq, wq))
+		near(t, "dq", dq, grads[0], tol[0])
+		near(t, "dk", dk, grads[1], tol[1])
+		near(t, "dv", dv, grads[2], tol[2])
+	}
+	return [][]float32{o, lse, dq, dk, dv}
+}
+
 func TestAttention(t *testing.T) {
 	for n, c := range attnCases {
 		t.Run(c.String(), func(t *testing.T) {
 			onDevices(t, uint64(n), func(t *testing.T, d *Device, m *mem, compare bool) [][]float32 {
-				rows, wq, wk := c.batch*c.T, c.heads*c.hd, c.kvHeads*c.hd
-				x := c.operands(m, 1.5)
-				o, lse := m.matrix(rows, wq, wq, 0), m.vec(c.batch*c.heads*c.T, 0)
-				c.forward(d, x, o, lse)
-				g := c.operands(m, 0)
-				do := m.matrix(rows, wq, wq, 1)
-				c.backward(d, g, x, do, o, lse)
-				if compare {
-					ref := c.reference(x)
-					wantO, wantL, tolO, tolL := ref.forward()
-					near(t, "o", o, wantO, tolO)
-					near(t, "lse", lse, wantL, tolL)
-					grads, tol := ref.backward(rows64(do, rows, wq, wq))
-					near(t, "dq", dense(g.q, rows, g.ldq, wq), grads[0], tol[0])
-					near(t, "dk", dense(g.k, rows, g.ldk, wk), grads[1], tol[1])
-					near(t, "dv", dense(g.v, rows, g.ldv, wk), grads[2], tol[2])
-				}
-				return [][]float32{o, lse, dense(g.q, rows, g.ldq, wq), dense(g.k, rows, g.ldk, wk), dense(g.v, rows, g.ldv, wk)}
+				return c.check(t, d, m, compare, nil)
 			})
 		})
 	}
