@@ -313,7 +313,7 @@ func (b *bisection) exec(u *passes.Unit) (res *execResult, err error) {
 	if b.mode == "infer" {
 		return nil, b.k.decode(b.c, b.r, u.Plan, rand.New(rand.NewPCG(b.c.Seed, 3)))
 	}
-	t, err := b.k.run(u.Plan, b.r)
+	t, err := b.k.run(u.Plan, u.Module, b.r)
 	return &execResult{u.Plan, t}, err
 }
 

@@ -77,7 +77,7 @@ func (k *Checker) underBudget(r *reference, u *passes.Unit, budget int64, p *pla
 	if err != nil {
 		return err
 	}
-	t, err := k.run(q, r)
+	t, err := k.run(q, u.Module, r)
 	if err != nil {
 		return err
 	}

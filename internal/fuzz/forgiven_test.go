@@ -51,12 +51,14 @@ func TestForgiven(t *testing.T) {
 			}
 		})
 	}
-	for all, n := range map[int]int{20: 1, 1500: 2, 10000: 11} {
-		if err := TooManyForgiven(map[string]int{"cases": all, forgiven: n}); err != nil {
-			t.Errorf("%d of %d: %v", n, all, err)
-		}
-		if err := TooManyForgiven(map[string]int{"cases": all, forgiven: n + 1}); err == nil {
-			t.Errorf("%d of %d are forgiven", n+1, all)
+	for _, what := range []string{forgiven, "wild: " + madeWild} {
+		for all, n := range map[int]int{20: 1, 1500: 2, 10000: 11} {
+			if err := TooManyForgiven(map[string]int{"cases": all, what: n}); err != nil {
+				t.Errorf("%d of %d: %v", n, all, err)
+			}
+			if err := TooManyForgiven(map[string]int{"cases": all, what: n + 1}); err == nil {
+				t.Errorf("%d of %d are %q", n+1, all, what)
+			}
 		}
 	}
 }

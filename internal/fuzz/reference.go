@@ -1,7 +1,9 @@
 package fuzz
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -111,6 +113,16 @@ func newReference(c *Case) (*reference, error) {
 	if r.largest > 60 || r.largest < 0.01 {
 		return nil, fmt.Errorf("%w: gradients of %v", errWild, r.largest)
 	}
+	if err := r.measure(m, loss, r.grads, rng); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// measure runs a module with noise and raises what may move to how far that is
+// from what it gives without. An error says that it enlarges rounding so much
+// that it tells nothing.
+func (r *reference) measure(m *ir.Module, loss float64, grads map[string][]*interp.Tensor, rng *rand.Rand) error {
 	// Twice, for one draw may happen to cancel.
 	for range 2 {
 		moved := r.machine(cloneAll(r.weights))
@@ -120,27 +132,61 @@ func newReference(c *Case) (*reference, error) {
 				nudgeAll(t, rng)
 			}
 		}
-		loss, err := r.step(moved, m, true)
+		other, err := r.step(moved, m, true)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		r.lossMoves = math.Max(r.lossMoves, math.Abs(loss-r.loss))
+		r.lossMoves = math.Max(r.lossMoves, math.Abs(other-loss))
 		for name, rows := range moved.Grads {
 			for l, t := range rows {
-				r.moves[name] = math.Max(r.moves[name], interp.MaxDiff(t, r.grads[name][l]))
+				r.moves[name] = math.Max(r.moves[name], interp.MaxDiff(t, grads[name][l]))
 			}
 		}
 	}
-	// A model that enlarges rounding this much tells nothing.
 	for name, move := range r.moves {
 		if !(move <= 1e-2*math.Max(r.scale[name], 1e-3)) {
-			return nil, fmt.Errorf("%w: gradient moves of %v by %v", errWild, r.scale[name], move)
+			return fmt.Errorf("%w: gradient moves of %v by %v", errWild, r.scale[name], move)
 		}
 	}
 	if !(r.lossMoves <= 1e-3*math.Max(1, math.Abs(r.loss))) {
-		return nil, fmt.Errorf("%w: loss moves of %v by %v", errWild, r.loss, r.lossMoves)
+		return fmt.Errorf("%w: loss moves of %v by %v", errWild, r.loss, r.lossMoves)
 	}
-	return r, nil
+	return nil
+}
+
+// widened is the reference for a module that was made of the graph, and allows
+// what rounding moves that one, too. Passes replace a softmax by an attention
+// that adds up do·o where the graph has do·v: where those cancel, nudging the
+// graph shows too little. How far the module itself is from the reference does
+// not count. One case in 30,000 needs this, so it is for comparisons that
+// failed, and failed by little: a wrong module is not asked how wrong it may be.
+// For any other error it gives that one back.
+func (r *reference) widened(failed error, made *ir.Module) (*reference, error) {
+	var rounded Rounded
+	var reordered reordered
+	if !(errors.As(failed, &rounded) && rounded.Times <= mostForgiven || errors.As(failed, &reordered) && reordered.times <= mostForgiven) {
+		return nil, failed
+	}
+	plain := r.machine(cloneAll(r.weights))
+	loss, err := r.step(plain, made, true)
+	if err != nil {
+		return nil, err
+	}
+	w := *r
+	w.moves = maps.Clone(r.moves)
+	if err := w.measure(made, loss, plain.Grads, rand.New(rand.NewPCG(r.c.Seed, 6))); err != nil {
+		return nil, fmt.Errorf("%w: %s", errWild, madeWild)
+	}
+	return &w, nil
+}
+
+// madeWild is why a case is wild of which only what was made of the graph is.
+const madeWild = "what the compiler made"
+
+// reordered is a difference of numbers in float64.
+type reordered struct {
+	error
+	times float64 // of what is allowed; NaN if a number is
 }
 
 // exact are the ops whose results are numbers that were there before: float32
@@ -251,8 +297,7 @@ func cloneAll(ts map[string][]*interp.Tensor) map[string][]*interp.Tensor {
 // allowed is how far float32 may be from the reference: some multiple of how
 // far the nudges move it, and some units in the last place of the largest
 // element for what they do not reach. In 8,000 models no gradient was off by
-// more than a fifth of this. The rest is for attention's backward, which sums
-// do·o where the graph has do·v: where those cancel, the nudges see too little.
+// more than a fifth of this.
 func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
 
 // allowedGrad is the same for the gradient of a weight. The nudges move what is
@@ -293,11 +338,25 @@ func (r *reference) count(counts map[string]int) {
 func allowed64(moves, scale float64) float64 { return 1e-6*moves + 1e-11*scale + 1e-13 }
 
 // compareStep holds one run of a module in the interpreter to the reference.
-// Modules before and behind differentiate are both met, and told apart by the name of
-// their function.
 func (r *reference) compareStep(m *ir.Module) error {
+	err := r.compareModule(m)
+	if err == nil || !differentiated(m) {
+		return err
+	}
+	wide, err := r.widened(err, m)
+	if err != nil {
+		return err
+	}
+	return wide.compareModule(m)
+}
+
+// differentiated tells modules behind the pass differentiate from those before
+// it by the names of their functions.
+func differentiated(m *ir.Module) bool { return m.Func("loss") == nil }
+
+func (r *reference) compareModule(m *ir.Module) error {
 	// Until then the loss is all that there is to compare.
-	if m.Func("loss") != nil { // not differentiated yet
+	if !differentiated(m) {
 		out, err := r.machine(r.weights).Run(m, "loss", r.args()...)
 		if err != nil {
 			return err
@@ -319,7 +378,7 @@ func (r *reference) compareStep(m *ir.Module) error {
 			}
 			diff := interp.MaxDiff(mach.Grads[name][l], want)
 			if most := allowed64(r.moves[name], r.scale[name]); !(diff <= most) {
-				return fmt.Errorf("gradient of $%s, layer %d, differs by %.3g of %.3g, at most %.3g is allowed", name, l, diff, r.scale[name], most)
+				return reordered{fmt.Errorf("gradient of $%s, layer %d, differs by %.3g of %.3g, at most %.3g is allowed", name, l, diff, r.scale[name], most), diff / most}
 			}
 		}
 	}

@@ -24,6 +24,10 @@ var sums = map[string]bool{"matmul": true, "linear": true, "linear_grad_w": true
 // terms finds the terms of a node that was computed.
 func (c *call) terms(k kernel) ([]*Tensor, error) {
 	switch op := c.n.Op.Name; {
+	case op == "attention":
+		return c.attentionTerms(), nil
+	case op == "attention_grad":
+		return c.attentionGradTerms(), nil
 	case sums[op]:
 		d := &call{run: c.run, n: c.n, layer: c.layer}
 		for _, t := range c.in {

@@ -2,6 +2,7 @@ package interp_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,5 +55,41 @@ func TestNoise(t *testing.T) {
 		if out, err := mach.Run(m, "f", c.args...); err != nil || out[0].F[0] != -99 {
 			t.Errorf("%s: gives %v, %v", c.name, out, err)
 		}
+	}
+}
+
+// TestAttentionNoise: a query that sees one key gives its value, whatever the
+// score, and has no gradient; the terms are those of hand calculation all the same.
+func TestAttentionNoise(t *testing.T) {
+	const text = `module m
+
+func @f main(%q: f32[1, 1, 1, 2], %k: f32[1, 1, 1, 2], %v: f32[1, 1, 1, 2], %do: f32[1, 1, 1, 2]) -> (%dq) {
+  %o, %lse = attention(%q, %k, %v) {causal = true, scale = 0.5} : f32[1, 1, 1, 2], f32[1, 1, 1]
+  %dq, %dk, %dv = attention_grad(%do, %o, %lse, %q, %k, %v) {causal = true, scale = 0.5} : f32[1, 1, 1, 2], f32[1, 1, 1, 2], f32[1, 1, 1, 2]
+}
+`
+	m, err := ir.Parse("attention", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := func(x, y float32) *interp.Tensor { return interp.FromF32([]float32{x, y}, 1, 1, 1, 2) }
+	// The score is (2·3 - 1·6)/2 = 0, of terms 6; do·v and do·o are 4 - 7, of terms 11.
+	const s, ds = 6, 0.5 * (1 + 6) * (11 + 11)
+	want := map[string][][]float64{
+		"attention":      {{4 * (1 + s), 7 * (1 + s)}, {s}},
+		"attention_grad": {{ds * 3, ds * 6}, {ds * 2, ds * 1}, {1 + s, 1 + s}},
+	}
+	mach := interp.NewMachine(nil)
+	mach.Noise = func(n *ir.Node, _, terms []*interp.Tensor) {
+		for i, x := range want[n.Op.Name] {
+			if !slices.Equal(terms[i].F, x) {
+				t.Errorf("%s: terms of result %d are %v, want %v", n.Op.Name, i, terms[i].F, x)
+			}
+		}
+		delete(want, n.Op.Name)
+	}
+	out, err := mach.Run(m, "f", two(2, -1), two(3, 6), two(4, -7), two(1, 1))
+	if err != nil || out[0].MaxAbs() != 0 || len(want) != 0 {
+		t.Errorf("dq is %v, %v; nothing is told of %v", out, err, want)
 	}
 }
