@@ -225,7 +225,7 @@ func (r *run) node(f *ir.Func, n *ir.Node, layer int, env map[*ir.Value]*Tensor)
 		if err != nil {
 			return err
 		}
-		r.Noise(n, c.out, terms)
+		r.Noise(n, c.in, c.out, terms)
 	}
 	// Rounding comes first: what is traced or judged finite is what the next
 	// node reads.

@@ -11,10 +11,10 @@ import (
 // separately is anything up to their last place. Whoever wants to know how far
 // rounding may move a result needs the size of what was added up.
 
-// Noise is told of every node's results as they are computed, and may change
-// them. terms has a tensor for each result: what was added up to each element,
+// Noise is told of every node's operands and results as they are computed, and
+// may change the results. terms has a tensor for each result: what was added up to each element,
 // without signs. It is nil for an op that adds nothing up.
-type Noise func(n *ir.Node, results, terms []*Tensor)
+type Noise func(n *ir.Node, operands, results, terms []*Tensor)
 
 // sums are the ops whose terms are products of operands: without signs they are
 // what the op makes of operands without signs.

@@ -38,7 +38,7 @@ func TestNoise(t *testing.T) {
 			continue
 		}
 		mach := interp.NewMachine(nil)
-		mach.Noise = func(n *ir.Node, results, terms []*interp.Tensor) {
+		mach.Noise = func(n *ir.Node, _, results, terms []*interp.Tensor) {
 			if !strings.HasPrefix(c.node, n.Op.Name+"(") {
 				return
 			}
@@ -80,7 +80,7 @@ func @f main(%q: f32[1, 1, 1, 2], %k: f32[1, 1, 1, 2], %v: f32[1, 1, 1, 2], %do:
 		"attention_grad": {{ds * 3, ds * 6}, {ds * 2, ds * 1}, {1 + s, 1 + s}},
 	}
 	mach := interp.NewMachine(nil)
-	mach.Noise = func(n *ir.Node, _, terms []*interp.Tensor) {
+	mach.Noise = func(n *ir.Node, _, _, terms []*interp.Tensor) {
 		for i, x := range want[n.Op.Name] {
 			if !slices.Equal(terms[i].F, x) {
 				t.Errorf("%s: terms of result %d are %v, want %v", n.Op.Name, i, terms[i].F, x)
