@@ -32,6 +32,8 @@ type Menu struct {
 
 	f, bwd *ir.Func
 	units  []*ir.Value // by bit of a mask
+
+	memory // of the solver
 }
 
 // point is one choice for a layer; of bare ones, for all layers.
