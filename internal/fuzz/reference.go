@@ -102,8 +102,8 @@ func newReference(c *Case) (*reference, error) {
 		return nil, fmt.Errorf("%w: large", errWild)
 	}
 	mach.Trace = nil
-	if unsure, err := r.equalByRounding(); err != nil || unsure {
-		return nil, cmp.Or(err, fmt.Errorf("%w: equal or not by rounding", errWild))
+	if unsure, err := r.decidedByRounding(); err != nil || unsure {
+		return nil, cmp.Or(err, fmt.Errorf("%w: decided by rounding", errWild))
 	}
 	r.loss, r.grads = loss, cloneAll(mach.Grads)
 	for name, rows := range r.grads {
@@ -221,34 +221,38 @@ func nudger(rng *rand.Rand) interp.Noise {
 	}
 }
 
-// equalByRounding reports that the graph asks whether two numbers are equal which
-// float32 may find equal and float64 not. A probability of 1 - 1e-9 is such a
-// number, and no random nudge shows it. The derivative of a maximum asks as well,
-// but about numbers that are copies.
-func (r *reference) equalByRounding() (unsure bool, err error) {
-	mach := r.machine(r.weights)
-	asks := false
-	for _, f := range r.c.Train.Funcs {
-		for _, n := range f.Nodes {
-			asks = asks || n.Op.Name == "equal" && n.Operands[0].Type.DType.Float()
-		}
-	}
-	if !asks {
+// decisions are the ops whose results jump, by how many operands they compare;
+// the others compare one with 0.
+var decisions = map[string]int{"equal": 2, "less": 2, "less_equal": 2, "greater": 2, "greater_equal": 2, "step": 1, "sign": 1}
+
+// decidedByRounding reports that the graph compares two numbers that float32 may
+// find equal and float64 not, as a probability of 1 - 1e-9 and 1, or 1e-50 and 0.
+// No random nudge shows those.
+func (r *reference) decidedByRounding() (unsure bool, err error) {
+	decides := func(n *ir.Node) bool { return decisions[n.Op.Name] > 0 && n.Operands[0].Type.DType.Float() }
+	if !slices.ContainsFunc(r.c.Train.Funcs, func(f *ir.Func) bool { return slices.ContainsFunc(f.Nodes, decides) }) {
 		return false, nil
 	}
+	mach := r.machine(r.weights)
+	zero := interp.FromF32([]float32{0})
 	mach.Noise = func(n *ir.Node, operands, _, _ []*interp.Tensor) {
-		unsure = unsure || n.Op.Name == "equal" && nearlyEqual(operands[0], operands[1])
+		if decides(n) {
+			unsure = unsure || nearlyEqual(operands[0], append(operands, zero)[1])
+		}
 	}
 	_, err = mach.Run(r.c.Train, "loss", r.args()...)
 	return unsure, err
 }
 
-// nearlyEqual reports numbers that differ by less than rounding may: exactly
+// smallest is the smallest number that float32 holds with all its digits.
+const smallest = 0x1p-126
+
+// nearlyEqual reports numbers that differ by less than rounding may; exactly
 // equal ones are not meant.
 func nearlyEqual(a, b *interp.Tensor) bool {
 	for i := range max(len(a.F), len(b.F)) {
 		x, y := a.F[i%len(a.F)], b.F[i%len(b.F)] // of one size, or one is a scalar or a row
-		if d := math.Abs(x - y); d > 0 && d <= 4*nudge*math.Max(math.Abs(x), math.Abs(y)) {
+		if d := math.Abs(x - y); d > 0 && d <= max(smallest, 4*nudge*math.Max(math.Abs(x), math.Abs(y))) {
 			return true
 		}
 	}
