@@ -82,3 +82,31 @@ func TestCurve(t *testing.T) {
 		t.Logf("%s %v: %d corners", c.spec, c.set, len(ps))
 	}
 }
+
+// TestBudgetOrders: in whatever order a graph's nodes stand, auto counts on the
+// arena that its plan then takes.
+func TestBudgetOrders(t *testing.T) {
+	for _, name := range []string{"tiny_gqa.jsonnet", "testdata/parallel.jsonnet", "testdata/qknorm.jsonnet"} {
+		s := load(t, name)
+		sizes := map[int64]bool{}
+		for seed := range uint64(6) { // 0 is the order of the graph
+			o := Options{Shuffle: seed, Checkpoint: "auto", Modes: []string{"train"}, Targets: []string{}}
+			m, err := Menu(s, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Budget = m.Minimum() * 5 / 4
+			r, err := Spec(s, o)
+			if err != nil {
+				t.Errorf("%s, order %d: %v", name, seed, err)
+				continue
+			}
+			got := r.Plan.Arena("act.train")
+			sizes[got] = true
+			if got != r.Checkpoint.Peak || got > o.Budget {
+				t.Errorf("%s, order %d: %d bytes, counted on %d of %d", name, seed, got, r.Checkpoint.Peak, o.Budget)
+			}
+		}
+		t.Logf("%s: %d sizes", name, len(sizes))
+	}
+}
