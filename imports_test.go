@@ -49,11 +49,12 @@ var allowed = map[string][]string{
 	"generated/...":           {"runtime/...", "tokenizer", "weights"},
 	"data":                    {},
 	"data/prepare":            {"data"},
-	"tokenizer/...":           {"tokenizer"},
-	"weights":                 {"runtime/model", "runtime/rng"},
+	"tokenizer/...":           {"tokenizer", "runtime/gguf"},
+	"weights":                 {"runtime/gguf", "runtime/model", "runtime/rng"},
 	"runtime/cpu/...":         {"runtime/cpu/..."},
 	"runtime/model":           {},
 	"runtime/model/modeltest": {"runtime/model"},
+	"runtime/gguf":            {},
 	"runtime/kv":              {},
 	"runtime/rng":             {},
 	"runtime/sample":          {"runtime/rng"},
@@ -64,7 +65,7 @@ var allowed = map[string][]string{
 
 // linked are the packages that a generated binary consists of: they import the
 // standard library and each other alone.
-var linked = []string{"runtime/app", "runtime/cpu", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
+var linked = []string{"runtime/app", "runtime/cpu", "runtime/gguf", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
 
 type goPackage struct {
 	ImportPath string

@@ -2,59 +2,19 @@ package tokenizer
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llamac/llamac/runtime/gguf"
 )
 
 // ggufBytes builds a GGUF file of nothing but key/value pairs.
-func ggufBytes(t testing.TB, kv []KeyValue) []byte {
+func ggufBytes(t testing.TB, kv []gguf.KeyValue) []byte {
 	t.Helper()
-	le := binary.LittleEndian
-	b := append([]byte(ggufMagic), 3, 0, 0, 0)
-	b = le.AppendUint64(b, 0)
-	b = le.AppendUint64(b, uint64(len(kv)))
-	str := func(s string) { b = append(le.AppendUint64(b, uint64(len(s))), s...) }
-	array := func(kind uint32, n int) {
-		b = le.AppendUint32(b, ggufArray)
-		b = le.AppendUint32(b, kind)
-		b = le.AppendUint64(b, uint64(n))
-	}
-	for _, p := range kv {
-		str(p.Key)
-		switch v := p.Value.(type) {
-		case string:
-			b = le.AppendUint32(b, ggufString)
-			str(v)
-		case uint32:
-			b = le.AppendUint32(le.AppendUint32(b, 4), v)
-		case bool:
-			b = le.AppendUint32(b, 7)
-			if v {
-				b = append(b, 1)
-			} else {
-				b = append(b, 0)
-			}
-		case []string:
-			array(ggufString, len(v))
-			for _, s := range v {
-				str(s)
-			}
-		case []float32:
-			array(6, len(v))
-			for _, x := range v {
-				b = le.AppendUint32(b, math.Float32bits(x))
-			}
-		case []int32:
-			array(5, len(v))
-			for _, x := range v {
-				b = le.AppendUint32(b, uint32(x))
-			}
-		default:
-			t.Fatalf("%s: %T", p.Key, v)
-		}
+	b, err := gguf.Append(nil, kv, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return b
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sort"
 	"strings"
+
+	"github.com/llamac/llamac/runtime/gguf"
 )
 
 // ggufCuts are the names that llama.cpp gives to ways of cutting text into
@@ -26,7 +28,7 @@ var ggufCuts = map[string][]step{
 }
 
 // FromGGUF makes a tokenizer of GGUF's key/value pairs; keys other than
-// tokenizer.ggml.* are ignored. Types are those of KeyValue.
+// tokenizer.ggml.* are ignored. Types are those of gguf.Pairs.
 func FromGGUF(kv map[string]any) (*BPE, error) {
 	g := ggufKeys(kv)
 	model := g.str("model")
@@ -187,9 +189,9 @@ func (s step) part(prefix bool) *jsonPart {
 
 // GGUF returns t as GGUF's key/value pairs, in the order in which llama.cpp's
 // converter writes them.
-func GGUF(t *BPE) ([]KeyValue, error) {
-	// "llama" stands for SentencePiece, "gpt2" for all byte-level encodings.
-	kv := []KeyValue{{ggufPrefix + "model", "llama"}}
+func GGUF(t *BPE) ([]gguf.KeyValue, error) {
+	var kv []gguf.KeyValue
+	add := func(key string, value any) { kv = append(kv, gguf.KeyValue{Key: ggufPrefix + key, Value: value}) }
 	tokens, kinds, scores := make([]string, len(t.pieces)), make([]int32, len(t.pieces)), make([]float32, len(t.pieces))
 	for i, p := range t.pieces {
 		tokens[i], kinds[i], scores[i] = p.Text, int32(p.Kind), p.Score
@@ -201,17 +203,23 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 		if pre == "" {
 			return nil, fmt.Errorf("GGUF has no name for the way in which this tokenizer cuts text into words")
 		}
-		kv[0].Value = "gpt2"
+		// "gpt2" stands for all byte-level encodings, "llama" for SentencePiece.
+		add("model", "gpt2")
 		// Scores would mean nothing: the list of merges is the order.
-		kv = append(kv, KeyValue{ggufPrefix + "pre", pre}, KeyValue{ggufPrefix + "tokens", tokens},
-			KeyValue{ggufPrefix + "token_type", kinds}, KeyValue{ggufPrefix + "merges", t.mergeList()})
+		add("pre", pre)
+		add("tokens", tokens)
+		add("token_type", kinds)
+		add("merges", t.mergeList())
 	} else {
 		// llama.cpp merges by score and knows no table of replacements.
 		if t.hf != nil || t.chars != nil {
 			return nil, fmt.Errorf("GGUF holds scored SentencePiece vocabularies without a normaliser only, not %s", t.kindName())
 		}
-		kv = append(kv, KeyValue{ggufPrefix + "pre", "default"}, KeyValue{ggufPrefix + "tokens", tokens},
-			KeyValue{ggufPrefix + "scores", scores}, KeyValue{ggufPrefix + "token_type", kinds})
+		add("model", "llama")
+		add("pre", "default")
+		add("tokens", tokens)
+		add("scores", scores)
+		add("token_type", kinds)
 	}
 	// Absent keys mean that there is no such token.
 	for _, s := range []struct {
@@ -219,15 +227,16 @@ func GGUF(t *BPE) ([]KeyValue, error) {
 		id  int32
 	}{{"bos_token_id", t.bos}, {"eos_token_id", t.eos}, {"unknown_token_id", t.unk}} {
 		if s.id >= 0 {
-			kv = append(kv, KeyValue{ggufPrefix + s.key, uint32(s.id)})
+			add(s.key, uint32(s.id))
 		}
 	}
 	// llama.cpp adds BOS itself if this says so, as it does for LLaMA's models.
-	kv = append(kv, KeyValue{ggufPrefix + "add_bos_token", t.bos >= 0 && t.cfg.Family == SentencePiece}, KeyValue{ggufPrefix + "add_eos_token", false})
+	add("add_bos_token", t.bos >= 0 && t.cfg.Family == SentencePiece)
+	add("add_eos_token", false)
 	if t.cfg.Family == SentencePiece {
-		kv = append(kv, KeyValue{ggufPrefix + "add_space_prefix", t.cfg.DummyPrefix})
+		add("add_space_prefix", t.cfg.DummyPrefix)
 		if t.cfg.RemoveExtraSpaces {
-			kv = append(kv, KeyValue{ggufPrefix + "remove_extra_whitespaces", true})
+			add("remove_extra_whitespaces", true)
 		}
 	}
 	return kv, nil

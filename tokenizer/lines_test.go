@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/llamac/llamac/runtime/gguf"
 )
 
 func TestEncodeLines(t *testing.T) {
@@ -173,7 +175,7 @@ func TestParseErrors(t *testing.T) {
 // Nothing is allocated for lengths that the file does not bear out.
 func TestParseBounds(t *testing.T) {
 	le := func(n int, b ...byte) []byte { return append(b, make([]byte, n)...) }
-	header := append([]byte(ggufMagic), 3, 0, 0, 0)
+	header := append([]byte(gguf.Magic), 3, 0, 0, 0)
 	header = append(header, le(8)...)
 	header = append(header, 1, 0, 0, 0, 0, 0, 0, 0)
 	key := append([]byte{21, 0, 0, 0, 0, 0, 0, 0}, ggufPrefix+"tokens"...)

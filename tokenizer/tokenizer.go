@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/llamac/llamac/runtime/gguf"
 )
 
 // A Tokenizer maps text to ids and back. It is safe for concurrent use.
@@ -43,8 +45,8 @@ func Open(path string) (Tokenizer, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var magic [len(ggufMagic)]byte
-	if _, err := io.ReadFull(f, magic[:]); err == nil && string(magic[:]) == ggufMagic {
+	var magic [len(gguf.Magic)]byte
+	if _, err := io.ReadFull(f, magic[:]); err == nil && string(magic[:]) == gguf.Magic {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return nil, err
 		}
@@ -73,7 +75,7 @@ func Parse(name string, data []byte) (Tokenizer, error) {
 	switch {
 	case len(data) == 0:
 		return nil, fmt.Errorf("%s: empty file", name)
-	case bytes.HasPrefix(data, []byte(ggufMagic)):
+	case bytes.HasPrefix(data, []byte(gguf.Magic)):
 		return ParseGGUF(name, bytes.NewReader(data))
 	case looksLikeBin(data):
 		return ParseBin(name, data)

@@ -2,11 +2,15 @@ package weights
 
 import (
 	"encoding/binary"
+	"io"
 	"math"
+
+	"github.com/llamac/llamac/runtime/gguf"
 )
 
-// size is the number of bytes of an element, 0 for a type that is not read.
-// Quantised and 8-bit types are listed by name and left unread.
+// size is the number of bytes of an element, 0 for a type whose elements are not
+// stored one by one, and for one that is not read.
+// Other 8-bit types are listed by name and left unread.
 func (d DType) size() int {
 	switch d {
 	case F32:
@@ -17,9 +21,24 @@ func (d DType) size() int {
 	return 0
 }
 
+// readable tells whether a type becomes float32.
+func (d DType) readable() bool { return d.size() > 0 || blockDecoders[d] != nil }
+
+// readableTypes is the end of a message about one that does not.
+const readableTypes = "F32, F16, BF16 and ggml's Q4_0 to Q8_0 and Q2_K to Q6_K are read"
+
+// block is how many elements of a readable type are stored together, in how many
+// bytes.
+func (d DType) block() (elements, bytes int) {
+	if n := d.size(); n > 0 {
+		return 1, n
+	}
+	return gguf.Block(string(d))
+}
+
 // decode converts little-endian elements to float32. Every value of the three
-// types is a float32, so nothing is rounded.
-// src has d.size() bytes for each element of dst.
+// plain types is a float32, so nothing is rounded.
+// src has whole blocks for all of dst.
 func decode(dst []float32, src []byte, d DType) {
 	switch d {
 	case F32:
@@ -33,6 +52,11 @@ func decode(dst []float32, src []byte, d DType) {
 	case F16:
 		for i := range dst {
 			dst[i] = half(binary.LittleEndian.Uint16(src[2*i:]))
+		}
+	default:
+		n, bytes := d.block()
+		for ; len(dst) > 0; dst, src = dst[n:], src[bytes:] {
+			blockDecoders[d](dst[:n], src[:bytes])
 		}
 	}
 }
@@ -64,18 +88,19 @@ func encode(dst []byte, src []float32) {
 // cache.
 const chunk = 256 << 10
 
-// readTensor converts len(dst) elements that start at an offset of f.
-func readTensor(path string, f source, offset int64, d DType, dst []float32) error {
-	// A whole number of elements: chunk is a multiple of each size.
-	buf := make([]byte, min(chunk, len(dst)*d.size()))
+// readTensor converts len(dst) elements, whole blocks, that start at an offset of f.
+func readTensor(path string, f io.ReaderAt, offset int64, d DType, dst []float32) error {
+	n, bytes := d.block()
+	// A whole number of blocks at a time.
+	buf := make([]byte, min(chunk/bytes, len(dst)/n)*bytes)
 	for len(dst) > 0 {
-		n := min(len(dst), len(buf)/d.size())
-		b := buf[:n*d.size()]
+		blocks := min(len(dst)/n, len(buf)/bytes)
+		b := buf[:blocks*bytes]
 		if _, err := f.ReadAt(b, offset); err != nil {
 			return bad(path, offset, "reading %d bytes: %v", len(b), err)
 		}
-		decode(dst[:n], b, d)
-		dst, offset = dst[n:], offset+int64(len(b))
+		decode(dst[:blocks*n], b, d)
+		dst, offset = dst[blocks*n:], offset+int64(len(b))
 	}
 	return nil
 }

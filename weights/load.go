@@ -12,7 +12,7 @@ import (
 // Load fills params, the flat arena of a model's weights, from a file.
 //
 // The file's tensors are found by the names that the model gives for Meta's
-// and Hugging Face's form, or by its own names in a checkpoint of llamac.
+// and Hugging Face's form and GGUF, or by its own names in a checkpoint of llamac.
 // Where file and model rotate queries and keys in different layouts, the rows
 // of those weights are permuted (HF row c·hd/2+i is Meta row 2i+c of
 // each head). A tied file fills an untied model, its output projection with
@@ -55,8 +55,17 @@ var (
 func load(info model.Info, path string, f File, params []float32) error {
 	// In this order, which decides where both find equally many.
 	names := []naming{meta, hf}
-	if f.Format() == "llamac checkpoint" {
-		names = []naming{own}
+	switch g := f.(type) {
+	case *ggufFile:
+		layout, known := ropeLayouts[g.architecture()]
+		if !known {
+			return bad(path, -1, "the architecture %q is not known: how its queries and keys are rotated would be a guess", g.architecture())
+		}
+		names = []naming{{"GGUF", layout, func(w *model.Weight) string { return w.GGUF }}}
+	case *safetensors:
+		if f.Format() == "llamac checkpoint" {
+			names = []naming{own}
+		}
 	}
 	// By the file's own names.
 	have := map[string]Tensor{}
@@ -122,8 +131,8 @@ func match(info model.Info, path string, f File, n naming, have map[string]Tenso
 		switch {
 		case !slices.Equal(t.Shape, w.Shape):
 			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, weight %s of %s wants %v", t.Name, t.Shape, w.Name, info.Name, w.Shape))
-		case t.DType.size() == 0:
-			wrong = append(wrong, fmt.Sprintf("tensor %q is of type %s; F32, F16 and BF16 are read", t.Name, t.DType))
+		case !t.DType.readable():
+			wrong = append(wrong, fmt.Sprintf("tensor %q is of type %s; "+readableTypes, t.Name, t.DType))
 		}
 	}
 	if len(missing) == len(info.Weights) {
@@ -228,12 +237,12 @@ func derived(f File, name string) bool {
 	if f.Format() == "llamac checkpoint" && (strings.HasPrefix(name, firstMoment) || strings.HasPrefix(name, secondMoment)) {
 		return true
 	}
-	return strings.HasSuffix(name, "rope.freqs") || strings.HasSuffix(name, "rotary_emb.inv_freq")
+	return strings.HasSuffix(name, "rope.freqs") || name == "rope_freqs.weight" || strings.HasSuffix(name, "attn_rot_embd") || strings.HasSuffix(name, "rotary_emb.inv_freq")
 }
 
 // repeatsEmbedding tells whether a tensor is the embedding once more, bit for bit.
 func repeatsEmbedding(info model.Info, f File, t Tensor, from []string) (bool, error) {
-	if !vocabulary(info, t.Shape) || t.DType.size() == 0 {
+	if !vocabulary(info, t.Shape) || !t.DType.readable() {
 		return false, nil
 	}
 	e := slices.IndexFunc(info.Weights, func(w model.Weight) bool { return vocabulary(info, w.Shape) })

@@ -155,6 +155,9 @@ func (e *entry) check(dataLen int64) (Tensor, error) {
 		n *= d
 		t.Shape[i] = int(d)
 	}
+	if blockDecoders[t.DType] != nil {
+		return Tensor{}, fmt.Errorf("%s is a type of GGUF", t.DType)
+	}
 	// Types that are not read are carried along: the file may hold some
 	// beside those that matter.
 	if size := int64(t.DType.size()); size > 0 && n*size != end-begin {
@@ -244,7 +247,7 @@ func (s *safetensors) Read(name string, dst []float32) error {
 	// Named rather than guessed: a type with a scale beside it (FP8, INT8)
 	// would give numbers that mean nothing.
 	if t.DType.size() == 0 {
-		return bad(s.path, offset, "tensor %q is of type %s; F32, F16 and BF16 are read", name, t.DType)
+		return bad(s.path, offset, "tensor %q is of type %s; "+readableTypes, name, t.DType)
 	}
 	if t.Len() != len(dst) {
 		return bad(s.path, offset, "tensor %q has %d elements, the destination %d", name, t.Len(), len(dst))

@@ -19,9 +19,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/llamac/llamac/runtime/gguf"
 )
 
-// DType is an element type, spelled as safetensors spells it.
+// DType is an element type, spelled as safetensors spells it, or as llama.cpp
+// does for the quantised types that only GGUF has.
 type DType string
 
 const (
@@ -49,8 +52,8 @@ func (t Tensor) Len() int {
 
 // File is an open weight file.
 type File interface {
-	// Format says what the file was recognised as: "llama2.c", "safetensors"
-	// or "llamac checkpoint".
+	// Format says what the file was recognised as: "llama2.c", "safetensors",
+	// "GGUF", "PyTorch" or "llamac checkpoint".
 	Format() string
 	// Tensors lists what the file holds, in the order of the file.
 	Tensors() []Tensor
@@ -59,7 +62,8 @@ type File interface {
 	// Config is what the file says of the model, under the file's own keys.
 	// A llama2.c file gives int values of dim, ffn_dim, n_layers, n_heads,
 	// n_kv_heads, vocab and context and the bool tie; safetensors its string
-	// metadata and, when a folder was opened, all of config.json.
+	// metadata and, when a folder was opened, all of config.json; GGUF its pairs
+	// but for the tokenizer, and tie as well.
 	Config() map[string]any
 	Close() error
 }
@@ -127,8 +131,8 @@ func open(path string, f source, size int64) (File, error) {
 		return nil, bad(path, -1, "%d bytes are no weight file", size)
 	// Formats that people have and this package does not read get a sentence of
 	// their own instead of "not recognised".
-	case magic == "GGUF":
-		return nil, bad(path, 0, "this is a GGUF file, which is not read yet; llama2.c's .bin and safetensors are")
+	case magic == gguf.Magic:
+		return openGGUF(path, f, size)
 	case magic == "PK\x03\x04":
 		return nil, bad(path, 0, "this is a PyTorch archive, which is not read; convert it to safetensors")
 	case magic == "24ka": // "ak42", little-endian
