@@ -17,40 +17,40 @@ func llama(dim, layers, heads, kvHeads, ffn, vocab, context int, tied bool, rope
 	info := model.Info{Name: "tiny", SpecHash: "0123456789abcdef0123", Dim: dim, Layers: layers, Heads: heads, KVHeads: kvHeads,
 		HeadDim: dim / heads, FFNDim: ffn, Vocab: vocab, Context: context}
 	offset := gap
-	add := func(name, meta, hf string, rope string, ropeHeads int, shape ...int) {
-		w := model.Weight{Name: name, Shape: shape, Offset: offset, Meta: meta, HF: hf, Rope: rope, RopeHeads: ropeHeads}
+	add := func(name, meta, hf, gguf string, rope string, ropeHeads int, shape ...int) {
+		w := model.Weight{Name: name, Shape: shape, Offset: offset, Meta: meta, HF: hf, GGUF: gguf, Rope: rope, RopeHeads: ropeHeads}
 		offset += w.Len() + gap
 		info.Weights = append(info.Weights, w)
 	}
 	kv := kvHeads * dim / heads
-	add("embed", "tok_embeddings.weight", "model.embed_tokens.weight", "", 0, vocab, dim)
+	add("embed", "tok_embeddings.weight", "model.embed_tokens.weight", "token_embd.weight", "", 0, vocab, dim)
 	for l := range layers {
 		for _, r := range []struct {
-			name, hf string
-			rope     int
-			shape    []int
+			name, hf, gguf string
+			rope           int
+			shape          []int
 		}{
-			{"attention_norm", "input_layernorm", 0, []int{dim}},
-			{"attention.wq", "self_attn.q_proj", heads, []int{dim, dim}},
-			{"attention.wk", "self_attn.k_proj", kvHeads, []int{kv, dim}},
-			{"attention.wv", "self_attn.v_proj", 0, []int{kv, dim}},
-			{"attention.wo", "self_attn.o_proj", 0, []int{dim, dim}},
-			{"ffn_norm", "post_attention_layernorm", 0, []int{dim}},
-			{"feed_forward.w1", "mlp.gate_proj", 0, []int{ffn, dim}},
-			{"feed_forward.w2", "mlp.down_proj", 0, []int{dim, ffn}},
-			{"feed_forward.w3", "mlp.up_proj", 0, []int{ffn, dim}},
+			{"attention_norm", "input_layernorm", "attn_norm", 0, []int{dim}},
+			{"attention.wq", "self_attn.q_proj", "attn_q", heads, []int{dim, dim}},
+			{"attention.wk", "self_attn.k_proj", "attn_k", kvHeads, []int{kv, dim}},
+			{"attention.wv", "self_attn.v_proj", "attn_v", 0, []int{kv, dim}},
+			{"attention.wo", "self_attn.o_proj", "attn_output", 0, []int{dim, dim}},
+			{"ffn_norm", "post_attention_layernorm", "ffn_norm", 0, []int{dim}},
+			{"feed_forward.w1", "mlp.gate_proj", "ffn_gate", 0, []int{ffn, dim}},
+			{"feed_forward.w2", "mlp.down_proj", "ffn_down", 0, []int{dim, ffn}},
+			{"feed_forward.w3", "mlp.up_proj", "ffn_up", 0, []int{ffn, dim}},
 		} {
 			layout := ""
 			if r.rope > 0 {
 				layout = rope
 			}
 			add(fmt.Sprintf("layers.%d.%s", l, r.name), fmt.Sprintf("layers.%d.%s.weight", l, r.name),
-				fmt.Sprintf("model.layers.%d.%s.weight", l, r.hf), layout, r.rope, r.shape...)
+				fmt.Sprintf("model.layers.%d.%s.weight", l, r.hf), fmt.Sprintf("blk.%d.%s.weight", l, r.gguf), layout, r.rope, r.shape...)
 		}
 	}
-	add("norm", "norm.weight", "model.norm.weight", "", 0, dim)
+	add("norm", "norm.weight", "model.norm.weight", "output_norm.weight", "", 0, dim)
 	if !tied {
-		add("output", "output.weight", "lm_head.weight", "", 0, vocab, dim)
+		add("output", "output.weight", "lm_head.weight", "output.weight", "", 0, vocab, dim)
 	}
 	return info
 }

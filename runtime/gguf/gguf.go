@@ -59,6 +59,7 @@ type reader struct {
 	scratch [8]byte
 }
 
+// newReader buffers: values are a few bytes each.
 func newReader(r io.Reader) *reader { return &reader{r: bufio.NewReaderSize(r, 1<<16)} }
 
 // failed puts a place to an error.
@@ -66,6 +67,7 @@ func (g *reader) failed(err error) error {
 	if err == nil {
 		return nil
 	}
+	// A file that ends where a value is expected, at its beginning or within it.
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the file is cut off")
 	}
@@ -82,11 +84,14 @@ func (g *reader) bytes(n int) ([]byte, error) {
 	return b, err
 }
 
+// u32 reads the numbers of which the format itself consists: versions, types and
+// counts of dimensions.
 func (g *reader) u32() (uint32, error) {
 	b, err := g.bytes(4)
 	return binary.LittleEndian.Uint32(b), err
 }
 
+// u64 reads lengths, counts and places.
 func (g *reader) u64() (uint64, error) {
 	b, err := g.bytes(8)
 	return binary.LittleEndian.Uint64(b), err
@@ -139,6 +144,7 @@ func (g *reader) skip(n uint64) error {
 // bool string array u64 i64 f64.
 var sizes = [...]uint64{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
 
+// Types by number that have a case of their own.
 const (
 	typeF32    = 6
 	typeString = 8
@@ -168,6 +174,7 @@ func (g *reader) pairs(keep func(string) bool) (kept Pairs, tensors uint64, err 
 	case version != 2 && version != 3:
 		return nil, 0, fmt.Errorf("GGUF version %d, not 2 or 3", version)
 	}
+	// Both counts stand here, though the table follows only after all pairs.
 	if tensors, err = g.u64(); err != nil {
 		return nil, 0, err
 	}
@@ -191,9 +198,12 @@ func (g *reader) pairs(keep func(string) bool) (kept Pairs, tensors uint64, err 
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", key, err)
 		}
+		// llama.cpp refuses such a file too. Those that are not kept are not
+		// remembered, and nobody asks for them.
 		if _, twice := kept[key]; twice {
 			return nil, 0, fmt.Errorf("the key %q appears twice", key)
 		}
+		// nil is a value that was passed over.
 		if v != nil {
 			kept[key] = v
 		}
@@ -228,6 +238,8 @@ func (g *reader) value(kind uint32, wanted bool) (any, error) {
 // scalar decodes a fixed-size value; small integers widen to 32 bits, with
 // their sign.
 func scalar(kind uint32, b []byte) any {
+	// Little-endian, so that zeros behind the bytes widen them; signed ones are
+	// cut to their width again below.
 	var x [8]byte
 	copy(x[:], b)
 	u := binary.LittleEndian.Uint64(x[:])
@@ -271,6 +283,7 @@ func (g *reader) array(wanted bool) (any, error) {
 	case kind >= uint32(len(sizes)):
 		return nil, fmt.Errorf("an array of unknown type %d", kind)
 	}
+	// No model has pairs of arrays of bools or 64-bit numbers that anybody reads.
 	size := sizes[kind]
 	if !wanted || kind >= typeU64 || kind == 7 {
 		if n > math.MaxInt64/size {
@@ -281,6 +294,7 @@ func (g *reader) array(wanted bool) (any, error) {
 	if n > maxNumbers {
 		return nil, fmt.Errorf("an array of %d values", n)
 	}
+	// No capacity in advance: the length is only the file's word.
 	var floats []float32
 	var ints []int32
 	for ; n > 0; n-- {
@@ -308,6 +322,7 @@ func (g *reader) strings(n uint64, wanted bool) (any, error) {
 	if wanted && n > maxStrings {
 		return nil, fmt.Errorf("%d strings, more than %d", n, maxStrings)
 	}
+	// Each takes at least the 8 bytes of its length from the file.
 	var out []string
 	for ; n > 0; n-- {
 		if !wanted {

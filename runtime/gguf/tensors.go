@@ -9,7 +9,8 @@ import (
 	"slices"
 )
 
-// Type is how a tensor's elements are stored. The numbers are ggml's.
+// Type is how a tensor's elements are stored. The numbers are those of ggml's enum
+// ggml_type, which files contain and which therefore never change.
 type Type uint32
 
 // blocks are the types by number: name, elements of a block and its bytes. A
@@ -47,7 +48,7 @@ func Block(name string) (elements, bytes int) {
 	return 0, 0
 }
 
-// Tensor is an entry of the table.
+// Tensor is an entry of the table: what a reader of its bytes has to know.
 type Tensor struct {
 	Name   string
 	Type   Type
@@ -56,7 +57,8 @@ type Tensor struct {
 	Bytes  int64
 }
 
-// File is what stands before the tensors' bytes.
+// File is what stands before the tensors' bytes. It does not hold the file open:
+// bytes are read by whoever has it.
 type File struct {
 	Pairs   Pairs
 	Tensors []Tensor // in the order of the table
@@ -72,12 +74,14 @@ const (
 // that of the whole file: each tensor lies within it, and no two overlap.
 func Read(r io.Reader, size int64, keep func(key string) bool) (*File, error) {
 	g := newReader(r)
+	// The alignment is wanted whatever keep says: without it no place is known.
 	const alignmentKey = "general.alignment"
 	pairs, n, err := g.pairs(func(key string) bool { return key == alignmentKey || keep(key) })
 	if err != nil {
 		return nil, g.failed(err)
 	}
 	f := &File{Pairs: pairs}
+	// What a file without that key has. ggml wants a power of two as well.
 	alignment := int64(32)
 	if v, ok := pairs[alignmentKey]; ok {
 		a, ok := v.(uint32)
@@ -86,13 +90,16 @@ func Read(r io.Reader, size int64, keep func(key string) bool) (*File, error) {
 		}
 		alignment = int64(a)
 	}
+	// The number of tensors is not believed either: each takes bytes of the table,
+	// and the list grows as they come.
 	names := map[string]bool{}
 	for ; n > 0; n-- {
-		start := g.at
+		start := g.at // errors of a whole entry point to where it begins
 		t, err := g.tensor()
 		switch {
 		case err != nil:
 			return nil, g.failed(err)
+		// Two readers could take a different one of the two.
 		case names[t.Name]:
 			return nil, &Error{start, fmt.Errorf("tensor %q appears twice", t.Name)}
 		case t.Offset%alignment != 0:
@@ -101,6 +108,7 @@ func Read(r io.Reader, size int64, keep func(key string) bool) (*File, error) {
 		names[t.Name] = true
 		f.Tensors = append(f.Tensors, t)
 	}
+	// Offsets count from the first multiple of the alignment behind the table.
 	data := (g.at + alignment - 1) / alignment * alignment
 	return f, place(f.Tensors, data, size)
 }
@@ -114,6 +122,7 @@ func (g *reader) tensor() (t Tensor, err error) {
 	if err != nil {
 		return t, err
 	}
+	// None at all is a scalar: a product of nothing is one element.
 	if dims > maxDims {
 		return t, fmt.Errorf("tensor %q has %d dimensions, more than %d", t.Name, dims, maxDims)
 	}
@@ -135,6 +144,8 @@ func (g *reader) tensor() (t Tensor, err error) {
 	if err != nil {
 		return t, err
 	}
+	// A type without a known size makes everything behind it unknown too, so this
+	// is an error even if nobody wants the tensor.
 	t.Type = Type(kind)
 	b, ok := blocks[t.Type]
 	if !ok {
@@ -148,12 +159,15 @@ func (g *reader) tensor() (t Tensor, err error) {
 	if row%b.elements != 0 {
 		return t, fmt.Errorf("tensor %q has rows of %d elements, no multiple of a %s block's %d", t.Name, row, b.name, b.elements)
 	}
+	// At most 2^48 elements of 8 bytes: no overflow.
 	t.Bytes = elements / b.elements * b.bytes
+	// ggml counts from the fastest dimension on, everybody else from the slowest.
 	slices.Reverse(t.Shape)
 	offset, err := g.u64()
 	if err != nil {
 		return t, err
 	}
+	// Far beyond any file, and small enough to add the data's own place to.
 	if offset > math.MaxInt64/2 {
 		return t, fmt.Errorf("tensor %q begins at byte %d of the data", t.Name, offset)
 	}
@@ -164,18 +178,21 @@ func (g *reader) tensor() (t Tensor, err error) {
 // place turns offsets into places in the file and checks them. Bytes that belong
 // to no tensor are padding.
 func place(tensors []Tensor, data, size int64) error {
+	// The table may be in another order than the bytes.
 	order := make([]int, len(tensors))
 	for i := range tensors {
 		order[i] = i
 		tensors[i].Offset += data
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(tensors[a].Offset, tensors[b].Offset) })
+	// end is where the bytes of the tensor before end.
 	end, before := data, ""
 	for _, i := range order {
 		t := &tensors[i]
 		switch {
 		case t.Offset < end:
 			return &Error{t.Offset, fmt.Errorf("tensor %q begins before the end of %q", t.Name, before)}
+		// Not t.Offset+t.Bytes > size, which may overflow.
 		case t.Bytes > size-t.Offset:
 			return &Error{size, errors.New("the file is cut off: tensor " + fmt.Sprintf("%q ends at byte %d", t.Name, t.Offset+t.Bytes))}
 		}

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// KeyValue is one pair. Value is of a type that Pairs names.
+// KeyValue is one pair. Value is of a type that Pairs names. A slice of them and
+// no map, since a file has an order and readers of llama.cpp show it.
 type KeyValue struct {
 	Key   string
 	Value any
@@ -19,6 +20,7 @@ type KeyValue struct {
 // the other, each at a multiple of 32.
 func Append(b []byte, pairs []KeyValue, tensors []Tensor) ([]byte, error) {
 	le := binary.LittleEndian
+	// Version 3 is version 2 that also allows big-endian files.
 	b = append(b, Magic...)
 	b = le.AppendUint32(b, 3)
 	b = le.AppendUint64(b, uint64(len(tensors)))
@@ -30,8 +32,9 @@ func Append(b []byte, pairs []KeyValue, tensors []Tensor) ([]byte, error) {
 			return nil, fmt.Errorf("%s: %w", p.Key, err)
 		}
 	}
+	// The alignment of a file without general.alignment.
 	const alignment = 32
-	offset := int64(0)
+	offset := int64(0) // from the first byte behind the padding
 	for i := range tensors {
 		t := &tensors[i]
 		block, ok := blocks[t.Type]
@@ -42,6 +45,8 @@ func Append(b []byte, pairs []KeyValue, tensors []Tensor) ([]byte, error) {
 		for _, d := range t.Shape {
 			elements *= int64(d)
 		}
+		// A row that is no multiple of its block is not refused here: whoever reads
+		// the file will say so.
 		b = appendString(b, t.Name)
 		b = le.AppendUint32(b, uint32(len(t.Shape)))
 		for _, d := range slices.Backward(t.Shape) {
@@ -49,25 +54,31 @@ func Append(b []byte, pairs []KeyValue, tensors []Tensor) ([]byte, error) {
 		}
 		b = le.AppendUint32(b, uint32(t.Type))
 		b = le.AppendUint64(b, uint64(offset))
+		// The next one begins at the next multiple; readers reject others.
 		t.Offset, t.Bytes = offset, elements/block.elements*block.bytes
 		offset = (offset + t.Bytes + alignment - 1) / alignment * alignment
 	}
+	// The table ends anywhere; the data begin aligned.
 	for len(b)%alignment != 0 {
 		b = append(b, 0)
 	}
+	// From here on the places are those of the file, as Read gives them.
 	for i := range tensors {
 		tensors[i].Offset += int64(len(b))
 	}
 	return b, nil
 }
 
+// appendString appends a length and bytes; there is no zero behind them.
 func appendString(b []byte, s string) []byte {
 	return append(binary.LittleEndian.AppendUint64(b, uint64(len(s))), s...)
 }
 
-// appendValue appends a type and a value.
+// appendValue appends a type and a value. Small integers have no case: readers
+// take wider ones as well.
 func appendValue(b []byte, value any) ([]byte, error) {
 	le := binary.LittleEndian
+	// Arrays say what they are made of, and then only values follow.
 	array := func(kind uint32, n int) {
 		b = le.AppendUint32(b, typeArray)
 		b = le.AppendUint32(b, kind)
@@ -81,6 +92,7 @@ func appendValue(b []byte, value any) ([]byte, error) {
 	case float32:
 		b = le.AppendUint32(le.AppendUint32(b, typeF32), math.Float32bits(v))
 	case bool:
+		// A byte, 0 or 1; other values are not a bool.
 		x := byte(0)
 		if v {
 			x = 1
