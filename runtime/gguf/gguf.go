@@ -87,6 +87,7 @@ func (g *reader) bytes(n int) ([]byte, error) {
 // u32 reads the numbers of which the format itself consists: versions, types and
 // counts of dimensions.
 func (g *reader) u32() (uint32, error) {
+	// After an error the bytes are those of before; callers look at the error.
 	b, err := g.bytes(4)
 	return binary.LittleEndian.Uint32(b), err
 }
@@ -125,6 +126,7 @@ func (g *reader) str(limit uint64) (string, error) {
 	// Beyond that memory grows as bytes arrive.
 	var buf bytes.Buffer
 	m, err := io.CopyN(&buf, g.r, int64(n))
+	// What arrived counts even if it was too little.
 	g.at += m
 	return buf.String(), err
 }
@@ -135,6 +137,7 @@ func (g *reader) skip(n uint64) error {
 	if n > math.MaxInt64 {
 		return fmt.Errorf("a value of %d bytes", n)
 	}
+	// Read, not sought: a reader may be a pipe.
 	m, err := io.CopyN(io.Discard, g.r, int64(n))
 	g.at += m
 	return err
@@ -211,7 +214,9 @@ func (g *reader) pairs(keep func(string) bool) (kept Pairs, tensors uint64, err 
 	return kept, tensors, nil
 }
 
-// value reads a value, or skips it and returns nil unless it is wanted.
+// value reads a value, or skips it and returns nil unless it is wanted. Skipping
+// takes no memory, so that a vocabulary of megabytes costs nothing to those who
+// read weights.
 func (g *reader) value(kind uint32, wanted bool) (any, error) {
 	switch {
 	case kind == typeString:
@@ -317,7 +322,8 @@ func (g *reader) array(wanted bool) (any, error) {
 	return ints, nil
 }
 
-// strings reads n strings, or passes over them and returns nil.
+// strings reads n strings, or passes over them and returns nil. They cannot be
+// skipped in one step, since each has a length of its own.
 func (g *reader) strings(n uint64, wanted bool) (any, error) {
 	if wanted && n > maxStrings {
 		return nil, fmt.Errorf("%d strings, more than %d", n, maxStrings)

@@ -29,7 +29,8 @@ var blocks = map[Type]struct {
 	34: {"TQ1_0", 256, 54}, 35: {"TQ2_0", 256, 66}, 39: {"MXFP4", 32, 17},
 }
 
-// String is the name as llama.cpp prints it.
+// String is the name as llama.cpp prints it; a number without one is spelled out,
+// for messages.
 func (t Type) String() string {
 	if b, ok := blocks[t]; ok {
 		return b.name
@@ -113,7 +114,8 @@ func Read(r io.Reader, size int64, keep func(key string) bool) (*File, error) {
 	return f, place(f.Tensors, data, size)
 }
 
-// tensor reads one entry. Offset is that of the entry, from the data's start.
+// tensor reads one entry: name, dimensions, type and place, each of which is
+// checked before the next is computed from it. Offset is that of the entry, from the data's start.
 func (g *reader) tensor() (t Tensor, err error) {
 	if t.Name, err = g.str(maxTensor); err != nil {
 		return t, err

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// KeyValue is one pair. Value is of a type that Pairs names. A slice of them and
-// no map, since a file has an order and readers of llama.cpp show it.
+// KeyValue is one pair. Value is of a type that Pairs names. Files are
+// written from a slice and not from Pairs, so that they have the same bytes each
+// time.
 type KeyValue struct {
 	Key   string
 	Value any
@@ -92,7 +93,7 @@ func appendValue(b []byte, value any) ([]byte, error) {
 	case float32:
 		b = le.AppendUint32(le.AppendUint32(b, typeF32), math.Float32bits(v))
 	case bool:
-		// A byte, 0 or 1; other values are not a bool.
+		// A byte, 0 or 1.
 		x := byte(0)
 		if v {
 			x = 1
