@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 )
 
@@ -185,23 +183,6 @@ func (s *safetensors) order(dataLen int64) error {
 	}
 	if next != dataLen {
 		return bad(s.path, s.data+next, "%d bytes follow the last tensor", dataLen-next)
-	}
-	return nil
-}
-
-// addConfig reads the config.json of a Hugging Face folder, if there is one.
-// It is there for people and for messages: the model's shapes come from the
-// spec.
-func (s *safetensors) addConfig(path string) error {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, &s.config); err != nil {
-		return bad(path, -1, "%v", err)
 	}
 	return nil
 }

@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/llamac/llamac/runtime/gguf"
 )
@@ -89,8 +88,8 @@ func bad(path string, offset int64, format string, args ...any) error {
 	return &FormatError{path, offset, fmt.Sprintf(format, args...)}
 }
 
-// Open opens a weight file, or a Hugging Face folder with one
-// model.safetensors.
+// Open opens a weight file, or a Hugging Face folder with model.safetensors or
+// several files and model.safetensors.index.json.
 func Open(path string) (File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -145,26 +144,4 @@ func open(path string, f source, size int64) (File, error) {
 		return openSafetensors(path, f, size)
 	}
 	return openLlama2c(path, f, size)
-}
-
-// openFolder finds the weight file of a Hugging Face folder.
-func openFolder(dir string) (File, error) {
-	one := filepath.Join(dir, "model.safetensors")
-	if _, err := os.Stat(one); err != nil {
-		if _, err := os.Stat(one + ".index.json"); err == nil {
-			return nil, bad(dir, -1, "the weights are split over several files (model.safetensors.index.json), which is not read yet")
-		}
-		return nil, bad(dir, -1, "the folder holds no model.safetensors; name the weight file itself")
-	}
-	f, err := Open(one)
-	if err != nil {
-		return nil, err
-	}
-	if s, ok := f.(*safetensors); ok {
-		if err := s.addConfig(filepath.Join(dir, "config.json")); err != nil {
-			f.Close()
-			return nil, err
-		}
-	}
-	return f, nil
 }
