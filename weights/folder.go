@@ -30,8 +30,10 @@ func openFolder(dir string) (File, error) {
 		return openOne(dir)
 	case exists(filepath.Join(dir, indexFile)):
 		return openIndexed(dir)
+	case exists(filepath.Join(dir, partName(0))):
+		return openParts(dir)
 	}
-	return nil, bad(dir, -1, "the folder holds no %s; name the weight file itself", oneFile)
+	return nil, bad(dir, -1, "the folder holds no %s, %s or %s; name the weight file itself", oneFile, indexFile, partName(0))
 }
 
 func exists(path string) bool {

@@ -72,9 +72,22 @@ func load(info model.Info, path string, f File, params []float32) error {
 	for _, t := range f.Tensors() {
 		have[t.Name] = t
 	}
+	n := choose(info, names, have)
+	if parts, ok := f.(*torchParts); ok {
+		want := map[string][]int{}
+		for i := range info.Weights {
+			want[n.of(&info.Weights[i])] = info.Weights[i].Shape
+		}
+		var err error
+		if f, err = parts.join(want); err != nil {
+			return err
+		}
+		for _, t := range f.Tensors() {
+			have[t.Name] = t
+		}
+	}
 	// Everything is checked before the first weight is written: an arena half
 	// filled with a wrong file looks like a bad model.
-	n := choose(info, names, have)
 	from, err := match(info, path, f, n, have)
 	if err != nil {
 		return err

@@ -124,16 +124,18 @@ func open(path string, f source, size int64) (File, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	// What people have and this package does not read gets a sentence of its own
+	// instead of "not recognised".
 	switch magic := string(head[:4]); {
 	// The least that any format begins with.
 	case n < 9:
 		return nil, bad(path, -1, "%d bytes are no weight file", size)
-	// Formats that people have and this package does not read get a sentence of
-	// their own instead of "not recognised".
 	case magic == gguf.Magic:
 		return openGGUF(path, f, size)
 	case magic == "PK\x03\x04":
-		return nil, bad(path, 0, "this is a PyTorch archive, which is not read; convert it to safetensors")
+		return openTorch(path, f, size)
+	case magic == legacyTorch:
+		return nil, bad(path, 0, "this is a file of PyTorch before version 1.6; torch.save of a newer one writes an archive, which is read")
 	case magic == "24ka": // "ak42", little-endian
 		return nil, bad(path, 0, "this is a llama2.c file of version %d; only the first layout, without a magic number, is read",
 			binary.LittleEndian.Uint32(head[4:]))
