@@ -194,7 +194,6 @@ func TestStoriesConfig(t *testing.T) {
 // TestForeignFormats names formats that are recognised but not read.
 func TestForeignFormats(t *testing.T) {
 	for name, want := range map[string]string{
-		"weights/stories260K_meta/consolidated.00.pth":     "PyTorch",
 		"weights/stories260K/tok512.bin":                   "not recognised",
 		"weights/stories260K/expected_greedy_200.txt":      "not recognised",
 		"tokenizer/llama/tokenizer.model":                  "not recognised",
@@ -202,7 +201,6 @@ func TestForeignFormats(t *testing.T) {
 		"onnx/stories260K_torch113_opset13_dyn.onnx":       "not recognised",
 		"text/c4/c4_en_dummy.tar.gz":                       "not recognised",
 		"refs/ref_stories260K_dev_logits_f32_64x512.bin":   "not recognised",
-		"weights/meta_pth/tiny_fair_checkpoint.pt":         "PyTorch",
 		"onnx/expected_logits_1x8x512_f32.bin":             "not recognised",
 		"eval/oracle_llamacpp_hellaswag_hs_first100.score": "not recognised",
 	} {

@@ -129,7 +129,13 @@ func TestIndexRefused(t *testing.T) {
 		"listed twice": {func(f *indexedFolder) { f.raw = `{"weight_map": {"a": "b", "a": "b"}}` }, []string{indexFile, `tensor "a" appears twice`}},
 		"config":       {func(f *indexedFolder) { f.files["config.json"] = []byte("{") }, []string{"config.json"}},
 	} {
-		f := indexed(r, slices.Clone(tensors), 3)
+		// Dealt the same way for each, at least two tensors to a file.
+		f := indexed(rand.New(rand.NewPCG(13, 14)), slices.Clone(tensors), 3)
+		for file, ts := range f.shards {
+			if len(ts) < 2 {
+				t.Fatalf("%s has %d tensors", file, len(ts))
+			}
+		}
 		c.change(f)
 		dir, a := f.write(t), arena(info)
 		err := Load(info, dir, a)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 )
@@ -237,15 +238,19 @@ func rebuild(args pyTuple) (any, error) {
 	if hooks, ok := args[5].(*pyDict); !ok || len(hooks.keys) > 0 {
 		return nil, errors.New("a tensor with hooks")
 	}
-	n := int64(1)
 	t := &torchTensor{Tensor: Tensor{DType: s.dtype, Shape: []int{}}}
+	n, empty := int64(1), slices.Contains(shape, 0)
 	for _, d := range shape {
-		// Neither a dimension nor a product is beyond the storage.
-		if d < 0 || d > s.elements || n > 0 && d > 0 && n > s.elements/d {
+		// Neither a dimension nor a product is beyond the storage, unless there are
+		// no elements at all.
+		if d < 0 || d > math.MaxInt32 && empty || !empty && n > s.elements/d {
 			return nil, fmt.Errorf("a tensor of shape %v in a storage of %d elements", shape, s.elements)
 		}
 		n *= d
 		t.Shape = append(t.Shape, int(d))
+	}
+	if empty {
+		n = 0
 	}
 	if offset < 0 || offset > s.elements-n {
 		return nil, fmt.Errorf("a tensor of shape %v, %d elements into a storage of %d", shape, offset, s.elements)
@@ -254,7 +259,7 @@ func rebuild(args pyTuple) (any, error) {
 	// single step may be anything.
 	next := int64(1)
 	for i, d := range slices.Backward(shape) {
-		if d != 1 && n > 0 && stride[i] != next {
+		if d != 1 && !empty && stride[i] != next {
 			return nil, fmt.Errorf("a tensor of shape %v with strides %v, which is not contiguous", shape, stride)
 		}
 		next *= d
