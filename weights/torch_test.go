@@ -250,6 +250,7 @@ func TestTorchRefused(t *testing.T) {
 		"empty":           {nil, "the pickle is cut off"},
 		"below a mark":    {[]byte("\x80\x02}(."), "too few values"},
 		"two below":       {[]byte("\x80\x02}}(\x85."), "too few values"},
+		"three below":     {[]byte("\x80\x02}}(\x86t."), "too few values"},
 		"no mark":         {[]byte("\x80\x02}u."), "there is no mark"},
 		"forgotten":       {[]byte("\x80\x02h\x05."), "nothing was kept as 5"},
 		"attributes":      {[]byte("\x80\x02K\x01}b."), "attributes for a number"},
@@ -280,6 +281,21 @@ func TestTorchRefused(t *testing.T) {
 	}
 }
 
+// TestPickleNumbers: integers of each width and sign, as Python writes them.
+func TestPickleNumbers(t *testing.T) {
+	// pickle.dumps((0, 255, 256, 65535, 65536, -1, -2**31, 2**31, 2**40, -2**33-1, 2**63-1, -2**63, 0), 2)
+	b := "\x80\x02(K\x00K\xffM\x00\x01M\xff\xffJ\x00\x00\x01\x00J\xff\xff\xff\xffJ\x00\x00\x00\x80\x8a\x05\x00\x00\x00\x80\x00\x8a\x06\x00\x00\x00\x00\x00\x01" +
+		"\x8a\x05\xff\xff\xff\xff\xfd\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80\x8a\x00t."
+	want := []int64{0, 255, 256, 65535, 65536, -1, math.MinInt32, 1 << 31, 1 << 40, -1<<33 - 1, math.MaxInt64, math.MinInt64, 0}
+	v, err := unpickle([]byte(b), unpickleHooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := numbers(v); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+}
+
 // TestTorchLoops: a tuple in itself, by memo, is walked by nobody.
 func TestTorchLoops(t *testing.T) {
 	_, err := Open(write(t, archive(t, zip.Store, "m/data.pkl", "\x80\x02}q\x00(X\x01\x00\x00\x00ah\x00u.")))
@@ -300,11 +316,14 @@ func TestTorchArchive(t *testing.T) {
 	binary.LittleEndian.PutUint32(long[directory+24:], 1<<20)
 	locked := slices.Clone(good)
 	locked[directory+8] |= 1
+	method := slices.Clone(good) // the last entry's, of equal sizes
+	method[directory+10] = byte(zip.Deflate)
 	for name, c := range map[string]struct {
 		file []byte
 		want string
 	}{
 		"compressed":   {archive(t, zip.Deflate, "m/data.pkl", pickle, "m/data/0", data), `entry "m/data.pkl" is compressed or encrypted`},
+		"method":       {method, `entry "m/data/0" is compressed or encrypted`},
 		"encrypted":    {locked, `entry "m/data/0" is compressed or encrypted`},
 		"no pickle":    {archive(t, zip.Store, "m/data/0", data), "without a data.pkl"},
 		"deep pickle":  {archive(t, zip.Store, "m/n/data.pkl", pickle), "without a data.pkl"},
