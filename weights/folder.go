@@ -21,7 +21,8 @@ const (
 	indexFile = "model.safetensors.index.json"
 )
 
-// openFolder finds the weight files of a folder.
+// openFolder finds the weight files of a folder: Hugging Face's or Meta's. Nothing
+// else in it is looked at, so that a tokenizer or a README does no harm.
 func openFolder(dir string) (File, error) {
 	switch {
 	// A folder that has both was converted and not cleaned: Hugging Face's own
@@ -36,17 +37,20 @@ func openFolder(dir string) (File, error) {
 	return nil, bad(dir, -1, "the folder holds no %s, %s or %s; name the weight file itself", oneFile, indexFile, partName(0))
 }
 
+// exists tells whether there is something that can be asked for its size.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// openOne opens a folder with a single weight file.
+// openOne opens a folder with a single weight file. It is opened as if it had been
+// named itself, and may be of any format.
 func openOne(dir string) (File, error) {
 	f, err := Open(filepath.Join(dir, oneFile))
 	if err != nil {
 		return nil, err
 	}
+	// Recognised by content, and a config.json says nothing of other formats.
 	if s, ok := f.(*safetensors); ok {
 		if s.config, err = readConfig(filepath.Join(dir, "config.json")); err != nil {
 			f.Close()
@@ -61,6 +65,7 @@ func openOne(dir string) (File, error) {
 // the spec.
 func readConfig(path string) (config map[string]any, err error) {
 	b, err := readSmall(path)
+	// Weights are complete without it.
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -80,6 +85,7 @@ func readSmall(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	// One byte more than the limit tells a longer file from one that fits.
 	b, err := io.ReadAll(io.LimitReader(f, maxHeader+1))
 	if err == nil && len(b) > maxHeader {
 		return nil, bad(path, maxHeader, "the file is longer than %d bytes", maxHeader)
@@ -105,6 +111,8 @@ func openIndexed(dir string) (_ File, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// total_size among the metadata is not compared: each file is checked against its
+	// own size.
 	var index struct {
 		Metadata  map[string]any `json:"metadata"`
 		WeightMap weightMap      `json:"weight_map"`
@@ -112,6 +120,7 @@ func openIndexed(dir string) (_ File, err error) {
 	if err := json.Unmarshal(b, &index); err != nil {
 		return nil, bad(path, -1, "%v", err)
 	}
+	// Other files of that name exist, and {} is one.
 	if len(index.WeightMap) == 0 {
 		return nil, bad(path, -1, "there is no weight_map")
 	}
@@ -160,6 +169,8 @@ func (s *sharded) add(dir, name string, index weightMap) error {
 	}
 	s.files = append(s.files, shard)
 	for _, t := range shard.Tensors() {
+		// The index is a table of contents. If it is wrong about one tensor, the files
+		// are those of another model or another version of it.
 		switch file, listed := index[t.Name]; {
 		case s.at[t.Name] != nil:
 			return bad(shard.path, -1, "tensor %q is in %s as well", t.Name, s.at[t.Name].path)
@@ -188,11 +199,12 @@ func (s *sharded) complete(index weightMap) error {
 	return nil
 }
 
-// weightMap has the file's name for each tensor.
+// weightMap has the file's name for each tensor: one file, and not a path.
 type weightMap map[string]string
 
 // UnmarshalJSON wants each tensor once: of two, other readers may take the other.
 func (m *weightMap) UnmarshalJSON(b []byte) error {
+	// Token by token, since a map would not tell.
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return errors.New("weight_map is no object")
@@ -225,7 +237,8 @@ func (m weightMap) files() []string {
 func (s *sharded) Format() string    { return "safetensors" }
 func (s *sharded) Tensors() []Tensor { return s.tensors }
 
-// Config has the index's metadata and config.json.
+// Config has the index's metadata and config.json, which is preferred where both
+// have a key.
 func (s *sharded) Config() map[string]any {
 	m := maps.Clone(s.metadata)
 	if m == nil {
@@ -237,6 +250,7 @@ func (s *sharded) Config() map[string]any {
 
 // Read reads from the file that has the tensor.
 func (s *sharded) Read(name string, dst []float32) error {
+	// That file checks length and type, and its errors name it.
 	f := s.at[name]
 	if f == nil {
 		return bad(s.path, -1, "no tensor %q", name)

@@ -8,7 +8,8 @@ import (
 	"github.com/llamac/llamac/runtime/gguf"
 )
 
-// ggufFile is a file of llama.cpp.
+// ggufFile is a file of llama.cpp. Its names are those of that program, as
+// blk.0.attn_q.weight, whatever the model was called where it came from.
 type ggufFile struct {
 	path    string
 	f       source
@@ -28,6 +29,7 @@ var ropeLayouts = map[string]string{
 // openGGUF reads pairs and table. The tokenizer is that of another package.
 func openGGUF(path string, f source, size int64) (File, error) {
 	file, err := gguf.Read(io.NewSectionReader(f, 0, size), size, func(key string) bool { return !strings.HasPrefix(key, "tokenizer.") })
+	// A tensor that is not read is no damage: it may be one that nobody wants.
 	var damage *gguf.Error
 	if errors.As(err, &damage) {
 		return nil, bad(path, damage.Offset, "%v", damage.Err)
@@ -39,6 +41,7 @@ func openGGUF(path string, f source, size int64) (File, error) {
 		return nil, bad(path, -1, "this is part of a model of %v files, which are not joined; llama-gguf-split --merge does so", n)
 	}
 	g := &ggufFile{path: path, f: f, file: file, at: map[string]int{}}
+	// Types go by ggml's names; three of them are those of DType already.
 	for i, t := range file.Tensors {
 		g.at[t.Name] = i
 		g.tensors = append(g.tensors, Tensor{t.Name, DType(t.Type.String()), t.Shape})
@@ -46,7 +49,8 @@ func openGGUF(path string, f source, size int64) (File, error) {
 	return g, nil
 }
 
-// number is a whole number of a pair, whatever its width, or -1.
+// number is a whole number of a pair, whatever its width, or -1. Writers do not
+// agree on widths.
 func number(v any) int64 {
 	switch n := v.(type) {
 	case uint32:
@@ -77,13 +81,15 @@ func (g *ggufFile) Config() map[string]any {
 	return m
 }
 
-// architecture names the kind of model, as "llama".
+// architecture names the kind of model, as "llama", or "" where the file does not
+// say. The prefix of most other keys is the same.
 func (g *ggufFile) architecture() string {
 	s, _ := g.file.Pairs["general.architecture"].(string)
 	return s
 }
 
-// Read may be called by several goroutines.
+// Read may be called by several goroutines. Quantised numbers become the float32
+// that ggml's reference makes of them.
 func (g *ggufFile) Read(name string, dst []float32) error {
 	i, ok := g.at[name]
 	if !ok {

@@ -57,6 +57,7 @@ func load(info model.Info, path string, f File, params []float32) error {
 	names := []naming{meta, hf}
 	switch g := f.(type) {
 	case *ggufFile:
+		// This format says which naming it follows, and almost which layout.
 		layout, known := ropeLayouts[g.architecture()]
 		if !known {
 			return bad(path, -1, "the architecture %q is not known: how its queries and keys are rotated would be a guess", g.architecture())
@@ -73,6 +74,8 @@ func load(info model.Info, path string, f File, params []float32) error {
 		have[t.Name] = t
 	}
 	n := choose(info, names, have)
+	// Files that were cut in parts become one by the shapes of the model. Until then
+	// their tensors have the shapes of a part.
 	if parts, ok := f.(*torchParts); ok {
 		want := map[string][]int{}
 		for i := range info.Weights {

@@ -13,7 +13,8 @@ import (
 // that it returns. Instructions are those of CPython's Lib/pickletools.py, of
 // protocols 2 to 5.
 
-// Values are nil, bool, int64, string and these. Nothing walks through them, so
+// Values are nil, bool, int64, string, these, and what the hooks return. Lists,
+// sets, floats and bytes are missing: the dict has no use for them. Nothing walks through them, so
 // that one which contains itself does no harm.
 type (
 	pyTuple  []any
@@ -25,7 +26,8 @@ type (
 	}
 )
 
-// unpickleHooks give meaning to names.
+// unpickleHooks give meaning to names. The machine itself knows none, so that what
+// a file can reach is what these functions do, and no more.
 type unpickleHooks struct {
 	global func(pyGlobal) error                              // refuses a name that is not known
 	call   func(f pyGlobal, args pyTuple) (any, error)       // f was not refused
@@ -40,7 +42,8 @@ const (
 	maxMemo   = 1 << 18
 )
 
-// pickleError says at which byte of the pickle it was noticed.
+// pickleError says at which byte of the pickle it was noticed: that of the
+// instruction, as pickletools shows it.
 type pickleError struct {
 	at  int
 	err error
@@ -59,13 +62,16 @@ type unpickler struct {
 	memo  map[uint32]any // values that are used again
 }
 
-// unpickle runs a pickle and returns its value.
+// unpickle runs a pickle and returns its value. There are no loops and no jumps in
+// the language: it ends at STOP, or with the pickle. What follows STOP is not
+// read.
 func unpickle(b []byte, hooks unpickleHooks) (any, error) {
 	m := &unpickler{hooks: hooks, rest: b, memo: map[uint32]any{}}
 	if len(b) > maxPickle {
 		return nil, &pickleError{0, fmt.Errorf("it has %d bytes, more than %d", len(b), maxPickle)}
 	}
 	for {
+		// A pickle without STOP ends in an error of take.
 		at := len(b) - len(m.rest)
 		op, err := m.take(1)
 		if err == nil && op[0] == '.' { // STOP
@@ -85,9 +91,11 @@ func unpickle(b []byte, hooks unpickleHooks) (any, error) {
 }
 
 // step runs one instruction. Its comments are the names that pickletools has.
+// Those of the same kind share a method, which tells them apart by their code.
 func (m *unpickler) step(op byte) error {
 	switch op {
 	case 0x80: // PROTO
+		// Earlier protocols are text and have instructions of their own.
 		v, err := m.take(1)
 		if err == nil && (v[0] < 2 || v[0] > 5) {
 			return fmt.Errorf("protocol %d, not 2 to 5", v[0])
@@ -97,6 +105,7 @@ func (m *unpickler) step(op byte) error {
 		_, err := m.take(8)
 		return err
 	case '(': // MARK
+		// Marks are kept apart from values, so they have a limit apart.
 		if len(m.marks) == maxStack {
 			return errStack
 		}
@@ -124,9 +133,11 @@ func (m *unpickler) step(op byte) error {
 	case 'Q', 'R', 'b': // BINPERSID, REDUCE, BUILD
 		return m.apply(op)
 	}
+	// Among them those that build objects: INST, OBJ, NEWOBJ, NEWOBJ_EX, EXT.
 	return fmt.Errorf("instruction %#02x, which no dict of tensors needs", op)
 }
 
+// What damaged and hostile pickles run into.
 var (
 	errStack     = fmt.Errorf("more than %d values on the stack", maxStack)
 	errUnderflow = errors.New("the stack has too few values")
@@ -134,9 +145,11 @@ var (
 
 // take takes n bytes of the pickle. No length that it claims leads to memory.
 func (m *unpickler) take(n uint32) ([]byte, error) {
+	// Compared in 64 bits, where no length is negative.
 	if uint64(n) > uint64(len(m.rest)) {
 		return nil, errors.New("the pickle is cut off")
 	}
+	// A slice of the pickle; whoever keeps it makes a string of it.
 	b := m.rest[:n]
 	m.rest = m.rest[n:]
 	return b, nil
@@ -144,12 +157,14 @@ func (m *unpickler) take(n uint32) ([]byte, error) {
 
 // unsigned takes a little-endian number of up to 4 bytes.
 func (m *unpickler) unsigned(bytes uint32) (uint32, error) {
+	// After an error b is nil and the number 0.
 	b, err := m.take(bytes)
 	var x [4]byte
 	copy(x[:], b)
 	return binary.LittleEndian.Uint32(x[:]), err
 }
 
+// push is the only way on to the stack, and holds its limit.
 func (m *unpickler) push(v any) error {
 	if len(m.stack) == maxStack {
 		return errStack
@@ -180,6 +195,7 @@ func (m *unpickler) pop() (any, error) {
 	if n < m.floor() {
 		return nil, errUnderflow
 	}
+	// The place keeps its value until the next push. A stack is short-lived.
 	v := m.stack[n]
 	m.stack = m.stack[:n]
 	return v, nil
@@ -191,6 +207,7 @@ func (m *unpickler) popTuple() (pyTuple, error) {
 	if err != nil {
 		return nil, err
 	}
+	// In Python a list would do as well; nobody writes one.
 	t, ok := v.(pyTuple)
 	if !ok {
 		return nil, fmt.Errorf("%s where a tuple is expected", describe(v))
@@ -202,6 +219,7 @@ func (m *unpickler) popTuple() (pyTuple, error) {
 // result is valid until the next push.
 func (m *unpickler) collect(n int) ([]any, error) {
 	from := len(m.stack) - n
+	// A mark is used up by the instruction that collects down to it.
 	if n < 0 {
 		last := len(m.marks) - 1
 		if last < 0 {
@@ -211,12 +229,15 @@ func (m *unpickler) collect(n int) ([]any, error) {
 	} else if from < m.floor() {
 		return nil, errUnderflow
 	}
+	// from is at most the stack's height: pop and this function never go below a
+	// mark that is left.
 	items := m.stack[from:]
 	m.stack = m.stack[:from]
 	return items, nil
 }
 
-// number pushes an integer.
+// number pushes an integer. Writers choose the shortest instruction, which says
+// nothing of the type: all are int64 here.
 func (m *unpickler) number(op byte) error {
 	switch op {
 	case 'K':
@@ -225,7 +246,7 @@ func (m *unpickler) number(op byte) error {
 	case 'M':
 		n, err := m.unsigned(2)
 		return m.pushed(int64(n), err)
-	case 'J':
+	case 'J': // the only one of these with a sign
 		n, err := m.unsigned(4)
 		return m.pushed(int64(int32(n)), err)
 	}
@@ -238,6 +259,7 @@ func (m *unpickler) number(op byte) error {
 	if err != nil {
 		return err
 	}
+	// Python's integers have any size; those of shapes and storages do not.
 	if n > 8 {
 		return fmt.Errorf("a number of %d bytes", n)
 	}
@@ -248,7 +270,8 @@ func (m *unpickler) number(op byte) error {
 	return m.push(int64(binary.LittleEndian.Uint64(x[:])<<shift) >> shift)
 }
 
-// text reads a string whose length has one byte or four.
+// text reads a string whose length has one byte or four. One of 8 bytes exists, for
+// strings longer than a pickle may be here.
 func (m *unpickler) text(short bool) (string, error) {
 	width := uint32(4)
 	if short {
@@ -258,13 +281,15 @@ func (m *unpickler) text(short bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// UTF-8, or what a file makes of it: names are compared byte by byte.
 	b, err := m.take(n)
 	return string(b), err
 }
 
-// tuple collects up to three values, or all above the mark.
+// tuple collects up to three values, or all above the mark. Sizes and strides are
+// tuples, and so are the arguments of calls.
 func (m *unpickler) tuple(op byte) error {
-	n := -1
+	n := -1 // all above the mark
 	switch op {
 	case ')':
 		n = 0
@@ -281,7 +306,7 @@ func (m *unpickler) tuple(op byte) error {
 // setItems puts a key and a value, or all pairs above the mark, into the dict
 // below.
 func (m *unpickler) setItems(many bool) error {
-	n := 2
+	n := 2 // a key and its value
 	if many {
 		n = -1
 	}
@@ -289,6 +314,8 @@ func (m *unpickler) setItems(many bool) error {
 	if err != nil {
 		return err
 	}
+	// The dict stays on the stack. items are above it, in memory that nothing
+	// overwrites before the end of this function.
 	v, err := m.top()
 	if err != nil {
 		return err
@@ -298,14 +325,17 @@ func (m *unpickler) setItems(many bool) error {
 		return fmt.Errorf("%d keys and values for %s", len(items), describe(v))
 	}
 	for i := 0; i < len(items); i += 2 {
+		// Only strings: other keys would need Python's idea of equality.
 		key, ok := items[i].(string)
 		if !ok {
 			return fmt.Errorf("%s as the key of a dict, not a string", describe(items[i]))
 		}
+		// Python lets the last win. torch.save does not write such a thing.
 		if _, twice := d.values[key]; twice {
 			return fmt.Errorf("the key %q is set twice", key)
 		}
-		if d.values == nil { // most dicts are empty ones
+		// Made late: most dicts are the empty hooks of a tensor.
+		if d.values == nil {
 			d.values = map[string]any{}
 		}
 		d.keys, d.values[key] = append(d.keys, key), items[i+1]
@@ -338,6 +368,8 @@ func (m *unpickler) remember(op byte) (err error) {
 		return err
 	}
 	if op == 'h' || op == 'j' {
+		// The same value again and not a copy: this is how a name or a tied weight
+		// appears twice.
 		v, ok := m.memo[i]
 		if !ok {
 			return fmt.Errorf("nothing was kept as %d", i)
@@ -348,6 +380,8 @@ func (m *unpickler) remember(op byte) (err error) {
 	if err != nil {
 		return err
 	}
+	// A map, since numbers need not come in order: a slice as long as the largest
+	// could be made of 16 GB by 6 bytes.
 	if len(m.memo) == maxMemo {
 		return fmt.Errorf("more than %d values are kept", maxMemo)
 	}
@@ -358,7 +392,8 @@ func (m *unpickler) remember(op byte) (err error) {
 // global pushes a name that the hooks know: two lines of text, or the two
 // strings on the stack.
 func (m *unpickler) global(fromStack bool) error {
-	var parts [2]string
+	var parts [2]string // module and name
+	// Protocols 2 and 3 write text, 4 and 5 use strings, which they can keep.
 	if fromStack {
 		items, err := m.collect(2)
 		if err != nil {
@@ -380,14 +415,17 @@ func (m *unpickler) global(fromStack bool) error {
 			parts[i] = s
 		}
 	}
+	// Where the dot stands between module and name cannot be told any more, and
+	// need not be: the hooks compare with whole names.
 	g := pyGlobal(parts[0] + "." + parts[1])
+	// Refused here, before anything can be done with it.
 	if err := m.hooks.global(g); err != nil {
 		return err
 	}
 	return m.push(g)
 }
 
-// line takes text up to a line feed.
+// line takes text up to a line feed, which is not part of it.
 func (m *unpickler) line() (string, error) {
 	for i, c := range m.rest {
 		if c == '\n' {
@@ -406,6 +444,7 @@ func (m *unpickler) apply(op byte) error {
 		if err != nil {
 			return err
 		}
+		// Tensors' bytes lie outside of the pickle, and this is the way to them.
 		v, err := m.hooks.load(id)
 		return m.pushed(v, err)
 	}
@@ -419,6 +458,8 @@ func (m *unpickler) apply(op byte) error {
 		}
 		return err
 	}
+	// REDUCE: a function below its arguments. Only a name can be called, and only
+	// one that was let through.
 	args, err := m.popTuple()
 	if err != nil {
 		return err
@@ -435,7 +476,8 @@ func (m *unpickler) apply(op byte) error {
 	return m.pushed(v, err)
 }
 
-// describe names a value's kind for messages, and not what it contains.
+// describe names a value's kind for messages, and not what it contains, which may
+// be long or without an end.
 func describe(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -37,6 +37,8 @@ type torchEntry struct{ offset, size int64 }
 
 // openTorch reads directory and pickle.
 func openTorch(path string, f source, size int64) (File, error) {
+	// The directory stands at the end of the file, and 64-bit sizes are common:
+	// archive/zip knows both, and takes no more memory than the directory has.
 	r, err := zip.NewReader(f, size)
 	if err != nil {
 		return nil, bad(path, size, "a zip archive, as of PyTorch, that is damaged or cut off: %v", err)
@@ -44,12 +46,14 @@ func openTorch(path string, f source, size int64) (File, error) {
 	entries := map[string]*zip.File{}
 	pickle := ""
 	for _, e := range r.File {
+		// Of two, PyTorch and others may take a different one.
 		if _, twice := entries[e.Name]; twice {
 			return nil, bad(path, -1, "the archive has two entries %q", e.Name)
 		}
 		entries[e.Name] = e
 		// In the one folder that all others are in as well.
 		if dir, ok := strings.CutSuffix(e.Name, "/data.pkl"); ok && !strings.Contains(dir, "/") {
+			// Which of two models is meant would be a guess.
 			if pickle != "" {
 				return nil, bad(path, -1, "the archive has two pickles, %q and %q", pickle, e.Name)
 			}
@@ -59,8 +63,10 @@ func openTorch(path string, f source, size int64) (File, error) {
 	if pickle == "" {
 		return nil, bad(path, -1, "a zip archive without a data.pkl is no file of PyTorch")
 	}
+	// The folder's name is that of the file when it was written, or "archive".
 	dir := strings.TrimSuffix(pickle, "data.pkl")
 	find := func(name string) (torchEntry, error) { return plainEntry(entries, dir+name, size) }
+	// find is asked for entries that the pickle names.
 	w := &torchFile{path: path, f: f, at: map[string]int{}}
 	if err := w.checkOrder(find, entries[dir+"byteorder"] != nil); err != nil {
 		return nil, err
@@ -77,6 +83,7 @@ func openTorch(path string, f source, size int64) (File, error) {
 		return nil, bad(path, e.offset, "reading %s: %v", pickle, err)
 	}
 	err = w.parse(b, func(key string) (torchEntry, error) { return find("data/" + key) })
+	// An entry is not compressed, so that a place in the pickle is one in the file.
 	var p *pickleError
 	if errors.As(err, &p) {
 		return nil, bad(path, e.offset+int64(p.at), "%s: %v", pickle, p.err)
@@ -93,10 +100,11 @@ func plainEntry(entries map[string]*zip.File, name string, size int64) (torchEnt
 	if e == nil {
 		return torchEntry{}, fmt.Errorf("the archive has no entry %q", name)
 	}
-	const encrypted = 1
+	const encrypted = 1 // bit 0 of the general purpose flags
 	if e.Method != zip.Store || e.Flags&encrypted != 0 || e.CompressedSize64 != e.UncompressedSize64 {
 		return torchEntry{}, fmt.Errorf("entry %q is compressed or encrypted; PyTorch stores plain bytes", name)
 	}
+	// Behind the local header, whose names and padding the directory does not have.
 	offset, err := e.DataOffset()
 	if err != nil {
 		return torchEntry{}, fmt.Errorf("entry %q: %w", name, err)
@@ -117,6 +125,7 @@ func (w *torchFile) checkOrder(find func(string) (torchEntry, error), there bool
 	if err != nil {
 		return bad(w.path, -1, "%v", err)
 	}
+	// Enough to show what it says instead.
 	b := make([]byte, min(e.size, 16))
 	if _, err := w.f.ReadAt(b, e.offset); err != nil && err != io.EOF {
 		return bad(w.path, e.offset, "reading byteorder: %v", err)
@@ -127,7 +136,8 @@ func (w *torchFile) checkOrder(find func(string) (torchEntry, error), there bool
 	return nil
 }
 
-// Names that a dict of tensors refers to.
+// Names that a dict of tensors refers to, besides storageTypes. Every other is
+// refused: of a file from the hub nothing is run.
 const (
 	orderedDict   pyGlobal = "collections.OrderedDict"
 	rebuildTensor pyGlobal = "torch._utils._rebuild_tensor_v2"
@@ -142,13 +152,13 @@ var storageTypes = map[pyGlobal]DType{
 type torchStorage struct {
 	dtype    DType
 	elements int64
-	offset   int64
+	offset   int64 // of its first byte in the file
 }
 
 // torchTensor is a view of a storage. Its name comes from the dict.
 type torchTensor struct {
 	Tensor
-	offset int64
+	offset int64 // of its first byte in the file
 }
 
 // parse runs the pickle. find returns the bytes of the storage of a key.
@@ -166,11 +176,14 @@ func (w *torchFile) parse(pickle []byte, find func(key string) (torchEntry, erro
 	if err != nil {
 		return err
 	}
+	// A whole module, or a list of states, is not opened up to look for tensors.
 	d, ok := v.(*pyDict)
 	if !ok {
 		return bad(w.path, -1, "the file holds %s and not a dict of tensors", describe(v))
 	}
 	for i, name := range d.keys {
+		// Checkpoints of training programs have a dict in a dict, with an optimizer
+		// beside it: which of them is the model would be a guess.
 		t, ok := d.values[name].(*torchTensor)
 		if !ok {
 			return bad(w.path, -1, "%.100q is %s and not a tensor: the file is more than a model's weights", name, describe(d.values[name]))
@@ -182,7 +195,7 @@ func (w *torchFile) parse(pickle []byte, find func(key string) (torchEntry, erro
 	return nil
 }
 
-// loadStorage finds the bytes of ("storage", type, key, location, elements).
+// loadStorage, for which the pickle has only an ID, finds the bytes of ("storage", type, key, location, elements).
 func loadStorage(id pyTuple, find func(key string) (torchEntry, error)) (any, error) {
 	if len(id) != 5 || id[0] != "storage" {
 		return nil, fmt.Errorf("a persistent ID that is not a storage's")
@@ -199,20 +212,23 @@ func loadStorage(id pyTuple, find func(key string) (torchEntry, error)) (any, er
 	if err != nil {
 		return nil, err
 	}
+	// Exactly: a storage that is larger than its entry, or smaller, is damaged.
 	if size := int64(dtype.size()); elements < 0 || elements > e.size/size || elements*size != e.size {
 		return nil, fmt.Errorf("the storage %q has %d elements of type %s, and %d bytes", key, elements, dtype, e.size)
 	}
 	return &torchStorage{dtype, elements, e.offset}, nil
 }
 
-// callTorch stands for the two functions that are known.
+// callTorch stands for the two functions that are known. They are described in
+// Python's collections and PyTorch's torch/_utils.py.
 func callTorch(f pyGlobal, args pyTuple) (any, error) {
 	switch f {
 	case orderedDict:
+		// It is filled by instructions, not by an argument.
 		if len(args) == 0 {
 			return &pyDict{}, nil
 		}
-	case rebuildTensor:
+	case rebuildTensor: // storage types can be named and not called
 		return rebuild(args)
 	}
 	return nil, fmt.Errorf("a call of %s with %d arguments", f, len(args))
@@ -235,6 +251,7 @@ func rebuild(args pyTuple) (any, error) {
 	if !ok1 || !ok2 || len(shape) != len(stride) {
 		return nil, errors.New("a tensor without storage, offset, size and stride")
 	}
+	// requires_grad, args[4], is nothing to a reader. Hooks are functions.
 	if hooks, ok := args[5].(*pyDict); !ok || len(hooks.keys) > 0 {
 		return nil, errors.New("a tensor with hooks")
 	}
@@ -252,6 +269,7 @@ func rebuild(args pyTuple) (any, error) {
 	if empty {
 		n = 0
 	}
+	// All of it lies within the storage, as the storage does within the file.
 	if offset < 0 || offset > s.elements-n {
 		return nil, fmt.Errorf("a tensor of shape %v, %d elements into a storage of %d", shape, offset, s.elements)
 	}
@@ -264,14 +282,17 @@ func rebuild(args pyTuple) (any, error) {
 		}
 		next *= d
 	}
+	// Strides count elements, and so does the offset.
 	t.offset = s.offset + offset*int64(s.dtype.size())
 	return t, nil
 }
 
-// maxTorchDims bounds shapes, for messages: no weight has more than a handful.
+// maxTorchDims bounds shapes, for messages: no weight has more than a handful, and
+// PyTorch itself has that limit.
 const maxTorchDims = 64
 
-// numbers reads a tuple of integers.
+// numbers reads a tuple of integers: a size or strides. Booleans, which count as
+// integers in Python, do not here.
 func numbers(v any) ([]int64, error) {
 	t, ok := v.(pyTuple)
 	if !ok || len(t) > maxTorchDims {
@@ -299,7 +320,8 @@ func (w *torchFile) Config() map[string]any {
 	return m
 }
 
-// Read may be called by several goroutines.
+// Read may be called by several goroutines. Types were checked with the storages:
+// all that are there can be read.
 func (w *torchFile) Read(name string, dst []float32) error {
 	i, ok := w.at[name]
 	if !ok {

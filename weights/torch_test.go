@@ -283,7 +283,7 @@ func TestTorchRefused(t *testing.T) {
 
 // TestPickleNumbers: integers of each width and sign, as Python writes them.
 func TestPickleNumbers(t *testing.T) {
-	// pickle.dumps((0, 255, 256, 65535, 65536, -1, -2**31, 2**31, 2**40, -2**33-1, 2**63-1, -2**63, 0), 2)
+	// But for the last zero, pickle.dumps((0, 255, 256, 65535, 65536, -1, -2**31, 2**31, 2**40, -2**33-1, 2**63-1, -2**63, 0), 2)
 	b := "\x80\x02(K\x00K\xffM\x00\x01M\xff\xffJ\x00\x00\x01\x00J\xff\xff\xff\xffJ\x00\x00\x00\x80\x8a\x05\x00\x00\x00\x80\x00\x8a\x06\x00\x00\x00\x00\x00\x01" +
 		"\x8a\x05\xff\xff\xff\xff\xfd\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80\x8a\x00t."
 	want := []int64{0, 255, 256, 65535, 65536, -1, math.MinInt32, 1 << 31, 1 << 40, -1<<33 - 1, math.MaxInt64, math.MinInt64, 0}

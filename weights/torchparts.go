@@ -17,7 +17,8 @@ const (
 	paramsFile  = "params.json"
 )
 
-// partName is the name of a part by its number.
+// partName is the name of a part by its number. Parts lie behind each other in
+// that order, which is the rank of the GPU.
 func partName(i int) string { return fmt.Sprintf("consolidated.%02d.pth", i) }
 
 // torchParts is a model cut in parts, each of which has a slice of most weights
@@ -40,6 +41,7 @@ func openParts(dir string) (_ File, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// By their names, and not until one is missing: a gap is a lost file.
 	var names []string
 	for _, e := range entries {
 		if ok, _ := filepath.Match(partPattern, e.Name()); ok {
@@ -51,6 +53,7 @@ func openParts(dir string) (_ File, err error) {
 		return nil, err
 	}
 	p := &torchParts{dir: dir}
+	// Whatever was opened until an error is closed again.
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -74,6 +77,7 @@ func openParts(dir string) (_ File, err error) {
 		part.config = config
 		p.parts = append(p.parts, part)
 	}
+	// The smallest models, and those that were joined already.
 	if len(p.parts) == 1 {
 		return p.parts[0], nil
 	}
@@ -84,6 +88,7 @@ func openParts(dir string) (_ File, err error) {
 // sameTensors wants the same names, types and shapes in all parts: the models
 // were cut evenly.
 func (p *torchParts) sameTensors() error {
+	// Both ways: what only one file has belongs to another model.
 	first := p.parts[0]
 	for _, part := range p.parts[1:] {
 		for _, t := range first.tensors {
@@ -109,7 +114,9 @@ func (p *torchParts) sameTensors() error {
 // a part's own: all others have their full length. Tensors that nobody wants
 // keep the shape that they have in a part.
 func (p *torchParts) join(want map[string][]int) (File, error) {
+	// A new value: the one that was opened may be joined for another model.
 	j := &torchParts{dir: p.dir, parts: p.parts, tensors: slices.Clone(p.tensors), axis: map[string]int{}}
+	// All that is wrong, as in match.
 	var wrong []string
 	for i := range j.tensors {
 		t := &j.tensors[i]
@@ -117,6 +124,8 @@ func (p *torchParts) join(want map[string][]int) (File, error) {
 		if !ok {
 			shape = t.Shape
 		}
+		// The shape decides, and not whether parts are equal: a weight of zeros is
+		// equal in all parts and cut all the same.
 		axis := joinAxis(t.Shape, shape, len(p.parts))
 		if axis == whole {
 			same, err := p.same(*t)
@@ -142,7 +151,8 @@ func (p *torchParts) join(want map[string][]int) (File, error) {
 	return j, nil
 }
 
-// noAxis is joinAxis's answer where there is none.
+// noAxis is joinAxis's answer where there is none: the model is of another size, or
+// was cut in another number of parts.
 const noAxis = -2
 
 // joinAxis finds the axis along which n parts make the whole shape, or whole if
@@ -154,6 +164,8 @@ func joinAxis(part, all []int, n int) int {
 	axis := noAxis
 	for i := range min(len(part), len(all)) {
 		switch {
+		// Neither is a second axis cut, nor another multiple than the number of
+		// files.
 		case part[i] == all[i]:
 		case part[i]*n == all[i] && axis == noAxis:
 			axis = i
@@ -161,14 +173,17 @@ func joinAxis(part, all []int, n int) int {
 			return noAxis
 		}
 	}
+	// Compared as far as both go, which is not enough.
 	if len(part) != len(all) {
 		return noAxis
 	}
 	return axis
 }
 
-// same tells whether all parts have the same numbers of a tensor, bit for bit.
+// same tells whether all parts have the same numbers of a tensor, bit for bit. It
+// is asked for norms alone, which are small.
 func (p *torchParts) same(t Tensor) (bool, error) {
+	// Compared as float32, to which each type converts without loss.
 	a, b := make([]float32, t.Len()), make([]float32, t.Len())
 	if err := p.parts[0].Read(t.Name, a); err != nil {
 		return false, err
@@ -196,6 +211,7 @@ func (p *torchParts) Read(name string, dst []float32) error {
 	if !ok {
 		return bad(p.dir, -1, "no tensor %q", name)
 	}
+	// Unless it was joined, a part would pass for the whole.
 	axis, ok := p.axis[name]
 	if !ok {
 		return bad(p.dir, -1, "tensor %q is cut over %d files, and only a model's shape says how", name, len(p.parts))
@@ -211,11 +227,13 @@ func (p *torchParts) Read(name string, dst []float32) error {
 	for _, d := range p.parts[0].tensors[i].Shape[axis:] {
 		run *= d
 	}
+	// One part at a time: memory for all of them is what the arena is for.
 	buf := make([]float32, len(dst)/len(p.parts))
 	for k, part := range p.parts {
 		if err := part.Read(name, buf); err != nil {
 			return err
 		}
+		// Run r of part k is run r·parts+k of the whole.
 		for r := range len(buf) / max(run, 1) {
 			copy(dst[(r*len(p.parts)+k)*run:], buf[r*run:(r+1)*run])
 		}
