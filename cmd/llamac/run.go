@@ -70,7 +70,7 @@ type trainCmd struct {
 	RunDir  string  `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
 	Steps   *int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
 	Resume  bool    `help:"Go on from the newest checkpoint of the run."`
-	Init    string  `help:"Start from the weights of a file." placeholder:"WEIGHTS" type:"path"`
+	Init    string  `help:"Start from weights that generate --weights takes as well." placeholder:"WEIGHTS" type:"path"`
 	Device  string  `help:"Where to compute: cpu." default:"cpu"`
 	Workers *int    `help:"Goroutines of the kernels, 0 for one a processor; results do not depend on it." placeholder:"N"`
 	Seed    *uint64 `help:"Seed of weights, data order and samples; the spec's by default." placeholder:"S"`
@@ -138,7 +138,7 @@ type generateCmd struct {
 	Spec        string   `arg:"" optional:"" help:"Specification of the model; its run folder has the weights."`
 	Set         []string `help:"Override a field of the spec." placeholder:"PATH=VALUE" sep:"none"`
 	RunDir      string   `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
-	Weights     string   `help:"Weights of a file instead of a run's." placeholder:"PATH" type:"path"`
+	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's or Meta's." placeholder:"PATH" type:"path"`
 	Tokenizer   string   `help:"Tokenizer file." placeholder:"FILE" type:"path"`
 	Prompt      string   `help:"Text to go on from."`
 	N           int      `short:"n" help:"Tokens to write." default:"256" placeholder:"NEW_TOKENS"`

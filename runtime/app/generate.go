@@ -28,7 +28,7 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 	r := e.info.Recipe
 	fs := e.flags("generate")
 	fs.StringVar(&f.run, "run", filepath.Join("runs", e.info.Name), "folder of a training run: its newest checkpoint and tokenizer")
-	fs.StringVar(&f.weights, "weights", "", "weight file to use instead of a run: llama2.c's .bin, safetensors, a checkpoint")
+	fs.StringVar(&f.weights, "weights", "", "weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's or Meta's")
 	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file instead of the run's; bytes are tokens without one")
 	fs.StringVar(&f.prompt, "prompt", "", "text to go on from")
 	fs.IntVar(&f.n, "n", 256, "new tokens at most")

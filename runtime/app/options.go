@@ -30,7 +30,7 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	fs.StringVar(&f.run, "run", filepath.Join("runs", e.info.Name), "folder of the run: metrics, loss curve, samples, checkpoints")
 	fs.StringVar(&f.data, "data", "", "prepared data set, a folder that llamac data prepare wrote")
 	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file; without one, bytes are tokens if the vocabulary is 256")
-	fs.StringVar(&f.init, "init", "", "start from the weights of this file instead of random ones")
+	fs.StringVar(&f.init, "init", "", "start from these weights, a file or folder as of generate --weights, instead of random ones")
 	fs.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint of the run, as if it had never stopped")
 	// The default of each flag is the recipe's, so that help shows what would
 	// happen.
