@@ -24,6 +24,8 @@ type Case struct {
 	Extra    bool             // also what is only checked now and then
 	Compute  string           // dtype to compute in, of which only graphs are compared; empty for f32
 	Capacity map[string]int64 // of the decoder: N, R, S, M, block
+
+	numbers uint64 // other weights and tokens for the same seed, at the same stations
 }
 
 // masked reports that training reads where documents start.
