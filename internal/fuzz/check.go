@@ -92,15 +92,15 @@ func (k *Checker) Check(c *Case) error {
 	for numbers := uint64(1); errors.As(err, new(Rounded)) && tries > 0 && numbers <= 8; numbers++ {
 		again := *c
 		again.numbers = numbers
-		switch checked, other := k.once(&again, false); {
-		case checked:
+		switch came, other := k.once(&again, false); {
+		case came == checked:
 			k.excuse(forgiven)
 			return nil
 		case other != nil:
 			tries--
 		}
 	}
-	if _, other := k.once(c, true); other != nil {
+	if came, other := k.once(c, true); other != nil || came == refused {
 		return err
 	}
 	k.excuse(enlarged)
@@ -149,15 +149,24 @@ func differs(d, most float64, format string, args ...any) error {
 	return Rounded{fmt.Errorf(format, args...), times}
 }
 
-// once checks a case as it is. checked reports that it was compared to the
-// end: its numbers were not wild, and no station refused it. wide allows what
-// rounding moves modules that were made.
-func (k *Checker) once(c *Case, wide bool) (checked bool, err error) {
+// outcome is what came of a case without a difference.
+type outcome int
+
+const (
+	failed  outcome = iota
+	checked         // it was compared to the end
+	wild            // its numbers leave the range in which float32 can be compared
+	refused         // a station turned it away
+)
+
+// once checks a case as it is. wide allows what rounding moves modules that were
+// made.
+func (k *Checker) once(c *Case, wide bool) (came outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
-		var refused Refusal
+		var refusal Refusal
 		switch {
 		// The model's numbers explode or vanish: nothing can be said about it.
 		case errors.Is(err, errWild):
@@ -166,33 +175,33 @@ func (k *Checker) once(c *Case, wide bool) (checked bool, err error) {
 			_, why, _ := strings.Cut(err.Error(), errWild.Error()+": ")
 			why, _, _ = strings.Cut(why, " of ")
 			k.Counts["wild: "+why]++
-			err = nil
-		case errors.As(err, &refused):
+			came, err = wild, nil
+		case errors.As(err, &refusal):
 			k.Counts["refused: "+cause(err)]++
-			err = nil
+			came, err = refused, nil
 		case err == nil:
 			k.Counts["checked"]++
-			checked = true
+			came = checked
 		}
 	}()
 	k.Counts["cases"]++
 	// A generator's mistake must not be taken for the compiler's.
 	if err := ir.Verify(c.Train); err != nil {
-		return false, fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
+		return failed, fmt.Errorf("the test's own module: %w\n%s", err, c.Train)
 	}
 	r, err := newReference(c)
 	if err != nil {
-		return false, refusal(err)
+		return failed, refusal(err)
 	}
 	r.wide = wide
 	// Modules first, so that a plan is only run if they were right.
 	if err := k.train(c, r); err != nil {
-		return false, err
+		return failed, err
 	}
 	if c.Infer != nil {
-		return false, k.infer(c, r)
+		return failed, k.infer(c, r)
 	}
-	return false, nil
+	return failed, nil
 }
 
 // cause names a refusal by the phrase that it is known by.
