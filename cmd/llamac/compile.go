@@ -147,8 +147,6 @@ func (c *compileCmd) Run() error {
 		return usagef("--standalone: to which folder? -o DIR")
 	case c.StopAfter != "" && c.JSON:
 		return usagef("--stop-after prints the module, which is no JSON")
-	case c.StopAfter != "" && c.Out != "":
-		return usagef("--stop-after prints the module, and writes no package to -o")
 	}
 	// The spec's errors are all told at once.
 	s, err := c.load()

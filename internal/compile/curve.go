@@ -52,12 +52,13 @@ const curveCorners, curveSteps = 400, 250
 
 // CheckpointCurve finds the curve of a spec, whatever its policy. Each corner
 // is an exact answer of the solver.
-func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
+func CheckpointCurve(s *specs.Spec, o Options) (c *Curve, err error) {
+	defer caught(s, &err)
 	m, err := Menu(s, o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum(), Joined: m.Joined}
+	c = &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum(), Joined: m.Joined}
 	if s.Checkpoint.Policy == "auto" {
 		c.Chosen, err = m.Solve(int64(s.Checkpoint.Budget))
 		var small *passes.BudgetError
