@@ -18,6 +18,7 @@ import (
 // of budgets.
 //
 // Nothing in it depends on the budget, and neither do the prices on each other.
+// A menu answers one question at a time: it keeps the solver's memory.
 type Menu struct {
 	Layers int
 	Units  [][]string // values that are stored or left out together, by name

@@ -184,7 +184,7 @@ func (m *Menu) solve(budget int64) []int {
 		return nil
 	}
 	high := float64(m.flops(known))
-	whole := m.hull(0).from(m.end(budget, 0), m.Layers, high)
+	whole := m.hull(0).from(m.end(budget), m.Layers, high)
 	low := min(high, whole.least(state{}))
 	for _, part := range []float64{1.0 / 128, 1.0 / 8} {
 		if n := m.search(budget, low+part*(high-low)); n != nil {
@@ -194,15 +194,11 @@ func (m *Menu) solve(budget int64) []int {
 	return m.search(budget, high)
 }
 
-// end is how far blocks may reach, all together, if layers of the points from i
-// on are the topmost: what lies outside of the layers still has to fit, and the
-// topmost layer, whatever it is of, needs at least the least above its block.
-func (m *Menu) end(budget int64, i int) int64 {
-	above := int64(math.MaxInt64)
-	for _, q := range m.points[i:] {
-		above = min(above, q.above)
-	}
-	return budget - max(m.head, above)
+// end is how far blocks may reach, all together: what lies outside of the layers
+// still has to fit, and the topmost layer needs at least the least above its
+// block, which is the last point's.
+func (m *Menu) end(budget int64) int64 {
+	return budget - max(m.head, m.points[len(m.points)-1].above)
 }
 
 // search finds the cheapest layers that fit and cost at most so much, or nil.
@@ -223,10 +219,11 @@ func (m *Menu) search(budget int64, most float64) []int {
 	reach[0] = append(reach[0], state{})
 	more, merged := m.more, m.merged
 	defer func() { m.ways, m.more, m.merged = ways, more, merged }()
+	end := m.end(budget)
 	for i, p := range m.points {
-		bound, end := m.hull(i), m.end(budget, i)
+		bound := m.hull(i)
 		// A state was held to the bound when it was made.
-		same := i > 0 && end == m.end(budget, i-1) && bound.equal(m.hull(i-1))
+		same := i > 0 && bound.equal(m.hull(i-1))
 		// k goes upwards, and reach[k+1] receives what was just made from
 		// reach[k]: a state may take the point i any number of times, as in a
 		// knapsack with unlimited copies. Points before i are closed for good,

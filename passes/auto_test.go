@@ -242,14 +242,19 @@ func TestBudgetSeveralLayers(t *testing.T) {
 
 // TestBudgetRandom compares the solver with brute force on menus made up at
 // random, where sizes and needs pull in all directions: costs, then bytes
-// stored, then the smallest budget.
+// stored, then the smallest budget. Numbers go up to terabytes and 2^47 FLOPs,
+// where float64 no longer tells neighbours apart in products; budgets are those
+// at which an answer just fits, too; and each menu is asked many times.
 func TestBudgetRandom(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for round := range 400 {
-		m := &Menu{Layers: 1 + rng.IntN(5), head: 64 * rng.Int64N(40), least: 64 * rng.Int64N(60)}
+		// Multiples of a unit, and then a little more, so that sums differ little.
+		unit, work := int64(64)<<rng.IntN(31), int64(1)<<rng.IntN(42)
+		bytes := func(n int64) int64 { return unit*rng.Int64N(n) + 64*rng.Int64N(2) }
+		m := &Menu{Layers: 1 + rng.IntN(5), head: bytes(40), least: bytes(60)}
 		var points []point
 		for i := range 2 + rng.IntN(5) {
-			points = append(points, point{mask: i, size: 64 * (1 + rng.Int64N(12)), above: 64 * rng.Int64N(30), flops: rng.Int64N(50)})
+			points = append(points, point{mask: i, size: 64 + bytes(12), above: bytes(30), flops: work*rng.Int64N(50) + rng.Int64N(2)})
 		}
 		type filled struct{ peak, size, flops int64 }
 		var all []filled
@@ -272,8 +277,11 @@ func TestBudgetRandom(t *testing.T) {
 		if got := m.Minimum(); got != smallest {
 			t.Fatalf("round %d: minimum %d, want %d", round, got, smallest)
 		}
-		for range 12 {
-			budget := smallest - 64 + 64*rng.Int64N(80)
+		for range 40 {
+			budget := smallest - 64 + bytes(80)
+			if rng.IntN(2) == 0 {
+				budget = all[rng.IntN(len(all))].peak - 64*rng.Int64N(2)
+			}
 			want := filled{size: -1}
 			for _, x := range all {
 				if x.peak <= budget && (want.size < 0 || x.flops < want.flops || x.flops == want.flops && x.size < want.size) {

@@ -82,7 +82,7 @@ func (c *bisectCmd) load() (*fuzz.Case, error) {
 	// them, so that these flags have nothing to act on.
 	if strings.HasSuffix(c.File, ".txtar") {
 		if len(c.Set) > 0 {
-			return nil, usagef("--set=%s: %s is a case, which has no fields of a spec", c.Set[0], c.File)
+			return nil, usagef("--set %s: %s is a case, which has no fields of a spec", c.Set[0], c.File)
 		}
 		if c.FullSize {
 			return nil, usagef("--full-size: %s is a case, which has the size it has", c.File)

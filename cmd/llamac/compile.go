@@ -42,6 +42,8 @@ func (f *passFlags) check(modes []string) error {
 	}
 	if d := f.DumpAfter; d != "" && d != "all" && d != "change" && !slices.Contains(passes.Names(), d) {
 		return noPass("dump-after", d)
+	} else if d != "" && d != "all" && d != "change" && !slices.ContainsFunc(modes, func(m string) bool { return slices.Contains(names(pipelines[m]), d) }) {
+		return usagef("--dump-after=%s: this pass does not run (mode %s)", d, strings.Join(modes, ", "))
 	}
 	if f.StopAfter == "" {
 		return nil
@@ -135,6 +137,16 @@ func (c *compileCmd) Run() error {
 	}
 	if err := checkTargets(c.Target); err != nil {
 		return err
+	}
+	switch {
+	case len(c.Mode) == 0:
+		return usagef("--mode: which? there are train, infer")
+	case len(c.Target) == 0:
+		return usagef("--target: which? there is go")
+	case c.Standalone && c.Out == "":
+		return usagef("--standalone: to which folder? -o DIR")
+	case c.StopAfter != "" && c.JSON:
+		return usagef("--stop-after prints the module, which is no JSON")
 	}
 	// The spec's errors are all told at once.
 	s, err := c.load()
@@ -231,7 +243,11 @@ func (c *compileCmd) write(where, name string, r *compile.Result) error {
 	if err != nil {
 		return err
 	}
-	return m.Write(c.Out)
+	err = m.Write(c.Out)
+	if errors.As(err, new(gobuild.InTheWay)) {
+		return usagef("%v\nnothing is written: take another folder for -o, or make room in this one", err)
+	}
+	return err
 }
 
 // checkTargets looks whether the targets are there.

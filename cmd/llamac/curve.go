@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/internal/raster"
 	"github.com/llamac/llamac/runtime/plot"
 	"github.com/llamac/llamac/specs"
@@ -49,6 +50,9 @@ func (f *curveFile) Decode(ctx *kong.DecodeContext) error {
 // the numbers. What it did goes to standard error, as for all files written.
 func writeCurve(s *specs.Spec, file string) error {
 	format := curveFormats[strings.ToLower(filepath.Ext(file))] // which the flag made sure of
+	if err := notSpec(file, s); err != nil {
+		return err
+	}
 	c, err := compile.CheckpointCurve(s, compile.Options{})
 	if err != nil {
 		return err
@@ -58,11 +62,19 @@ func writeCurve(s *specs.Spec, file string) error {
 		return err
 	}
 	// A text file ends with a newline; pictures do not mind one behind their end.
-	if err := os.WriteFile(file, append(b, '\n'), 0o666); err != nil {
+	if err := gobuild.WriteFile(file, append(b, '\n')); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "%s: %d corners from %s to %s\n", file, len(c.Points), size(c.Minimum), size(c.Maximum))
+	fmt.Fprintf(os.Stderr, "%s: %d corners from %s to %s%s\n", file, len(c.Points), size(c.Minimum), size(c.Maximum), apart(c))
 	return nil
+}
+
+// apart says of a curve that is not complete how far it may be off.
+func apart(c *compile.Curve) string {
+	if c.Complete {
+		return ""
+	}
+	return fmt.Sprintf(", steps of %s or more", size(c.Resolution))
 }
 
 // curveStyles: blue is what the policy auto can do, red what the fixed policies
@@ -122,7 +134,7 @@ func curvePicture(c *compile.Curve) *plot.Picture {
 	p := plot.New(curveWidth, curveHeight, "memory of activations against recomputation: "+c.Name, curveStyles)
 	p.Text("title", plot.Point{X: curveLeft, Y: 36}, "start", c.Name+": memory of activations against recomputation")
 	p.Text("label", plot.Point{X: curveLeft, Y: 60}, "start", fmt.Sprintf(
-		"%d layers. Blue: the least that must be computed again in a micro-batch, for every budget (policy auto). Red: fixed policies.", c.Layers))
+		"%d layers. Blue: the least that must be computed again in a micro-batch, for every budget (policy auto). Red: fixed policies%s.", c.Layers, apart(c)))
 	unit, name := unitOf(mostFLOPs/1.08, 1000, "FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP")
 	for _, v := range plot.Ticks(0, mostFLOPs/unit, 7) {
 		h := y(v * unit)

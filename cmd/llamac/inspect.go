@@ -14,7 +14,7 @@ import (
 type inspectCmd struct {
 	specFlags
 	Out         string   `short:"o" help:"Write a page to look at in a browser: both pipelines, pass by pass, the plan, the memory and the generated code." type:"path" placeholder:"FILE.html"`
-	Mode        string   `help:"Without -o: pipeline to print, train or infer." default:"train" enum:"train,infer"`
+	Mode        string   `help:"Without -o: pipeline to print, train (by default) or infer." default:"" enum:",train,infer"`
 	All         bool     `help:"Without -o: also print passes that changed nothing."`
 	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
 }
@@ -23,7 +23,13 @@ func (c *inspectCmd) Run() error {
 	// The page shows both pipelines; text is one at a time, since a diff of two
 	// would be read as one.
 	modes := []string{"train", "infer"}
-	if c.Out == "" {
+	switch {
+	case c.Out != "" && (c.Mode != "" || c.All):
+		return usagef("--mode and --all choose what is printed; the page of -o has everything")
+	case c.Out == "":
+		if c.Mode == "" {
+			c.Mode = "train"
+		}
 		modes = []string{c.Mode}
 	}
 	// The same rules as for compile: a pass that a pipeline needs stays.
@@ -32,6 +38,9 @@ func (c *inspectCmd) Run() error {
 	}
 	s, err := c.load()
 	if err != nil {
+		return err
+	}
+	if err := notSpec(c.Out, s); err != nil {
 		return err
 	}
 	// Mode and All say nothing about a page, which has everything.

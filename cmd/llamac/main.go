@@ -57,6 +57,16 @@ func (f *specFlags) load() (*specs.Spec, error) {
 	return specs.Load(f.Spec, specs.Options{Set: f.Set})
 }
 
+// notSpec refuses to write over the spec that was read.
+func notSpec(out string, s *specs.Spec) error {
+	a, errA := os.Stat(out)
+	b, errB := os.Stat(s.File)
+	if errA == nil && errB == nil && os.SameFile(a, b) {
+		return usagef("%s is the spec itself, which would be replaced", out)
+	}
+	return nil
+}
+
 // errUsage marks an error in the call itself.
 type errUsage struct{ error }
 

@@ -15,9 +15,9 @@ import (
 // are those of the plan that a program would run.
 type planCmd struct {
 	specFlags
-	Full  bool      `help:"Print the whole plan: every launch of every program."`
-	JSON  bool      `help:"Print every figure as JSON." name:"json"`
-	Curve curveFile `help:"Draw what every budget of activations costs in recomputation: FILE.svg, .png or .json." name:"checkpoint-curve" placeholder:"FILE"`
+	Full  bool      `help:"Print the whole plan: every launch of every program." xor:"output"`
+	JSON  bool      `help:"Print every figure as JSON." name:"json" xor:"output"`
+	Curve curveFile `help:"Draw what every budget of activations costs in recomputation: FILE.svg, .png or .json." name:"checkpoint-curve" placeholder:"FILE" xor:"output"`
 }
 
 // Run prints one of four things: the plan itself, the curve of budgets to a file,

@@ -28,6 +28,9 @@ func (c *buildCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	if err := notSpec(c.Out, s); err != nil {
+		return err
+	}
 	bin, err := binary(s)
 	if err != nil {
 		return err

@@ -87,6 +87,9 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 	if modes == nil {
 		modes = []string{"train", "infer"}
 	}
+	if len(modes) == 0 {
+		return nil, errors.New("no mode: train or infer")
+	}
 	for _, m := range modes {
 		if m != "train" && m != "infer" {
 			return nil, fmt.Errorf("no mode %q: train or infer", m)
@@ -166,7 +169,8 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 // Menu prices what the layers of a spec may store, for any number of budgets.
 // The passes run as far as bind: from there on checkpoints are chosen. Pricing takes
 // most of the time, so a curve asks one menu for many budgets.
-func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
+func Menu(s *specs.Spec, o Options) (m *passes.Menu, err error) {
+	defer caught(s, &err)
 	if err := supported(s); err != nil {
 		return nil, err
 	}
@@ -176,7 +180,6 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 	}
 	// In the place of the pass, so that a crash is reported as the pass's, and
 	// replayed as the policy auto.
-	var m *passes.Menu
 	train := slices.Clone(o.Pipelines["train"])
 	at := slices.IndexFunc(train, func(p passes.Pass) bool { return p.Name == passes.PlanCheckpoint.Name })
 	train[at].Run = func(u *passes.Unit) (err error) {
@@ -189,7 +192,7 @@ func Menu(s *specs.Spec, o Options) (*passes.Menu, error) {
 		return nil, err
 	}
 	if err := guarded(s, o, "train", u); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.File, err)
+		return nil, placed(s, "train", err)
 	}
 	return m, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/tools/txtar"
@@ -31,6 +32,13 @@ func (c *Crash) Error() string {
 		return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass, which would run it again, could not be written: %v", first, c.Lost)
 	}
 	return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass is in %s; `llamac replay` with that file runs it again", first, c.File)
+}
+
+// caught, deferred, makes an error of a panic outside of the passes.
+func caught(s *specs.Spec, err *error) {
+	if bug := recover(); bug != nil {
+		*err = elsewhere(s, bug, debug.Stack())
+	}
 }
 
 // So errors.As finds the *passes.Crash with its stack.
@@ -197,6 +205,10 @@ func Replay(file string, text []byte, pipelines map[string][]passes.Pass) error 
 	}
 	if u.Module == nil {
 		return fmt.Errorf("%s: no module.ir", file)
+	}
+	// With nothing to run nothing can crash, which would look like a bug mended.
+	if len(rest) == 0 {
+		return fmt.Errorf("%s: crash.json names no passes", file)
 	}
 	u.Config = passes.Config{Checkpoint: k.Checkpoint, Budget: k.Budget, Units: k.Units, Compute: k.Compute, Dims: k.Dims, Capacity: k.Capacity, Disable: k.Disable, Shuffle: k.Shuffle}
 	crash, err := passes.Caught(u, rest)

@@ -166,6 +166,7 @@ func TestReplayMistakes(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"-- crash.json --\n{\"Mode\": \"train\", \"Passes\": [\"no_such\"]}\n", `no pass "no_such"`},
 		{"-- crash.json --\n{\"Mode\": \"train\", \"Passes\": [\"cleanup\"]}\n", "no module.ir"},
+		{"-- crash.json --\n{\"Mode\": \"train\", \"Passes\": []}\n-- module.ir --\nmodule m\n", "names no passes"},
 		{"-- crash.json --\n{\"Mode\": 3}\n", "cannot unmarshal"},
 		{"-- crash.json --\n{}\n-- module.ir --\nmodul m\n", "module.ir:1:1"},
 	} {

@@ -3,6 +3,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/llamac/llamac/passes"
@@ -20,7 +21,8 @@ type Curve struct {
 	Units      [][]string    `json:"units"`             // what a layer may store beside its input, together what is in one list
 	Minimum    int64         `json:"minimum_bytes"`     // below it there is no answer
 	Maximum    int64         `json:"maximum_bytes"`     // above it nothing is recomputed
-	Resolution int64         `json:"resolution_bytes"`  // corners nearer to each other than this are left out
+	Complete   bool          `json:"complete"`          // all corners are there
+	Resolution int64         `json:"resolution_bytes"`  // else the curve may be lower than drawn as far as this left of a corner
 	StepFLOPs  int64         `json:"micro_batch_flops"` // with nothing recomputed
 	Points     []CurvePoint  `json:"points"`            // corners of the curve, by budget
 	Policies   []CurvePolicy `json:"policies"`
@@ -29,9 +31,10 @@ type Curve struct {
 	Chosen *passes.Checkpoints `json:"auto,omitempty"`   // the spec's own plan, if its policy is auto and its budget suffices
 }
 
-// CurvePoint is a corner of the curve: from this budget on, until the next
-// corner's, this much is recomputed.
-// Budget is the exact peak of the answer: with a byte less it is another one.
+// CurvePoint is a corner of the curve: with Budget bytes this much must be
+// recomputed, and there is an answer that takes exactly as many. On a complete
+// curve that holds until the next corner's budget, and with a byte less more is
+// recomputed.
 type CurvePoint struct {
 	Budget int64 `json:"budget_bytes"`
 	FLOPs  int64 `json:"recomputed_flops"`
@@ -44,21 +47,18 @@ type CurvePolicy struct {
 	FLOPs int64  `json:"recomputed_flops"`
 }
 
-// curveSteps is how finely the range of budgets is divided at least. Curves
-// with fewer corners than that are complete.
-const curveSteps = 250
+// A curve of more corners than curveCorners is drawn from at least so many steps.
+const curveCorners, curveSteps = 400, 250
 
 // CheckpointCurve finds the curve of a spec, whatever its policy. Each corner
 // is an exact answer of the solver.
-// It walks from the largest budget down. An answer's peak is mostly below its budget,
-// and all budgets between the two have the same answer, so the walk goes on just below
-// the peak: a curve has few corners, however fine the budgets.
-func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
+func CheckpointCurve(s *specs.Spec, o Options) (c *Curve, err error) {
+	defer caught(s, &err)
 	m, err := Menu(s, o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum(), Joined: m.Joined}
+	c = &Curve{Name: s.Name, Layers: m.Layers, Units: m.Units, Minimum: m.Minimum(), Maximum: m.Maximum(), Joined: m.Joined}
 	if s.Checkpoint.Policy == "auto" {
 		c.Chosen, err = m.Solve(int64(s.Checkpoint.Budget))
 		var small *passes.BudgetError
@@ -66,27 +66,14 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 			return nil, err
 		}
 	}
-	c.Resolution = max(plan.Align, (c.Maximum-c.Minimum)/curveSteps)
-	for budget := c.Maximum; budget >= c.Minimum; {
-		a, err := m.Solve(budget)
-		if err != nil {
-			return nil, err
-		}
-		if k := len(c.Points) - 1; k >= 0 && c.Points[k].FLOPs == a.FLOPs {
-			// The same work in less memory: the corner moves to the left.
-			c.Points[k].Budget = a.Peak
-		} else {
-			c.Points = append(c.Points, CurvePoint{a.Peak, a.FLOPs})
-		}
-		// At least the resolution further, so that the loop has an end that does not
-		// depend on the model.
-		next := min(a.Peak-plan.Align, budget-c.Resolution)
-		if budget > c.Minimum {
-			next = max(next, c.Minimum) // the last corner is at the minimum itself
-		}
-		if budget = next; a.Peak == c.Minimum {
-			break
-		}
+	// First every corner. Where there are too many the curve is a choice of them.
+	c.Resolution, c.Complete = plan.Align, true
+	if c.Points, err = corners(m, plan.Align, curveCorners); c.Points == nil && err == nil {
+		c.Resolution, c.Complete = max(plan.Align, (c.Maximum-c.Minimum)/curveSteps), false
+		c.Points, err = corners(m, c.Resolution, math.MaxInt)
+	}
+	if err != nil {
+		return nil, err
 	}
 	// By budget, as the picture draws them.
 	slices.Reverse(c.Points)
@@ -110,4 +97,37 @@ func CheckpointCurve(s *specs.Spec, o Options) (*Curve, error) {
 		c.Policies = append(c.Policies, CurvePolicy{name, r.Plan.Arena("act.train"), flops - c.StepFLOPs})
 	}
 	return c, nil
+}
+
+// corners finds those of a curve, from the largest budget down, or nil if it takes
+// more than limit answers. An answer's peak is mostly below its budget, and all
+// budgets between the two have the same answer, so the walk goes on just below the
+// peak, or a step of the resolution further, whichever is less.
+func corners(m *passes.Menu, resolution int64, limit int) (points []CurvePoint, err error) {
+	least := m.Minimum()
+	for budget := m.Maximum(); budget >= least; limit-- {
+		if limit == 0 {
+			return nil, nil
+		}
+		a, err := m.Solve(budget)
+		if err != nil {
+			return nil, err
+		}
+		if k := len(points) - 1; k >= 0 && points[k].FLOPs == a.FLOPs {
+			// The same work in less memory: the corner moves to the left.
+			points[k].Budget = a.Peak
+		} else {
+			points = append(points, CurvePoint{a.Peak, a.FLOPs})
+		}
+		// At least the resolution further, so that the loop has an end that does not
+		// depend on the model.
+		next := min(a.Peak-plan.Align, budget-resolution)
+		if budget > least {
+			next = max(next, least) // the last corner is at the minimum itself
+		}
+		if budget = next; a.Peak == least {
+			break
+		}
+	}
+	return points, nil
 }

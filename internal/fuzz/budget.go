@@ -3,6 +3,7 @@ package fuzz
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/passes"
@@ -18,45 +19,56 @@ import (
 func (k *Checker) budget(c *Case, r *reference, p *plan.Plan, first model.Trainer) error {
 	// Units bounds how many things a layer may store or not, and so the prices that
 	// have to be computed.
-	under := func(bytes int64) (*passes.Unit, error) {
+	prepared := func(bytes int64) *passes.Unit {
 		u := &passes.Unit{Module: ir.Clone(c.Train, nil), Config: c.config("auto")}
 		// Few choices a layer and the policies' own are priced in milliseconds.
 		u.Config.Budget, u.Config.Units, u.Config.Audit = bytes, fewUnits, true
-		return u, passes.Run(u, k.Train)
+		return u
 	}
-	// No model fits into nothing, and the error says what would do.
-	_, err := under(0)
-	var small *passes.BudgetError
-	if !errors.As(err, &small) {
+	// The prices alone serve for what needs no plan.
+	var menu *passes.Menu
+	pipeline := slices.Clone(k.Train)
+	at := slices.IndexFunc(pipeline, func(p passes.Pass) bool { return p.Name == passes.PlanCheckpoint.Name })
+	pipeline[at].Run = func(u *passes.Unit) (err error) {
+		menu, err = passes.NewMenu(u)
+		return err
+	}
+	if err := passes.Run(prepared(0), pipeline[:at+1]); err != nil {
 		// Random graphs have two segments at times, or no layers.
 		if errors.Is(err, passes.ErrNoMenu) {
 			k.Counts["budget: "+err.Error()]++
 			return nil
 		}
-		return fmt.Errorf("policy auto with no bytes: %v, want a minimum", err)
+		return fmt.Errorf("policy auto: %w", err)
 	}
-	// The minimum is exact: a byte less must be too little.
-	if _, err := under(small.Minimum - 1); !errors.As(err, &small) {
-		return fmt.Errorf("policy auto with a byte less than its minimum of %d: %v", small.Minimum, err)
+	// No model fits into nothing, and the error says what would do; that is exact,
+	// so a byte less must be too little.
+	least := menu.Minimum()
+	var small *passes.BudgetError
+	for _, bytes := range []int64{0, least - 1} {
+		if _, err := menu.Solve(bytes); !errors.As(err, &small) || small.Minimum != least {
+			return fmt.Errorf("policy auto with %d bytes, %d are the least: %v", bytes, least, err)
+		}
 	}
 	none, err := k.compile(c, "none", 0, nil)
 	if err != nil {
 		return err
 	}
 	// With as much as a policy takes auto recomputes no more than it.
-	if u, err := under(none.Plan.Arena("act.train")); err != nil || u.Checkpoint.FLOPs > 0 {
-		return fmt.Errorf("policy auto with what none takes, %d bytes: %v, chosen is %+v", none.Plan.Arena("act.train"), err, u.Checkpoint)
+	enough := none.Plan.Arena("act.train")
+	if a, err := menu.Solve(enough); err != nil || a.FLOPs > 0 {
+		return fmt.Errorf("policy auto with what none takes, %d bytes: %v, chosen is %+v", enough, err, a)
 	}
-	more := max(0, none.Plan.Arena("act.train")-small.Minimum)
-	budgets := []int64{small.Minimum + int64(mixed(c.Seed, ofBudget)>>1)%(more+1)}
+	more := max(0, enough-least)
+	budgets := []int64{least + int64(mixed(c.Seed, ofBudget)>>1)%(more+1)}
 	if c.Extra { // a reproducer must not depend on what its seed draws
 		for eighths := range int64(8) {
-			budgets = append(budgets, small.Minimum+more*eighths/8)
+			budgets = append(budgets, least+more*eighths/8)
 		}
 	}
 	for _, budget := range budgets {
-		u, err := under(budget)
-		if err != nil {
+		u := prepared(budget)
+		if err := passes.Run(u, k.Train); err != nil {
 			return fmt.Errorf("policy auto with %d bytes: %w", budget, err)
 		}
 		if err := k.underBudget(r, u, budget, p, first); err != nil {

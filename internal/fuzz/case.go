@@ -3,12 +3,14 @@ package fuzz
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/tools/txtar"
 
 	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/passes"
 )
 
 // Case is one model with what is needed to compile and run it.
@@ -24,6 +26,8 @@ type Case struct {
 	Extra    bool             // also what is only checked now and then
 	Compute  string           // dtype to compute in, of which only graphs are compared; empty for f32
 	Capacity map[string]int64 // of the decoder: N, R, S, M, block
+
+	numbers uint64 // other weights and tokens for the same seed, at the same stations
 }
 
 // masked reports that training reads where documents start.
@@ -93,17 +97,60 @@ func ParseCase(file string, text []byte) (*Case, error) {
 		case "infer.ir":
 			c.Infer, err = parseModule(file+":"+f.Name, f.Data)
 		case "case":
-			err = c.fields(string(f.Data))
+			err = c.fields(file+":"+f.Name, string(f.Data))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, err
 		}
 	}
 	// Infer may be missing: random graphs have none.
 	if c.Train == nil {
 		return nil, fmt.Errorf("%s: no train.ir", file)
 	}
+	if err := c.fits(); err != nil {
+		return nil, fmt.Errorf("%s:case: %w", file, err)
+	}
 	return c, nil
+}
+
+// fits checks sizes against the module: a file may have been edited.
+func (c *Case) fits() error {
+	if c.Vocab < 1 {
+		return fmt.Errorf("vocab is %d", c.Vocab)
+	}
+	for name, n := range map[string]int{"B": c.B, "T": c.T} {
+		i := slices.IndexFunc(c.Train.Dims, func(d ir.DimDecl) bool { return d.Name == name })
+		if i < 0 {
+			if n < 1 || n > 1<<12 {
+				return fmt.Errorf("%s is %d", name, n)
+			}
+			continue
+		}
+		if d := c.Train.Dims[i]; int64(n) < d.Min || int64(n) > d.Max {
+			return fmt.Errorf("%s is %d, the module has it in [%d, %d]", name, n, d.Min, d.Max)
+		}
+	}
+	const most = 1 << 16 // tokens of a micro-batch, which the interpreter runs through
+	if c.B*c.T > most {
+		return fmt.Errorf("B is %d and T %d, together more than %d", c.B, c.T, most)
+	}
+	// Tokens choose rows of what they are looked up in, targets columns of logits.
+	for _, f := range c.Train.Funcs {
+		for _, n := range f.Nodes {
+			rows := int64(-1)
+			switch n.Op.Name {
+			case "gather":
+				rows = n.Operands[0].Type.Dims[0].N
+			case "cross_entropy":
+				dims := n.Operands[0].Type.Dims
+				rows = dims[len(dims)-1].N
+			}
+			if rows > 0 && int64(c.Vocab) > rows {
+				return fmt.Errorf("vocab is %d, %%%s takes ids below %d", c.Vocab, n.Results[0].Name, rows)
+			}
+		}
+	}
+	return nil
 }
 
 func parseModule(name string, text []byte) (*ir.Module, error) {
@@ -114,45 +161,67 @@ func parseModule(name string, text []byte) (*ir.Module, error) {
 	return m, err
 }
 
-// fields reads the file "case", a word and its value on each line.
-func (c *Case) fields(text string) error {
+// fields reads the file "case", a word and its value on each line. Nothing is
+// passed over: a word that was misspelt would change what is checked.
+func (c *Case) fields(file, text string) error {
+	number := 0
 	for line := range strings.Lines(text) {
-		key, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok {
-			return fmt.Errorf("case: line %q", line)
-		}
-		if key == "disable" {
-			c.Disable = append(c.Disable, value)
-			continue
-		}
-		if key == "compute" {
-			if value != "bf16" && value != "f16" {
-				return fmt.Errorf("case: compute %q: bf16 or f16", value)
-			}
-			c.Compute = value
-			continue
-		}
-		if key == "extra" {
-			c.Extra = value == "true"
-			continue
-		}
-		n, err := strconv.ParseUint(value, 10, 64)
-		if err != nil {
-			return fmt.Errorf("case: %s: %w", key, err)
-		}
-		switch key {
-		case "B":
-			c.B = int(n)
-		case "T":
-			c.T = int(n)
-		case "vocab":
-			c.Vocab = int(n)
-		case "seed":
-			c.Seed = n
-		// What remains is a capacity, by its name.
-		default:
-			c.Capacity[key] = int64(n)
+		number++
+		if err := c.field(strings.TrimSpace(line)); err != nil {
+			return fmt.Errorf("%s:%d: %w", file, number, err)
 		}
 	}
 	return nil
+}
+
+// field reads one line.
+func (c *Case) field(line string) error {
+	key, value, _ := strings.Cut(line, " ")
+	whole := func(most int64) (int64, error) {
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < 1 || n > most {
+			return 0, fmt.Errorf("%s %q: want a number from 1 to %d", key, value, most)
+		}
+		return n, nil
+	}
+	// No case is as large as what a line may ask for; sizes are held to the
+	// module's afterwards.
+	const large = 1 << 20
+	var n int64
+	var err error
+	switch key {
+	case "disable":
+		if !slices.Contains(passes.Names(), value) {
+			return fmt.Errorf("disable %q: no such pass", value)
+		}
+		c.Disable = append(c.Disable, value)
+	case "compute":
+		if value != "bf16" && value != "f16" {
+			return fmt.Errorf("compute %q: bf16 or f16", value)
+		}
+		c.Compute = value
+	case "extra":
+		if value != "true" && value != "false" {
+			return fmt.Errorf("extra %q: true or false", value)
+		}
+		c.Extra = value == "true"
+	case "seed":
+		if c.Seed, err = strconv.ParseUint(value, 10, 64); err != nil {
+			return fmt.Errorf("seed %q: want a number", value)
+		}
+	case "B":
+		n, err = whole(large)
+		c.B = int(n)
+	case "T":
+		n, err = whole(large)
+		c.T = int(n)
+	case "vocab":
+		n, err = whole(large)
+		c.Vocab = int(n)
+	case "N", "R", "S", "M", "block":
+		c.Capacity[key], err = whole(large)
+	default:
+		return fmt.Errorf("unknown word %q", key)
+	}
+	return err
 }

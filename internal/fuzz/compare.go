@@ -11,7 +11,7 @@ import (
 // allowed is how far float32 may be from the reference: some multiple of how
 // far the nudges move it, and some units in the last place of the largest
 // element for what they do not reach. In 8,000 models no gradient was off by
-// more than a fifth of this.
+// more than a fifth of this; of hundreds of thousands some are (see Check).
 func allowed(moves, scale float64) float64 { return 32*moves + 1e-5*scale + 1e-9 }
 
 // allowedGrad is the same for the gradient of a weight. The nudges move what is
@@ -53,11 +53,10 @@ func allowed64(moves, scale float64) float64 { return 1e-6*moves + 1e-11*scale +
 
 // compareStep holds one run of a module in the interpreter to the reference.
 func (r *reference) compareStep(m *ir.Module) error {
-	err := r.compareModule(m)
-	if err == nil || !differentiated(m) {
-		return err
+	if !differentiated(m) {
+		return r.compareModule(m)
 	}
-	wide, err := r.widened(err, m)
+	wide, err := r.widened(m)
 	if err != nil {
 		return err
 	}

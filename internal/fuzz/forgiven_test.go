@@ -51,14 +51,15 @@ func TestForgiven(t *testing.T) {
 			}
 		})
 	}
-	for _, what := range []string{forgiven, "wild: " + madeWild} {
-		for all, n := range map[int]int{20: 1, 1500: 2, 10000: 11} {
-			if err := TooManyForgiven(map[string]int{"cases": all, what: n}); err != nil {
-				t.Errorf("%d of %d: %v", n, all, err)
-			}
-			if err := TooManyForgiven(map[string]int{"cases": all, what: n + 1}); err == nil {
-				t.Errorf("%d of %d are %q", n+1, all, what)
-			}
+	for _, c := range []struct {
+		what         string
+		all, allowed int
+	}{{forgiven, 20, 1}, {forgiven, 1500, 2}, {forgiven, 10000, 11}, {enlarged, 20, 1}, {enlarged, 15000, 2}, {enlarged, 100000, 11}} {
+		if err := TooManyForgiven(map[string]int{"cases": c.all, c.what: c.allowed}); err != nil {
+			t.Errorf("%d of %d: %v", c.allowed, c.all, err)
+		}
+		if err := TooManyForgiven(map[string]int{"cases": c.all, c.what: c.allowed + 1}); err == nil {
+			t.Errorf("%d of %d are %q", c.allowed+1, c.all, c.what)
 		}
 	}
 }

@@ -95,7 +95,14 @@ func (h Host) ImportPath(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return path.Join(h.Path, filepath.ToSlash(rel)), nil
+	rel = filepath.ToSlash(rel)
+	// As Go has it: golang.org/x/mod/module.CheckImportPath.
+	if i := strings.IndexFunc(rel, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("/-._~+", c)
+	}); i >= 0 {
+		return "", fmt.Errorf("%s: %q cannot be part of an import path", dir, rel[i:i+len(string([]rune(rel[i:])[:1]))])
+	}
+	return path.Join(h.Path, rel), nil
 }
 
 // Package makes what stands in a folder of someone's own module: a generated

@@ -47,6 +47,7 @@ type kept struct {
 	Next    uint64         // all seeds below are checked
 	Seconds float64        // that took, in all calls
 	Counts  map[string]int // cases by what came of them
+	Excused []string       // cases that differ and are no failures: seed and why
 }
 
 // main ends with status 0 if no case failed, 1 if one did, and 2 if the call is
@@ -128,6 +129,7 @@ func (k kept) and(now fuzz.Result) kept {
 	for what, n := range now.Counts {
 		k.Counts[what] += n
 	}
+	k.Excused = slices.Concat(k.Excused, now.Excused)
 	return k
 }
 
