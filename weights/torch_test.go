@@ -296,7 +296,8 @@ func TestPickleNumbers(t *testing.T) {
 	}
 }
 
-// TestTorchLoops: a tuple in itself, by memo, is walked by nobody.
+// TestTorchLoops: a dict in itself, and a tuple in millions of others, are walked
+// by nobody.
 func TestTorchLoops(t *testing.T) {
 	_, err := Open(write(t, archive(t, zip.Store, "m/data.pkl", "\x80\x02}q\x00(X\x01\x00\x00\x00ah\x00u.")))
 	wantError(t, err, `"a" is a dict and not a tensor`)
