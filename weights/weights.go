@@ -62,7 +62,7 @@ type File interface {
 	// A llama2.c file gives int values of dim, ffn_dim, n_layers, n_heads,
 	// n_kv_heads, vocab and context and the bool tie; safetensors its string
 	// metadata and, when a folder was opened, all of config.json; GGUF its pairs
-	// but for the tokenizer, and tie as well.
+	// but for the tokenizer, and tie as well; a folder of Meta's its params.json.
 	Config() map[string]any
 	Close() error
 }
@@ -88,8 +88,10 @@ func bad(path string, offset int64, format string, args ...any) error {
 	return &FormatError{path, offset, fmt.Sprintf(format, args...)}
 }
 
-// Open opens a weight file, or a Hugging Face folder with model.safetensors or
-// several files and model.safetensors.index.json.
+// Open opens a weight file, a Hugging Face folder with model.safetensors or
+// several files and model.safetensors.index.json, or Meta's with
+// consolidated.00.pth and so on. Of several such parts only Load can read, which
+// knows how they are to be joined.
 func Open(path string) (File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
