@@ -124,6 +124,17 @@ func (r *runner) tidy(keep map[string]bool) {
 	removeOurs(r.dir, keep)
 }
 
+// shardsOf are the files that a set consists of.
+func shardsOf(m *data.Manifest) map[string]bool {
+	keep := map[string]bool{}
+	for _, s := range m.Sources {
+		for _, sh := range s.Shards {
+			keep[sh.File] = true
+		}
+	}
+	return keep
+}
+
 // removeOurs removes a folder's files that a preparation made, save those to
 // keep. Another job may be doing the same, so that errors mean nothing.
 func removeOurs(dir string, keep map[string]bool) {

@@ -239,13 +239,7 @@ func (r *runner) reuse() (done bool, err error) {
 		return false, err
 	}
 	// A run may have been killed between completing the set and tidying up.
-	keep := map[string]bool{}
-	for _, s := range m.Sources {
-		for _, sh := range s.Shards {
-			keep[sh.File] = true
-		}
-	}
-	r.tidy(keep)
+	r.tidy(shardsOf(m))
 	old, err := m.Encode()
 	if err != nil {
 		return false, err

@@ -352,6 +352,22 @@ func TestSameBytesForAnyWorkersAndShards(t *testing.T) {
 		same(t, fmt.Sprintf("%d jobs on one folder", n), files(t, cfg.OutDir), want)
 	}
 
+	// A job that saw no set when it began, and does its units after the others have
+	// finished one without them: units beyond a source's limit.
+	shared := corpusConfig(dir, t.TempDir())
+	if _, err := Run(ctx, shared, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		late := shared
+		late.Shard = Shard{i, 8}
+		must(t, late.check())
+		p, err := newPlan(&late)
+		must(t, err)
+		must(t, (&runner{cfg: &late, plan: p, dir: shared.OutDir, progress: newTracker(nil)}).run(ctx))
+		same(t, fmt.Sprintf("late job %d", i), files(t, shared.OutDir), want)
+	}
+
 	// Jobs that each have a folder: their files together are one run's.
 	const n = 3
 	all := corpusConfig(dir, t.TempDir())

@@ -46,12 +46,12 @@ func (r *runner) run(ctx context.Context) error {
 	if err == nil {
 		err = r.finish(ctx)
 	}
-	if err != nil {
-		// Another job of the array may have finished the set and removed the
-		// work folder while this one was still busy with it.
-		if m, e := data.ReadManifest(r.dir); e == nil && m.Key == r.plan.key {
-			err = nil
-		}
+	// Another job of the array may have finished the set and removed the work
+	// folder while this one was still busy: with what the set can do without, or it
+	// would have waited. What this one has written since goes as well.
+	if m, e := data.ReadManifest(r.dir); e == nil && m.Key == r.plan.key {
+		r.tidy(shardsOf(m))
+		err = nil
 	}
 	return err
 }
