@@ -132,7 +132,7 @@ func (c *Case) fits() error {
 	}
 	const most = 1 << 16 // tokens of a micro-batch, which the interpreter runs through
 	if c.B*c.T > most {
-		return fmt.Errorf("B is %d and T %d, together more than %d", c.B, c.T, most)
+		return fmt.Errorf("a micro-batch of %d sequences of %d tokens, together more than %d", c.B, c.T, most)
 	}
 	// Tokens choose rows of what they are looked up in, targets columns of logits.
 	for _, f := range c.Train.Funcs {
