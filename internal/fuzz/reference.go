@@ -220,30 +220,50 @@ func nudger(rng *rand.Rand) interp.Noise {
 var decisions = map[string]int{"equal": 2, "less": 2, "less_equal": 2, "greater": 2, "greater_equal": 2, "step": 1, "sign": 1}
 
 // decidedByRounding reports that the graph compares two numbers that float32 may
-// find equal and float64 not, as a probability of 1 - 1e-9 and 1, or 1e-50 and 0.
-// No random nudge shows those.
+// find equal and float64 not, as a probability of 1 - 1e-9 and 1, or 1e-50 and 0,
+// or the other way round. No random nudge shows those.
 func (r *reference) decidedByRounding() (unsure bool, err error) {
 	decides := func(n *ir.Node) bool { return decisions[n.Op.Name] > 0 && n.Operands[0].Type.DType.Float() }
 	if !slices.ContainsFunc(r.c.Train.Funcs, func(f *ir.Func) bool { return slices.ContainsFunc(f.Nodes, decides) }) {
 		return false, nil
 	}
-	mach := r.machine(r.weights)
-	zero := interp.FromF32([]float32{0})
-	mach.Noise = func(n *ir.Node, operands, _, _ []*interp.Tensor) {
-		if decides(n) {
-			unsure = unsure || nearlyEqual(operands[0], append(operands, zero)[1])
+	// What is compared, in the order in which it is, as it is and nudged.
+	var seen [2][][2]*interp.Tensor
+	for i := range seen {
+		mach := r.machine(r.weights)
+		nudge := nudger(rand.New(rand.NewPCG(r.c.Seed, 7)))
+		mach.Noise = func(n *ir.Node, operands, results, terms []*interp.Tensor) {
+			if decides(n) {
+				other := interp.New(ir.F32) // 0
+				if decisions[n.Op.Name] == 2 {
+					other = operands[1].Clone()
+				}
+				seen[i] = append(seen[i], [2]*interp.Tensor{operands[0].Clone(), other})
+			}
+			if i == 1 {
+				nudge(n, operands, results, terms)
+			}
+		}
+		if _, err := mach.Run(r.c.Train, "loss", r.args()...); err != nil {
+			return false, err
 		}
 	}
-	_, err = mach.Run(r.c.Train, "loss", r.args()...)
-	return unsure, err
+	for i, pair := range seen[0] {
+		unsure = unsure || nearlyEqual(pair, seen[1][i])
+	}
+	return unsure, nil
 }
 
 // smallest is the smallest number that float32 holds with all its digits.
 const smallest = 0x1p-126
 
-// nearlyEqual reports numbers that differ by less than rounding may; exactly
-// equal ones are not meant. Operands are stretched as the op stretches them.
-func nearlyEqual(a, b *interp.Tensor) bool {
+// nearlyEqual reports numbers of two tensors that differ by less than rounding may:
+// by some units in the last place, or by what nudging moves them, which is more
+// where they are small differences of large numbers. Equal ones are among them: a
+// tanh of 1 may be a little less in float32. Zeros are zeros there too. Operands
+// are stretched as the op stretches them.
+func nearlyEqual(plain, moved [2]*interp.Tensor) bool {
+	a, b := plain[0], plain[1]
 	rank := max(len(a.Dims), len(b.Dims))
 	x, y := aligned(a.Dims, rank), aligned(b.Dims, rank)
 	n := 1
@@ -260,7 +280,11 @@ func nearlyEqual(a, b *interp.Tensor) bool {
 			strideA, strideB = strideA*x[d], strideB*y[d]
 		}
 		p, q := a.F[i], b.F[j]
-		if d := math.Abs(p - q); d > 0 && d <= max(smallest, 4*nudge*math.Max(math.Abs(p), math.Abs(q))) {
+		if p == q && moved[0].F[i] == moved[1].F[j] && p != math.Trunc(p) { // a copy, in float32 too
+			continue
+		}
+		moves := math.Abs(moved[0].F[i]-p) + math.Abs(moved[1].F[j]-q)
+		if (p != 0 || q != 0) && math.Abs(p-q) <= max(smallest, 4*nudge*max(math.Abs(p), math.Abs(q)), 32*moves) {
 			return true
 		}
 	}
