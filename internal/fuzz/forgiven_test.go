@@ -54,7 +54,7 @@ func TestForgiven(t *testing.T) {
 	for _, c := range []struct {
 		what         string
 		all, allowed int
-	}{{forgiven, 20, 1}, {forgiven, 1500, 2}, {forgiven, 10000, 11}, {enlarged, 20, 1}, {enlarged, 15000, 2}, {enlarged, 100000, 11}} {
+	}{{forgiven, 20, 1}, {forgiven, 1500, 2}, {forgiven, 10000, 11}, {enlarged, 20, 0}, {enlarged, 15000, 1}, {enlarged, 100000, 10}} {
 		if err := TooManyForgiven(map[string]int{"cases": c.all, c.what: c.allowed}); err != nil {
 			t.Errorf("%d of %d: %v", c.allowed, c.all, err)
 		}

@@ -280,7 +280,7 @@ func nearlyEqual(plain, moved [2]*interp.Tensor) bool {
 			strideA, strideB = strideA*x[d], strideB*y[d]
 		}
 		p, q := a.F[i], b.F[j]
-		if p == q && moved[0].F[i] == moved[1].F[j] && p != math.Trunc(p) { // a copy, in float32 too
+		if p == q && moved[0].F[i] == moved[1].F[j] { // a copy, or positions: equal in float32 too
 			continue
 		}
 		moves := math.Abs(moved[0].F[i]-p) + math.Abs(moved[1].F[j]-q)
