@@ -166,6 +166,7 @@ type laid struct{ from, point int32 }
 // memory is what a search fills, kept for the next one: a curve is hundreds of
 // searches, and each may look at a million states.
 type memory struct {
+	hulls        []lower // of the points from each on, which no budget changes
 	reach        [][]state
 	ways         []laid
 	more, merged []state
@@ -174,9 +175,8 @@ type memory struct {
 // solve finds the cheapest layers that fit, of equally cheap ones those that
 // store least, or nil if none fit.
 //
-// How many states have to be looked at depends on how much they may cost: with
-// the answer's own cost it is a hundredth of what it is with a guess that is 0.1 %
-// higher. So the search starts with what a mixture of fractions of layers would
+// How many states have to be looked at depends on how much they may cost: 3 to 280
+// times as many with a guess that is a thousandth above the answer. So the search starts with what a mixture of fractions of layers would
 // cost and little more, and allows more until it finds something (Korf 1985).
 func (m *Menu) solve(budget int64) []int {
 	known := m.good(budget)
@@ -184,7 +184,12 @@ func (m *Menu) solve(budget int64) []int {
 		return nil
 	}
 	high := float64(m.flops(known))
-	whole := m.hull(0).from(m.end(budget), m.Layers, high)
+	if m.hulls == nil {
+		for i := range m.points {
+			m.hulls = append(m.hulls, m.hull(i))
+		}
+	}
+	whole := m.hulls[0].from(m.end(budget), m.Layers, high)
 	low := min(high, whole.least(state{}))
 	for _, part := range []float64{1.0 / 128, 1.0 / 8} {
 		if n := m.search(budget, low+part*(high-low)); n != nil {
@@ -221,9 +226,9 @@ func (m *Menu) search(budget int64, most float64) []int {
 	defer func() { m.ways, m.more, m.merged = ways, more, merged }()
 	end := m.end(budget)
 	for i, p := range m.points {
-		bound := m.hull(i)
+		bound := m.hulls[i]
 		// A state was held to the bound when it was made.
-		same := i > 0 && bound.equal(m.hull(i-1))
+		same := i > 0 && bound.equal(m.hulls[i-1])
 		// k goes upwards, and reach[k+1] receives what was just made from
 		// reach[k]: a state may take the point i any number of times, as in a
 		// knapsack with unlimited copies. Points before i are closed for good,

@@ -88,6 +88,20 @@ func encode(dst []byte, src []float32) {
 // cache.
 const chunk = 256 << 10
 
+// readInto reads a tensor whose bytes begin at an offset of f, if its type is one
+// that is read and dst has its length.
+func readInto(path string, f io.ReaderAt, offset int64, t Tensor, dst []float32) error {
+	// Named rather than guessed: a type with a scale beside it (FP8, INT8)
+	// would give numbers that mean nothing.
+	if !t.DType.readable() {
+		return bad(path, offset, "tensor %q is of type %s; "+readableTypes, t.Name, t.DType)
+	}
+	if n := t.Len(); n != len(dst) {
+		return bad(path, offset, "tensor %q has %d elements, the destination %d", t.Name, n, len(dst))
+	}
+	return readTensor(path, f, offset, t.DType, dst)
+}
+
 // readTensor converts len(dst) elements, whole blocks, that start at an offset of f.
 func readTensor(path string, f io.ReaderAt, offset int64, d DType, dst []float32) error {
 	n, bytes := d.block()

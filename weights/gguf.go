@@ -3,6 +3,7 @@ package weights
 import (
 	"errors"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/llamac/llamac/runtime/gguf"
@@ -72,10 +73,7 @@ func (g *ggufFile) Close() error      { return g.f.Close() }
 // Config has the pairs. A file without an output projection ties it: there is no
 // key for that.
 func (g *ggufFile) Config() map[string]any {
-	m := map[string]any{}
-	for k, v := range g.file.Pairs {
-		m[k] = v
-	}
+	m := map[string]any(maps.Clone(g.file.Pairs))
 	_, own := g.at["output.weight"]
 	m["tie"] = !own
 	return m
@@ -95,12 +93,5 @@ func (g *ggufFile) Read(name string, dst []float32) error {
 	if !ok {
 		return bad(g.path, -1, "no tensor %q", name)
 	}
-	t, at := g.tensors[i], g.file.Tensors[i].Offset
-	if !t.DType.readable() {
-		return bad(g.path, at, "tensor %q is of type %s; "+readableTypes, name, t.DType)
-	}
-	if t.Len() != len(dst) {
-		return bad(g.path, at, "tensor %q has %d elements, the destination %d", name, t.Len(), len(dst))
-	}
-	return readTensor(g.path, g.f, at, t.DType, dst)
+	return readInto(g.path, g.f, g.file.Tensors[i].Offset, g.tensors[i], dst)
 }

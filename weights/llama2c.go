@@ -166,8 +166,5 @@ func (w *llama2c) Read(name string, dst []float32) error {
 	if !ok {
 		return bad(w.path, -1, "no tensor %q", name)
 	}
-	if n := w.tensors[i].Len(); n != len(dst) {
-		return bad(w.path, w.offset[i], "tensor %q has %d elements, the destination %d", name, n, len(dst))
-	}
-	return readTensor(w.path, w.f, w.offset[i], F32, dst)
+	return readInto(w.path, w.f, w.offset[i], w.tensors[i], dst)
 }

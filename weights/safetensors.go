@@ -224,14 +224,5 @@ func (s *safetensors) Read(name string, dst []float32) error {
 	}
 	// Its bytes lie within the file, as order and check have seen to.
 	t := s.tensors[i]
-	offset := s.data + t.begin
-	// Named rather than guessed: a type with a scale beside it (FP8, INT8)
-	// would give numbers that mean nothing.
-	if t.DType.size() == 0 {
-		return bad(s.path, offset, "tensor %q is of type %s; "+readableTypes, name, t.DType)
-	}
-	if t.Len() != len(dst) {
-		return bad(s.path, offset, "tensor %q has %d elements, the destination %d", name, t.Len(), len(dst))
-	}
-	return readTensor(s.path, s.f, offset, t.DType, dst)
+	return readInto(s.path, s.f, s.data+t.begin, t.Tensor, dst)
 }

@@ -320,16 +320,11 @@ func (w *torchFile) Config() map[string]any {
 	return m
 }
 
-// Read may be called by several goroutines. Types were checked with the storages:
-// all that are there can be read.
+// Read may be called by several goroutines.
 func (w *torchFile) Read(name string, dst []float32) error {
 	i, ok := w.at[name]
 	if !ok {
 		return bad(w.path, -1, "no tensor %q", name)
 	}
-	t := w.tensors[i]
-	if t.Len() != len(dst) {
-		return bad(w.path, w.offset[i], "tensor %q has %d elements, the destination %d", name, t.Len(), len(dst))
-	}
-	return readTensor(w.path, w.f, w.offset[i], t.DType, dst)
+	return readInto(w.path, w.f, w.offset[i], w.tensors[i], dst)
 }

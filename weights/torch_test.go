@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llamac/llamac/runtime/model"
 )
 
 // pickler writes pickles instruction by instruction.
@@ -119,32 +121,25 @@ func torchBytes(t testing.TB, tensors []named) []byte {
 
 // TestLoadTorch loads random models of each type, under both namings.
 func TestLoadTorch(t *testing.T) {
-	r := rand.New(rand.NewPCG(16, 16))
-	for _, n := range []naming{meta, hf} {
-		for _, rope := range []string{"interleaved", "half"} {
-			for _, dtype := range []DType{F32, F16, BF16} {
-				info := llama(24, 2, 3, 1, 10, 13, 8, r.IntN(2) == 0, rope)
-				tensors := modelTensors(r, info, n, dtype)
-				path := write(t, torchBytes(t, tensors))
-				checkLoaded(t, info, n, tensors, loaded(t, info, path))
-				f, err := Open(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if f.Format() != "PyTorch" || len(f.Config()) != 0 {
-					t.Errorf("%s %v", f.Format(), f.Config())
-				}
-				for i, x := range f.Tensors() { // in the order of the dict
-					if x.Name != tensors[i].name || x.DType != dtype || !slices.Equal(x.Shape, tensors[i].shape) {
-						t.Errorf("%v is not %v", x, tensors[i].name)
-					}
-				}
-				wantError(t, f.Read("x", nil), `no tensor "x"`)
-				wantError(t, f.Read(tensors[0].name, make([]float32, 1)), "the destination 1", "offset ")
-				f.Close()
+	eachModel(rand.New(rand.NewPCG(16, 16)), func(info model.Info, n naming, tensors []named, dtype DType) {
+		path := write(t, torchBytes(t, tensors))
+		checkLoaded(t, info, n, tensors, loaded(t, info, path))
+		f, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if f.Format() != "PyTorch" || len(f.Config()) != 0 {
+			t.Errorf("%s %v", f.Format(), f.Config())
+		}
+		for i, x := range f.Tensors() { // in the order of the dict
+			if x.Name != tensors[i].name || x.DType != dtype || !slices.Equal(x.Shape, tensors[i].shape) {
+				t.Errorf("%v is not %v", x, tensors[i].name)
 			}
 		}
-	}
+		wantError(t, f.Read("x", nil), `no tensor "x"`)
+		wantError(t, f.Read(tensors[0].name, make([]float32, 1)), "the destination 1", "offset ")
+	})
 }
 
 // TestTorchOracle reads what PyTorch 2.7.1 wrote in pickle protocols 2 and 4: a

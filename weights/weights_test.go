@@ -139,14 +139,19 @@ func write(t *testing.T, b []byte) string {
 // TestLoadSafetensors loads random models in each type, naming and layout and
 // compares each element with its place by definition.
 func TestLoadSafetensors(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1))
+	eachModel(rand.New(rand.NewPCG(1, 1)), func(info model.Info, n naming, tensors []named, _ DType) {
+		a := loaded(t, info, write(t, safetensorsFile(nil, tensors)))
+		checkLoaded(t, info, n, tensors, a)
+	})
+}
+
+// eachModel makes random models in each naming, layout and plain type.
+func eachModel(r *rand.Rand, f func(model.Info, naming, []named, DType)) {
 	for _, n := range []naming{meta, hf} {
 		for _, rope := range []string{"interleaved", "half"} {
 			for _, dtype := range []DType{F32, F16, BF16} {
 				info := llama(24, 2, 3, 1, 10, 13, 8, r.IntN(2) == 0, rope)
-				tensors := modelTensors(r, info, n, dtype)
-				a := loaded(t, info, write(t, safetensorsFile(nil, tensors)))
-				checkLoaded(t, info, n, tensors, a)
+				f(info, n, modelTensors(r, info, n, dtype), dtype)
 			}
 		}
 	}

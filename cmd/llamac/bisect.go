@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -154,7 +155,7 @@ func (c *replayCmd) Run() error {
 	}
 	// A case that was not compared to the end must not look as if it were fine.
 	if checker.Counts["checked"] == 0 {
-		for what := range checker.Counts {
+		for _, what := range slices.Sorted(maps.Keys(checker.Counts)) {
 			if strings.HasPrefix(what, "wild: ") || strings.HasPrefix(what, "refused: ") {
 				return fmt.Errorf("%s: not compared: %s", c.File, what)
 			}

@@ -40,24 +40,29 @@ func (f *passFlags) check(modes []string) error {
 			}
 		}
 	}
-	if d := f.DumpAfter; d != "" && d != "all" && d != "change" && !slices.Contains(passes.Names(), d) {
-		return noPass("dump-after", d)
-	} else if d != "" && d != "all" && d != "change" && !slices.ContainsFunc(modes, func(m string) bool { return slices.Contains(names(pipelines[m]), d) }) {
-		return usagef("--dump-after=%s: this pass does not run (mode %s)", d, strings.Join(modes, ", "))
+	if d := f.DumpAfter; d != "" && d != "all" && d != "change" {
+		if err := f.runs("dump-after", d, modes); err != nil {
+			return err
+		}
 	}
-	if f.StopAfter == "" {
-		return nil
+	if f.StopAfter != "" {
+		return f.runs("stop-after", f.StopAfter, modes)
 	}
-	if !slices.Contains(passes.Names(), f.StopAfter) {
-		return noPass("stop-after", f.StopAfter)
+	return nil
+}
+
+// runs looks whether a pass that a flag names is there and runs.
+func (f *passFlags) runs(flag, name string, modes []string) error {
+	if !slices.Contains(passes.Names(), name) {
+		return noPass(flag, name)
 	}
 	for _, m := range modes {
 		// One pipeline that gets there is enough: the other runs to its end.
-		if slices.Contains(names(pipelines[m]), f.StopAfter) && !slices.Contains(f.DisablePass, f.StopAfter) {
+		if slices.Contains(names(pipelines[m]), name) && !slices.Contains(f.DisablePass, name) {
 			return nil
 		}
 	}
-	return usagef("--stop-after=%s: this pass does not run (mode %s)", f.StopAfter, strings.Join(modes, ", "))
+	return usagef("--%s=%s: this pass does not run (mode %s)", flag, name, strings.Join(modes, ", "))
 }
 
 // noPass lists what there is: there are some fifteen passes.

@@ -46,8 +46,6 @@ func (r *runner) finish(ctx context.Context) error {
 	if err := f.dropDuplicates(m); err != nil {
 		return err
 	}
-	// Files of the set, which tidying leaves.
-	keep := map[string]bool{}
 	for _, u := range f.units {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -64,7 +62,6 @@ func (r *runner) finish(ctx context.Context) error {
 				return err
 			}
 			info.HeldOut = held == 1
-			keep[info.File] = true
 			u.source.Shards = append(u.source.Shards, *info)
 			if info.HeldOut {
 				u.source.HeldOut.Add(info.Counts)
@@ -77,8 +74,6 @@ func (r *runner) finish(ctx context.Context) error {
 	if err := f.manifest(m); err != nil {
 		return err
 	}
-	f.close() // before removing what is mapped
-	r.tidy(keep)
 	r.progress.set(func(p *Progress) { p.Phase = "done" })
 	return nil
 }

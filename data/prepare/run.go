@@ -46,9 +46,9 @@ func (r *runner) run(ctx context.Context) error {
 	if err == nil {
 		err = r.finish(ctx)
 	}
-	// Another job of the array may have finished the set and removed the work
-	// folder while this one was still busy: with what the set can do without, or it
-	// would have waited. What this one has written since goes as well.
+	// The set is there, by this job or another. That one may have removed the work
+	// folder while this was still busy with what the set can do without: an error of
+	// that is none, and what was written since goes as well.
 	if m, e := data.ReadManifest(r.dir); e == nil && m.Key == r.plan.key {
 		r.tidy(shardsOf(m))
 		err = nil

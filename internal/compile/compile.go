@@ -5,7 +5,6 @@ package compile
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"github.com/llamac/llamac/codegen"
@@ -77,11 +76,7 @@ const (
 // tables. An error is the spec's, with the place of the field, or a *Crash, which
 // is ours and names a file with which it happens again.
 func Spec(s *specs.Spec, o Options) (r *Result, err error) {
-	defer func() {
-		if bug := recover(); bug != nil {
-			r, err = nil, elsewhere(s, bug, debug.Stack())
-		}
-	}()
+	defer caught(s, &err)
 	r = &Result{}
 	modes := o.Modes
 	if modes == nil {

@@ -34,15 +34,15 @@ func (c *Crash) Error() string {
 	return fmt.Sprintf("this is a bug of llamac: %s\nthe module before the pass is in %s; `llamac replay` with that file runs it again", first, c.File)
 }
 
+// So errors.As finds the *passes.Crash with its stack.
+func (c *Crash) Unwrap() error { return c.Crash }
+
 // caught, deferred, makes an error of a panic outside of the passes.
 func caught(s *specs.Spec, err *error) {
 	if bug := recover(); bug != nil {
 		*err = elsewhere(s, bug, debug.Stack())
 	}
 }
-
-// So errors.As finds the *passes.Crash with its stack.
-func (c *Crash) Unwrap() error { return c.Crash }
 
 // elsewhere makes an error of a panic outside of the passes, in what builds the
 // graph or prints the program. Its reproducer is the spec as it was evaluated,

@@ -101,8 +101,6 @@ func (k *Checker) Check(c *Case) error {
 			tries--
 		}
 	}
-	// Beyond mostEnlarged times rounding has to explain it: that nothing differs this
-	// time does not.
 	if came, other := k.once(c, true); other != nil || came == refused || came == checked && times > mostEnlarged {
 		return err
 	}
@@ -140,7 +138,9 @@ func timesAllowed(err error) float64 {
 
 // mostForgiven is how many times as large as what is allowed a difference may
 // be that is forgiven. One branch taken otherwise moves a loss or a gradient by
-// more than rounding and, the branches meeting there, not by much.
+// more than rounding and, the branches meeting there, not by much. Beyond
+// mostEnlarged times the compiled module has to be beyond comparison itself: that
+// nothing differs when it is run once more explains nothing.
 const mostForgiven, mostEnlarged = 100, 1000
 
 // Rounded is a difference of numbers in float32.
@@ -175,7 +175,7 @@ func (k *Checker) once(c *Case, wide bool) (came outcome, err error) {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
-		var refusal Refusal
+		var turned Refusal
 		switch {
 		// The model's numbers explode or vanish: nothing can be said about it.
 		case errors.Is(err, errWild):
@@ -185,7 +185,7 @@ func (k *Checker) once(c *Case, wide bool) (came outcome, err error) {
 			why, _, _ = strings.Cut(why, " of ")
 			k.Counts["wild: "+why]++
 			came, err = wild, nil
-		case errors.As(err, &refusal):
+		case errors.As(err, &turned):
 			k.Counts["refused: "+cause(err)]++
 			came, err = refused, nil
 		case err == nil:

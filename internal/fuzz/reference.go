@@ -231,7 +231,7 @@ func (r *reference) decidedByRounding() (unsure bool, err error) {
 	var seen [2][][2]*interp.Tensor
 	for i := range seen {
 		mach := r.machine(r.weights)
-		nudge := nudger(rand.New(rand.NewPCG(r.c.Seed, 7)))
+		noise := nudger(rand.New(rand.NewPCG(r.c.Seed, 7)))
 		mach.Noise = func(n *ir.Node, operands, results, terms []*interp.Tensor) {
 			if decides(n) {
 				other := interp.New(ir.F32) // 0
@@ -241,7 +241,7 @@ func (r *reference) decidedByRounding() (unsure bool, err error) {
 				seen[i] = append(seen[i], [2]*interp.Tensor{operands[0].Clone(), other})
 			}
 			if i == 1 {
-				nudge(n, operands, results, terms)
+				noise(n, operands, results, terms)
 			}
 		}
 		if _, err := mach.Run(r.c.Train, "loss", r.args()...); err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"go/build"
 	"io/fs"
 	"maps"
 	"os"
@@ -179,8 +180,14 @@ func (m *Module) neighbours(dir string) (list []error) {
 		}
 	}
 	for _, at := range slices.Sorted(maps.Keys(clauses)) {
-		files, _ := filepath.Glob(filepath.Join(dir, filepath.FromSlash(at), "*.go")) // the pattern is well formed
-		for _, file := range files {
+		folder := filepath.Join(dir, filepath.FromSlash(at))
+		entries, _ := os.ReadDir(folder) // which need not be there yet
+		for _, e := range entries {
+			// A program that only go run sees, as for go generate, may lie there.
+			if built, err := build.Default.MatchFile(folder, e.Name()); err != nil || !built || !strings.HasSuffix(e.Name(), ".go") {
+				continue
+			}
+			file := filepath.Join(folder, e.Name())
 			data, err := os.ReadFile(file)
 			clause := strings.TrimSuffix(string(packageLine.Find(data)), "_test")
 			// What llamac wrote for another model goes away.

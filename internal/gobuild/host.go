@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/llamac/llamac/codegen"
 )
@@ -100,7 +101,8 @@ func (h Host) ImportPath(dir string) (string, error) {
 	if i := strings.IndexFunc(rel, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("/-._~+", c)
 	}); i >= 0 {
-		return "", fmt.Errorf("%s: %q cannot be part of an import path", dir, rel[i:i+len(string([]rune(rel[i:])[:1]))])
+		c, _ := utf8.DecodeRuneInString(rel[i:])
+		return "", fmt.Errorf("%s: %q cannot be part of an import path", dir, string(c))
 	}
 	return path.Join(h.Path, rel), nil
 }
