@@ -74,7 +74,7 @@ func apart(c *compile.Curve) string {
 	if c.Complete {
 		return ""
 	}
-	return fmt.Sprintf(", steps of %s or more", size(c.Resolution))
+	return fmt.Sprintf(", in steps of %s or more", size(c.Resolution))
 }
 
 // curveStyles: blue is what the policy auto can do, red what the fixed policies
@@ -134,7 +134,7 @@ func curvePicture(c *compile.Curve) *plot.Picture {
 	p := plot.New(curveWidth, curveHeight, "memory of activations against recomputation: "+c.Name, curveStyles)
 	p.Text("title", plot.Point{X: curveLeft, Y: 36}, "start", c.Name+": memory of activations against recomputation")
 	p.Text("label", plot.Point{X: curveLeft, Y: 60}, "start", fmt.Sprintf(
-		"%d layers. Blue: the least that must be computed again in a micro-batch, for every budget (policy auto). Red: fixed policies%s.", c.Layers, apart(c)))
+		"%d layers. Blue: the least that must be computed again in a micro-batch, for every budget (policy auto). Red: fixed policies.", c.Layers))
 	unit, name := unitOf(mostFLOPs/1.08, 1000, "FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP")
 	for _, v := range plot.Ticks(0, mostFLOPs/unit, 7) {
 		h := y(v * unit)
@@ -157,7 +157,7 @@ func curvePicture(c *compile.Curve) *plot.Picture {
 		p.Line("axis", plot.Point{X: x(v * unit), Y: bottom}, plot.Point{X: x(v * unit), Y: bottom + 5})
 		p.Text("label", plot.Point{X: x(v * unit), Y: bottom + 22}, "middle", fmt.Sprintf("%.4g", v))
 	}
-	p.Text("label", plot.Point{X: curveLeft + innerW/2, Y: curveHeight - 14}, "middle", "budget: peak of the arena of activations, "+name)
+	p.Text("label", plot.Point{X: curveLeft + innerW/2, Y: curveHeight - 14}, "middle", "budget: peak of the arena of activations, "+name+apart(c))
 
 	// A staircase: each corner's cost holds up to the next corner's budget.
 	steps := []plot.Point{at(c.Points[0].Budget, c.Points[0].FLOPs)}
