@@ -113,6 +113,11 @@ func (d *decoder) checkTokenizer(s *Spec) {
 			}
 		}
 	}
+	// Neither bytes nor a vocabulary that is learned here look for control
+	// tokens in text.
+	if path := "tokenizer.specials"; d.ok(path) && t.Specials && (t.Kind == "byte" || t.Kind == "bpe") {
+		d.errorf(path, "a tokenizer of kind %s finds no control tokens in text: leave specials false", t.Kind)
+	}
 	// A larger model.vocab would train rows that no text reaches, a smaller one
 	// could not read its own text.
 	if d.ok("model.vocab") && t.Vocab != s.Model.Vocab {

@@ -51,6 +51,9 @@ func (d *decoder) spec(doc map[string]any, s *Spec) {
 		}
 		o.bool("bos", &t.BOS)
 		o.bool("eos", &t.EOS)
+		if o.has("specials") {
+			o.bool("specials", &t.Specials)
+		}
 	})
 	o.section("data", func(o *object) { d.data(o, &s.Data) })
 	// Which policies a pipeline can do is for the compiler to say.

@@ -166,6 +166,9 @@ type Tokenizer struct {
 	Vocab int    // pieces of "bpe"; equals Model.Vocab
 	BOS   bool   // put BOS before each document
 	EOS   bool   // put EOS after each document
+	// A control token that a document spells out, such as <|endoftext|>, becomes
+	// that token; otherwise it is text like any other.
+	Specials bool
 }
 
 // Checkpoint chooses which activations the backward finds stored.

@@ -91,8 +91,11 @@ func TestWithoutSpecials(t *testing.T) {
 	if slices.Contains(plain.Encode(nil, text), special) || string(plain.Decode(nil, plain.Encode(nil, text))) != string(text) {
 		t.Errorf("special in %v", plain.Encode(nil, text))
 	}
-	if plain.Hash() == tok.Hash() {
-		t.Error("both have the same hash")
+	if plain.Hash() != tok.Hash() {
+		t.Error("the ids mean the same, and the hashes differ")
+	}
+	if !SpecialsInText(tok) || SpecialsInText(plain) || SpecialsInText(Byte()) {
+		t.Error("SpecialsInText tells them apart wrongly")
 	}
 	sp := openTestdata(t, "llama_like.model")
 	if sp.WithoutSpecials() != sp {

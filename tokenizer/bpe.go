@@ -110,10 +110,11 @@ type BPE struct {
 
 	// Encoding.
 	rules        rules
-	emit         map[int32]int32 // the ids of symbols that are none themselves; nil if there are no such symbols
-	unused       bool            // there are unused pieces
-	keepUnknowns bool            // a run of unknown characters is as many unknown pieces
-	hf           *pipeline       // of vocabularies with listed merges
+	emit         map[int32]int32    // the ids of symbols that are none themselves; nil if there are no such symbols
+	split        map[int32][2]int32 // symbols that are taken apart in the result: see WithoutSpecials
+	unused       bool               // there are unused pieces
+	keepUnknowns bool               // a run of unknown characters is as many unknown pieces
+	hf           *pipeline          // of vocabularies with listed merges
 
 	// Decoding.
 	texts   []string // what each id says

@@ -272,17 +272,25 @@ func (t *BPE) emitSymbols(st *state, dst []int32, start, from int) []int32 {
 	st.spare = append(st.spare[:0], dst[start:]...)
 	dst = dst[:start]
 	for _, sym := range st.spare {
-		id, ok := t.emit[sym]
-		switch {
-		case !ok:
-			dst = append(dst, sym)
-		case id == t.unk:
-			dst = t.emitUnknown(dst, from, []byte(t.rules.text[sym]))
-		default:
-			dst = append(dst, id)
-		}
+		dst = t.emitSymbol(dst, from, sym)
 	}
 	return dst
+}
+
+// emitSymbol turns one symbol into its ids.
+func (t *BPE) emitSymbol(dst []int32, from int, sym int32) []int32 {
+	if pair, ok := t.split[sym]; ok {
+		dst = t.emitSymbol(dst, from, pair[0])
+		return t.emitSymbol(dst, from, pair[1])
+	}
+	id, ok := t.emit[sym]
+	switch {
+	case !ok:
+		return append(dst, sym)
+	case id == t.unk:
+		return t.emitUnknown(dst, from, []byte(t.rules.text[sym]))
+	}
+	return append(dst, id)
 }
 
 // unknownSymbol stands for characters that no piece holds, where one is needed.

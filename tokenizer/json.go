@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // tokenizer.json is Hugging Face's form of a tokenizer (tokenizers 0.13 and
@@ -305,29 +304,6 @@ func (p *pipeline) readAdded(t *BPE, plain bool) {
 		}
 	}
 	p.raw, p.norm = newMatcher(raw), newMatcher(norm)
-}
-
-// WithoutSpecials returns a tokenizer like t whose Encode treats special tokens
-// that are spelled out in text as the text that they are. It returns t itself
-// if t never does otherwise.
-// Only tokenizer.json has added tokens that are found in text; other formats
-// never look for them.
-func (t *BPE) WithoutSpecials() *BPE {
-	if t.hf == nil {
-		return t
-	}
-	// The tables are shared: they never change.
-	// A copy, of which only the matchers are made anew.
-	p := *t.hf
-	u := &BPE{
-		cfg: t.cfg, pieces: t.pieces, bytes: t.bytes, unk: t.unk, bos: t.bos, eos: t.eos,
-		rules: t.rules, emit: t.emit, keepUnknowns: t.keepUnknowns, hf: &p,
-		texts: t.texts, byteOf: t.byteOf, special: t.special,
-	}
-	p.readAdded(u, true)
-	// The hash covers what Encode does, so it is another one.
-	u.hash = sync.OnceValue(u.computeHash)
-	return u
 }
 
 // findEnds finds BOS and EOS: the tokens that the post-processor puts around a

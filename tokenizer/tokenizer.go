@@ -29,7 +29,8 @@ type Tokenizer interface {
 	Piece(id int32) string
 	// Hash identifies the vocabulary and all rules that ids depend on: sha256,
 	// in hex. Two files of different formats with the same contents have
-	// the same hash.
+	// the same hash, and so do a tokenizer and its WithoutSpecials: the same
+	// ids mean the same.
 	Hash() string
 }
 

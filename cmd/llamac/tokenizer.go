@@ -33,12 +33,17 @@ type tokEncodeCmd struct {
 	BOS   bool `help:"Put BOS before each text." name:"bos"`
 	EOS   bool `help:"Put EOS after each text." name:"eos"`
 	Whole bool `help:"Take all of standard input as one text."`
+	// What the libraries do with each format is the default.
+	NoSpecials bool `help:"Keep control tokens that the text spells out, such as <|endoftext|>, as text, as data preparation does." name:"no-specials"`
 }
 
 func (c *tokEncodeCmd) Run() error {
 	t, err := tokenizer.Open(c.Model)
 	if err != nil {
 		return err
+	}
+	if c.NoSpecials {
+		t = tokenizer.WithoutSpecials(t)
 	}
 	return tokenizer.EncodeLines(t, os.Stdin, os.Stdout, tokenizer.LineOptions{BOS: c.BOS, EOS: c.EOS, Whole: c.Whole})
 }

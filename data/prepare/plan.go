@@ -63,7 +63,7 @@ func newPlan(cfg *Config) (*plan, error) {
 	// Nil while a vocabulary is still to be learned from the very same texts:
 	// see Texts.
 	if t := cfg.Tokenizer; t != nil {
-		fmt.Fprintf(sum, "tokenizer %q vocab %d bos %d %v eos %d %v\n", t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS)
+		fmt.Fprintf(sum, "tokenizer %q vocab %d bos %d %v eos %d %v specials %v\n", t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS, cfg.Specials)
 	}
 	for i, s := range cfg.Sources {
 		// In the order of names, so that another file system's order changes

@@ -62,6 +62,7 @@ type Config struct {
 	Tokenizer  Tokenizer
 	AddBOS     bool    // BOS before each document
 	AddEOS     bool    // EOS after each document
+	Specials   bool    // the Tokenizer turns control tokens that text spells out into their ids
 	Validation float64 // share of documents held out whole, by hash of their name
 	Dedup      bool    // drop documents equal to an earlier one of any source
 

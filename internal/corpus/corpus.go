@@ -39,7 +39,7 @@ type Options struct {
 // Config is the preparation that a spec describes, its tokenizer aside.
 func Config(s *specs.Spec, o Options) prepare.Config {
 	c := prepare.Config{
-		AddBOS: s.Tokenizer.BOS, AddEOS: s.Tokenizer.EOS,
+		AddBOS: s.Tokenizer.BOS, AddEOS: s.Tokenizer.EOS, Specials: s.Tokenizer.Specials,
 		Validation: s.Data.Validation, Dedup: s.Data.Dedup,
 		// Relative paths in a spec are meant from its own folder, wherever
 		// llamac is called.
@@ -61,6 +61,11 @@ func Prepare(ctx context.Context, s *specs.Spec, o Options) (dir, tokenizerFile 
 	}
 	c := Config(s, o)
 	c.Tokenizer = tok
+	// What a document spells out stays text, or a page about <s> and </s> would
+	// end in its middle.
+	if !c.Specials {
+		c.Tokenizer = tokenizer.WithoutSpecials(tok)
+	}
 	dir, err = prepare.Run(ctx, c, o.Reading)
 	return dir, file, err
 }
@@ -95,6 +100,9 @@ func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error
 	}
 	if t.Vocab() != s.Model.Vocab {
 		return nil, "", s.Errorf(field, "%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)
+	}
+	if s.Tokenizer.Specials && !tokenizer.SpecialsInText(t) {
+		return nil, "", s.Errorf("tokenizer.specials", "%s finds no control tokens in text, as files of its format never do: leave specials false", path)
 	}
 	return t, path, nil
 }

@@ -96,6 +96,8 @@ local node = import 'node.libsonnet';
   // 'cross' packs documents into sequences and lets attention cross from one
   // to the next; 'mask' stops it there. The paper does not say which.
   data: { validation: 0.005, dedup: false, boundary: 'cross', tokens: 0 },
+  // With specials: true a control token that a document spells out, such as
+  // <|endoftext|>, becomes that token; otherwise it stays text.
   tokenizer: { vocab: spec.model.vocab, bos: true, eos: false },
 
   // What the paper's section 2.4 keeps: the outputs of linear layers. 'auto' keeps
