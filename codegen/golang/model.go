@@ -81,6 +81,7 @@ func (g *generator) model() (*jen.File, error) {
 		jen.Line().Id("Version").Op(":").Lit(g.in.Version),
 		// Sizes that have constants are given by those.
 		jen.Line().Id(fmt.Sprintf("Dim: Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: %d, FFNDim: FFNDim, Vocab: Vocab, Context: Context", m.HeadDim)),
+		jen.Line().Id("Architecture").Op(":").Add(g.architecture()),
 		jen.Line().Id("Params").Op(":").Lit(int(p.Params())),
 		// Of the model, as the papers count them: what is recomputed does not
 		// count as work done.

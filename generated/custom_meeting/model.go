@@ -26,6 +26,10 @@ var Info = model.Info{
 	SpecJSON: specJSON,
 	Version:  "v0.1.0",
 	Dim:      Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: 8, FFNDim: FFNDim, Vocab: Vocab, Context: Context,
+	Architecture: model.Architecture{
+		Norms: []model.Norm{{Kind: "rms", Eps: 1e-05, At: "model.norm_eps"}},
+		Rope:  model.Rope{Theta: 10000, Layout: "interleaved"},
+	},
 	Params:        12192,
 	FLOPsPerToken: 60864,
 	Weights:       model.Layout(baseTable),

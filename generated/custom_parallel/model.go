@@ -26,6 +26,13 @@ var Info = model.Info{
 	SpecJSON: specJSON,
 	Version:  "v0.1.0",
 	Dim:      Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: 8, FFNDim: FFNDim, Vocab: Vocab, Context: Context,
+	Architecture: model.Architecture{
+		Block:     "parallel",
+		Norms:     []model.Norm{{Kind: "rms", Eps: 1e-05, At: "model.norm_eps"}},
+		Attention: model.Attention{Heads: 4, KVHeads: 4, HeadDim: 8, Rotated: 8},
+		FFN:       model.FFN{Dim: 48, Activation: "silu", Gated: true},
+		Rope:      model.Rope{Theta: 10000, Layout: "interleaved"},
+	},
 	Params:        21408,
 	FLOPsPerToken: 125376,
 	Weights:       model.Layout(baseTable),

@@ -26,6 +26,13 @@ var Info = model.Info{
 	SpecJSON: specJSON,
 	Version:  "v0.1.0",
 	Dim:      Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: 128, FFNDim: FFNDim, Vocab: Vocab, Context: Context,
+	Architecture: model.Architecture{
+		Block:     "sequential",
+		Norms:     []model.Norm{{Kind: "rms", Eps: 1e-05, At: "model.norm_eps"}},
+		Attention: model.Attention{Heads: 64, KVHeads: 64, HeadDim: 128, Rotated: 128},
+		FFN:       model.FFN{Dim: 22016, Activation: "silu", Gated: true},
+		Rope:      model.Rope{Theta: 10000, Layout: "interleaved"},
+	},
 	Params:        65285660672,
 	FLOPsPerToken: 398186250240,
 	Weights:       model.Layout(baseTable),

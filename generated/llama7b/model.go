@@ -26,6 +26,13 @@ var Info = model.Info{
 	SpecJSON: specJSON,
 	Version:  "v0.1.0",
 	Dim:      Dim, Layers: Layers, Heads: Heads, KVHeads: KVHeads, HeadDim: 128, FFNDim: FFNDim, Vocab: Vocab, Context: Context,
+	Architecture: model.Architecture{
+		Block:     "sequential",
+		Norms:     []model.Norm{{Kind: "rms", Eps: 1e-06, At: "model.norm_eps"}},
+		Attention: model.Attention{Heads: 32, KVHeads: 32, HeadDim: 128, Rotated: 128},
+		FFN:       model.FFN{Dim: 11008, Activation: "silu", Gated: true},
+		Rope:      model.Rope{Theta: 10000, Layout: "interleaved"},
+	},
 	Params:        6738415616,
 	FLOPsPerToken: 41253076992,
 	Weights:       model.Layout(baseTable),

@@ -84,7 +84,8 @@ func (e *env) showJSON() error {
 		"name": i.Name, "spec_file": i.SpecFile, "spec_hash": i.SpecHash, "version": i.Version,
 		"dim": i.Dim, "n_layers": i.Layers, "n_heads": i.Heads, "n_kv_heads": i.KVHeads, "head_dim": i.HeadDim,
 		"ffn_dim": i.FFNDim, "vocab": i.Vocab, "context": i.Context,
-		"params": i.Params, "flops_per_token": i.FLOPsPerToken,
+		"architecture": i.Architecture,
+		"params":       i.Params, "flops_per_token": i.FLOPsPerToken,
 		"recipe": i.Recipe, "memory": i.Memory, "weights": i.Weights,
 	}, "", "  ")
 	if err != nil {

@@ -14,6 +14,8 @@ type Info struct {
 
 	Dim, Layers, Heads, KVHeads, HeadDim, FFNDim, Vocab, Context int
 
+	Architecture Architecture // what is computed with these sizes
+
 	Params        int64   // trained parameters, each tied weight counted once
 	FLOPsPerToken float64 // model FLOPs of one training token, causal attention counted half: 6·(matmul params) + 6·L·h·s
 	Weights       []Weight
