@@ -46,13 +46,14 @@ var allowed = map[string][]string{
 	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
 	"internal/inspect":        {"specs", "ir", "ir/build", "passes", "plan", "internal/compile", "internal/diag"},
 	"internal/generate/run":   {"internal/generate", "internal/gobuild"},
-	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/cpu", "runtime/plot"},
+	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/console", "runtime/cpu", "runtime/plot"},
 	"generated/...":           {"runtime/...", "tokenizer", "weights"},
 	"data":                    {},
 	"data/prepare":            {"data"},
 	"tokenizer/...":           {"tokenizer", "runtime/gguf"},
 	"weights":                 {"runtime/gguf", "runtime/model", "runtime/rng"},
 	"runtime/cpu/...":         {"runtime/cpu/..."},
+	"runtime/console":         {},
 	"runtime/model":           {},
 	"runtime/model/modeltest": {"runtime/model"},
 	"runtime/gguf":            {},
@@ -66,7 +67,7 @@ var allowed = map[string][]string{
 
 // linked are the packages that a generated binary consists of: they import the
 // standard library and each other alone.
-var linked = []string{"runtime/app", "runtime/cpu", "runtime/gguf", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
+var linked = []string{"runtime/app", "runtime/console", "runtime/cpu", "runtime/gguf", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
 
 type goPackage struct {
 	ImportPath string

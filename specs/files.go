@@ -34,6 +34,7 @@ func Shipped() []string {
 // LibraryPath begins the imports that are answered from inside the program:
 // import 'llamac/llama.libsonnet' is specs/lib/llama.libsonnet, and
 // import 'llamac/mixtures/llama.libsonnet' is specs/mixtures/llama.libsonnet.
+// Shipped specs stand there as well: import 'llamac/gopher.jsonnet'.
 const LibraryPath = "llamac/"
 
 // maxFile is the largest file that a spec may import.
@@ -56,6 +57,14 @@ func (f files) read(from, name string) (string, []byte, error) {
 	}
 	if dir, ok := strings.CutPrefix(from, eval.LibraryPrefix); ok {
 		return library(path.Join(path.Dir(dir), name))
+	}
+	// The specs inside are files like others to whoever reads a message about
+	// them, so they are no part of the library.
+	if name, ok := strings.CutPrefix(name, ShippedPrefix); ok && from == "" {
+		return readShipped(path.Clean(name))
+	}
+	if dir, ok := strings.CutPrefix(from, ShippedPrefix); ok {
+		return readShipped(path.Join(path.Dir(dir), name))
 	}
 	if from != "" {
 		if path.IsAbs(name) || filepath.IsAbs(name) {
@@ -80,7 +89,8 @@ func (f files) read(from, name string) (string, []byte, error) {
 // which knows no "..".
 func library(name string) (string, []byte, error) {
 	file := "lib/" + name
-	if strings.HasPrefix(name, "mixtures/") {
+	// A spec may start from a shipped one: import 'llamac/gopher.jsonnet'.
+	if strings.HasPrefix(name, "mixtures/") || strings.HasSuffix(name, ending) {
 		file = name
 	}
 	data, err := shipped.ReadFile(file)

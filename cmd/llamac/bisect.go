@@ -13,14 +13,13 @@ import (
 	"github.com/llamac/llamac/internal/fuzz"
 	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/passes"
-	"github.com/llamac/llamac/specs"
 )
 
 // bisectCmd finds the pass to blame for a model that computes something else
 // once it is compiled. It takes a spec, since that is what a user has when a loss
 // looks wrong, or a case, since that is what the fuzzer leaves.
 type bisectCmd struct {
-	File        string   `arg:"" help:"Specification, a .jsonnet file, or a failing case, a .txtar file."`
+	File        string   `arg:"" help:"Specification, a .jsonnet file or the name of one that is inside llamac, or a failing case, a .txtar file."`
 	Set         []string `help:"Override a field of the spec: path=value, the value in JSON." placeholder:"PATH=VALUE" sep:"none"`
 	DisablePass []string `help:"Leave a pass out; may be repeated." placeholder:"PASS"`
 	FullSize    bool     `help:"Keep the spec's sizes instead of small ones."`
@@ -60,7 +59,7 @@ func (c *bisectCmd) Run() error {
 	}
 	// No difference is an answer too, and says what was compared.
 	if found == nil {
-		fmt.Printf("%s: %d sequences of %d tokens: every pass, every checkpoint policy and the plans compute what the graph does\n", c.File, k.B, k.T)
+		fmt.Fprintf(stdout, "%s: %d sequences of %d tokens: every pass, every checkpoint policy and the plans compute what the graph does\n", c.File, k.B, k.T)
 		return nil
 	}
 	// Files, not the screen: a module has hundreds of lines, and what one wants
@@ -70,7 +69,7 @@ func (c *bisectCmd) Run() error {
 		if err := gobuild.WriteFile(file, []byte(text)); err != nil {
 			return err
 		}
-		fmt.Println("wrote", file)
+		fmt.Fprintln(stdout, "wrote", file)
 	}
 	return errors.New(found.String())
 }
@@ -90,7 +89,7 @@ func (c *bisectCmd) load() (*fuzz.Case, error) {
 		}
 		return fuzz.LoadCase(c.File)
 	}
-	s, err := specs.Load(c.File, specs.Options{Set: c.Set})
+	s, err := loadSpec(c.File, c.Set)
 	if err != nil || c.FullSize {
 		if err != nil {
 			return nil, err
@@ -100,7 +99,7 @@ func (c *bisectCmd) load() (*fuzz.Case, error) {
 	// The spec's own overrides come first: what the user asks for is kept as long
 	// as the small sizes do not touch it.
 	for _, set := range fuzz.Scales(s) {
-		small, err := specs.Load(c.File, specs.Options{Set: append(slices.Clone(c.Set), set...)})
+		small, err := loadSpec(c.File, append(slices.Clone(c.Set), set...))
 		if err == nil {
 			return fuzz.FromSpec(small)
 		}
@@ -137,7 +136,7 @@ func (c *replayCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s: it does not crash any more\n", c.File)
+		fmt.Fprintf(stdout, "%s: it does not crash any more\n", c.File)
 		return nil
 	}
 	k, err := fuzz.ParseCase(c.File, text)
@@ -161,6 +160,6 @@ func (c *replayCmd) Run() error {
 			}
 		}
 	}
-	fmt.Printf("%s: nothing differs\n", c.File)
+	fmt.Fprintf(stdout, "%s: nothing differs\n", c.File)
 	return nil
 }

@@ -112,7 +112,7 @@ func (f *passFlags) observer(report func(error)) func(string, passes.Report) {
 			report(gobuild.WriteFile(name, []byte(header+text)))
 		}
 		if f.StopAfter == r.Pass.Name {
-			fmt.Print(text)
+			fmt.Fprint(stdout, text)
 		}
 	}
 }
@@ -199,11 +199,11 @@ func (c *compileCmd) Run() error {
 		return printJSON(fig)
 	}
 	// One line that shows at a glance whether the right spec was compiled.
-	fmt.Printf("%s: %s parameters, %d layers; %d lines of Go in %d files", s.Name, compile.Count(fig.Params), s.Model.Layers, fig.Lines, fig.Files)
+	fmt.Fprintf(stdout, "%s: %s parameters, %d layers; %d lines of Go in %d files", s.Name, compile.Count(fig.Params), s.Model.Layers, fig.Lines, fig.Files)
 	if c.Out != "" {
-		fmt.Printf(" in %s", c.Out)
+		fmt.Fprintf(stdout, " in %s", c.Out)
 	}
-	fmt.Println()
+	fmt.Fprintln(stdout)
 	return nil
 }
 
@@ -283,6 +283,6 @@ func printJSON(v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := os.Stdout.Write(b.Bytes())
+	_, err := stdout.Write(b.Bytes())
 	return err
 }

@@ -106,7 +106,7 @@ func (c *dataPrepareCmd) Run() error {
 		return printJSON(map[string]any{"dir": dir, "tokenizer": tok, "skipped": skipped})
 	}
 	// The folder alone, for scripts.
-	fmt.Println(dir)
+	fmt.Fprintln(stdout, dir)
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (c *dataStatsCmd) Run() error {
 		return printJSON(stats)
 	}
 	// Columns: wide enough for the table, narrow enough for most windows.
-	return data.WriteStats(os.Stdout, stats, 100)
+	return data.WriteStats(stdout, stats, 100)
 }
 
 // dataSampleCmd shows what the model will see, packed as it will see it:
@@ -187,7 +187,7 @@ func (c *dataSampleCmd) Run() error {
 		return err
 	}
 	defer set.Close()
-	return st.WriteSample(os.Stdout, c.First, c.N, tok.Decode)
+	return st.WriteSample(stdout, c.First, c.N, tok.Decode)
 }
 
 // progressLine shows preparation: on a terminal as one line that is drawn over

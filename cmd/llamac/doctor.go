@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -20,7 +19,7 @@ type doctorCmd struct{}
 
 func (doctorCmd) Run() error {
 	// Three columns.
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	row := func(what, found, means string) { fmt.Fprintf(w, "%s\t%s\t%s\n", what, found, means) }
 	row("llamac", compile.Version, runtime.Version()+", "+runtime.GOOS+"/"+runtime.GOARCH)
 	// Asked, not looked for: a go that does not start is none.

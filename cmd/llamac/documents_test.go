@@ -211,6 +211,10 @@ func playground(t *testing.T, root string) string {
 		t.Fatal("README.md shows no spec")
 	}
 	check(os.WriteFile(filepath.Join(specs, "my.jsonnet"), own[1], 0o644))
+	check(os.WriteFile(filepath.Join(dir, "my.jsonnet"), own[1], 0o644))
+	// The name of a shipped spec means this file.
+	check(os.WriteFile(filepath.Join(dir, "gopher.jsonnet"),
+		[]byte("(import 'specs/gopher.jsonnet') { data+: { sources: [super.sources[0] { paths: ['corpus/*.txt'] }] } }\n"), 0o644))
 	failed, err := os.ReadFile(filepath.Join(root, "internal", "fuzz", "testdata", "number_with_axes.txtar")) // and mended
 	check(err)
 	check(os.WriteFile(filepath.Join(dir, "case.txtar"), failed, 0o644))

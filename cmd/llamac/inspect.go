@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 
 	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/internal/inspect"
@@ -46,7 +45,7 @@ func (c *inspectCmd) Run() error {
 	// Mode and All say nothing about a page, which has everything.
 	o := inspect.Options{Disable: c.DisablePass, Mode: c.Mode, All: c.All}
 	if c.Out == "" {
-		return inspect.Text(os.Stdout, s, o)
+		return inspect.Text(stdout, s, o)
 	}
 	// Whole in memory, at most a few megabytes, and written only when nothing
 	// can fail any more.
@@ -59,6 +58,6 @@ func (c *inspectCmd) Run() error {
 		return err
 	}
 	// Rounded up, so that nothing has 0 kB.
-	fmt.Printf("%s: %d kB, open it in a browser\n", c.Out, (page.Len()+999)/1000)
+	fmt.Fprintf(stdout, "%s: %d kB, open it in a browser\n", c.Out, (page.Len()+999)/1000)
 	return nil
 }

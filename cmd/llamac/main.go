@@ -10,12 +10,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/diag"
+	"github.com/llamac/llamac/runtime/console"
 	"github.com/llamac/llamac/specs"
 )
 
@@ -32,29 +36,44 @@ type cli struct {
 	Replay    replayCmd    `cmd:"" help:"Run a crash or a failing case of the compiler again."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Encode, decode, describe and learn vocabularies."`
 	Data      dataCmd      `cmd:"" help:"Prepare a spec's data, and look at it."`
+	Specs     specsCmd     `cmd:"" help:"List the specs that are inside llamac."`
+	Init      initCmd      `cmd:"" help:"Write a spec to start from."`
 	Doctor    doctorCmd    `cmd:"" help:"Show what this machine has and what will be used."`
+	Help      helpCmd      `cmd:"" help:"Show what a command takes, as its --help does."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`
 }
 
 // about stands above the list of commands; its examples are run by a test.
 const about = `Compiles Jsonnet specs of LLaMA models into readable Go programs that train and run them.
 
-  llamac train specs/gopher.jsonnet
-  llamac generate specs/gopher.jsonnet --prompt 'func main() {'
-  llamac compile specs/65b.jsonnet -o out
-  llamac plan specs/65b.jsonnet
+  llamac train gopher
+  llamac generate gopher --prompt 'func main() {'
+  llamac compile 65b -o out
+  llamac plan my.jsonnet
+
+A SPEC is a .jsonnet file or the name of one that is inside llamac; llamac specs lists these, llamac init writes one of
+your own.
 `
 
 // specFlags are what every command takes that reads a spec.
 type specFlags struct {
-	Spec string   `arg:"" help:"Specification, a .jsonnet file."`
-	Set  []string `help:"Override a field of the spec: path=value, the value in JSON." placeholder:"PATH=VALUE" sep:"none"`
+	Spec string   `arg:"" help:"Specification, a .jsonnet file or the name of one that is inside llamac."`
+	Set  []string `help:"Override a field of the spec, the value in JSON or else a string: optim.lr=1e-3, checkpoint.policy=full, data.sources[0].paths='[\"text/*.txt\"]'." placeholder:"PATH=VALUE" sep:"none"`
 }
 
 // load reads the spec with its overrides. Its errors carry places, and end with
 // status 2.
-func (f *specFlags) load() (*specs.Spec, error) {
-	return specs.Load(f.Spec, specs.Options{Set: f.Set})
+func (f *specFlags) load() (*specs.Spec, error) { return loadSpec(f.Spec, f.Set) }
+
+// loadSpec reads the spec that a user means by an argument.
+func loadSpec(arg string, set []string) (*specs.Spec, error) {
+	path, err := specs.Find(arg)
+	if err != nil {
+		return nil, err
+	}
+	return specs.Load(path, specs.Options{Set: set})
 }
 
 // notSpec refuses to write over the spec that was read.
@@ -99,35 +118,118 @@ func status(err error) int {
 	return 1
 }
 
+// stdout is where all commands print. What did not arrive there makes their
+// status 1.
+var stdout = console.NewOutput(os.Stdout)
+
 func main() {
+	status := run(os.Args[1:])
+	if err := stdout.Err(); err != nil && status == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// run does what the arguments say and gives the exit status.
+func run(args []string) int {
 	var c cli
+	help := io.Writer(stdout)
+	// Nobody asked for help with an empty line, so it is the answer to a wrong
+	// call, as go gives it.
+	bare := len(args) == 0
+	if bare {
+		help = os.Stderr
+	}
+	left := -1 // the status with which kong wants to leave, for help and version
 	// The struct is the whole grammar: a panic here is a mistake in its tags.
-	parser, err := kong.New(&c, kong.Name("llamac"), kong.UsageOnError(),
-		kong.Description(about),
+	parser, err := kong.New(&c, kong.Name("llamac"), kong.Description(about),
+		kong.Writers(help, os.Stderr), kong.Exit(func(status int) { left = status }),
+		kong.Vars{"version": "llamac " + compile.Version},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		panic(err)
 	}
-	// kong prints its own usage; the status is the same 2 as for errors that
-	// Run finds in a call.
-	ctx, err := parser.Parse(os.Args[1:])
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "llamac: %v\n", err)
-		os.Exit(2)
+	if bare {
+		args = []string{"--help"}
 	}
-	if err := ctx.Run(); err != nil {
-		// The child has said it.
-		if !errors.As(err, new(errChild)) {
-			fmt.Fprintln(os.Stderr, err)
+	// One text for both ways to ask.
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:], "--help")
+	}
+	ctx, err := parser.Parse(twoDashes(parser.Model, args))
+	switch {
+	case bare:
+		return 2
+	case left >= 0:
+		return left
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintf(os.Stderr, "%s shows what it takes\n", helpOf(err))
+		return 2
+	}
+	err = ctx.Run()
+	// The child has said it.
+	if err != nil && !errors.As(err, new(errChild)) {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return status(err)
+}
+
+// helpOf is the command that shows the help of the command whose call is wrong.
+func helpOf(err error) string {
+	// As far as kong has understood it.
+	call := self()
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil {
+		for _, p := range wrong.Context.Path {
+			if p.Command != nil {
+				call += " " + p.Command.Name
+			}
 		}
-		os.Exit(status(err))
 	}
+	return call + " --help"
+}
+
+// twoDashes gives long flags that are written with one dash their second: the
+// programs that llamac makes take both, as all of Go's do.
+func twoDashes(model *kong.Application, args []string) []string {
+	// The flags of all commands: which is meant is not known yet, and none has
+	// a name that is letters of another's.
+	long := map[string]bool{}
+	var collect func(*kong.Node)
+	collect = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			long[f.Name] = true
+		}
+		for _, c := range n.Children {
+			collect(c)
+		}
+	}
+	collect(model.Node)
+	out := slices.Clone(args)
+	for i, a := range out {
+		// All behind it is arguments.
+		if a == "--" {
+			break
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(a, "-"), "=")
+		if len(name) > 1 && long[name] && strings.HasPrefix(a, "-") {
+			out[i] = "-" + a
+		}
+	}
+	return out
+}
+
+// helpCmd is for the list of commands: main turns it into --help.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"Command, such as data prepare."`
 }
 
 // versionCmd prints one line that scripts can cut.
 type versionCmd struct{}
 
 func (versionCmd) Run() error {
-	fmt.Println("llamac", compile.Version)
+	fmt.Fprintln(stdout, "llamac", compile.Version)
 	return nil
 }

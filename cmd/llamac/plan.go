@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -36,7 +35,7 @@ func (c *planCmd) Run() error {
 	}
 	// The same text as a generated package's plan.txt.
 	if c.Full {
-		fmt.Print(r.Plan)
+		fmt.Fprint(stdout, r.Plan)
 		return nil
 	}
 	fig := compile.Figures(s, r)
@@ -57,8 +56,8 @@ func (c *planCmd) Run() error {
 		}{fig, saved})
 	}
 	// The rest is for people: numbers rounded, with their units, in columns.
-	fmt.Printf("%s: %s\n\n", s.Name, s.Doc)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(stdout, "%s: %s\n\n", s.Name, s.Doc)
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	// Names to the left, so that a line can be found by its beginning.
 	row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
 	row("parameters", fmt.Sprintf("%d (%s)", fig.Params, compile.Count(fig.Params)))
@@ -74,7 +73,7 @@ func (c *planCmd) Run() error {
 		row("  "+a.Name, size(a.Bytes))
 	}
 	w.Flush()
-	fmt.Printf("\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
+	fmt.Fprintf(stdout, "\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
 	// Tabs end columns, and two blanks set the table in.
 	fmt.Fprintln(w, "  policy\tstored a layer\tarena\trecomputed")
 	least := saved["none"].StepFLOPs // none recomputes nothing
@@ -107,8 +106,8 @@ func again(flops, all int64) string {
 // row, the first layers first. Bytes are exact, for they are what the program
 // allocates; least is the work of a micro-batch with nothing recomputed.
 func printAuto(c *passes.Checkpoints, least int64) error {
-	fmt.Printf("\ncheckpoints under a budget of %d bytes (%s)\n", c.Budget, size(c.Budget))
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(stdout, "\ncheckpoints under a budget of %d bytes (%s)\n", c.Budget, size(c.Budget))
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "  peak\t%d bytes (%s)\n", c.Peak, size(c.Peak))
 	fmt.Fprintf(w, "  smallest budget\t%d bytes (%s)\n", c.Minimum, size(c.Minimum))
 	fmt.Fprintf(w, "  recomputed\t%s of a micro-batch\n\n", again(c.FLOPs, least))
@@ -136,7 +135,7 @@ func printAuto(c *passes.Checkpoints, least int64) error {
 	for _, names := range c.Joined {
 		joined = append(joined, strings.Join(names, " "))
 	}
-	fmt.Printf("\njoined: %s; exact among the rest\n", strings.Join(joined, ", "))
+	fmt.Fprintf(stdout, "\njoined: %s; exact among the rest\n", strings.Join(joined, ", "))
 	return nil
 }
 

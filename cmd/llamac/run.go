@@ -8,11 +8,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/gobuild"
+	"github.com/llamac/llamac/runtime/console"
 	"github.com/llamac/llamac/specs"
 )
 
@@ -47,7 +47,7 @@ func (c *buildCmd) Run() error {
 	if err := os.Chmod(c.Out, 0o755); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d MB, runs on its own\n", c.Out, len(data)>>20)
+	fmt.Fprintf(stdout, "%s: %d MB, runs on its own\n", c.Out, len(data)>>20)
 	return nil
 }
 
@@ -138,7 +138,7 @@ func (c *trainCmd) Run() error {
 
 // generateCmd becomes the generated program's command of that name.
 type generateCmd struct {
-	Spec        string   `arg:"" optional:"" help:"Specification of the model; its run folder has the weights."`
+	Spec        string   `arg:"" optional:"" help:"Specification of the model, a .jsonnet file or the name of one that is inside llamac; its run folder has the weights."`
 	Set         []string `help:"Override a field of the spec." placeholder:"PATH=VALUE" sep:"none"`
 	RunDir      string   `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
 	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's or Meta's." placeholder:"PATH" type:"path"`
@@ -158,7 +158,7 @@ func (c *generateCmd) Run() error {
 	}
 	// The same overrides as at training time: they are part of the model's
 	// identity.
-	s, err := specs.Load(c.Spec, specs.Options{Set: c.Set})
+	s, err := loadSpec(c.Spec, c.Set)
 	if err != nil {
 		return err
 	}
@@ -193,28 +193,16 @@ func given[T any](name string, value *T) []string {
 // execute hands over to a generated binary: its output and exit status are the
 // user's.
 //
-// LLAMAC_SPEC tells it how it was called, for the hints that it prints.
-// Nothing of llamac is left behind: memory, signals and the terminal belong to
-// the run.
+// LLAMAC_CALL and LLAMAC_SPEC tell it how llamac was called, for the hints that
+// it prints. Nothing of llamac is left behind: memory, signals and the terminal
+// belong to the run.
 func execute(bin, spec string, set, args []string) error {
 	// With slashes, which every system's llamac takes.
-	call := shellWord(filepath.ToSlash(spec))
+	call := console.Word(filepath.ToSlash(spec))
 	for _, s := range set {
-		call += " --set " + shellWord(s)
+		call += " --set " + console.Word(s)
 	}
-	return become(bin, args, append(os.Environ(), "LLAMAC_SPEC="+call))
-}
-
-// shellWord quotes what a shell would take apart.
-// So the hint at the end of a run can be copied and typed.
-func shellWord(s string) string {
-	// Letters that no shell gives a meaning to: all others are quoted, though
-	// some need not be.
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./=,:@%") == "" {
-		return s
-	}
-	// Quotes of a POSIX shell, in which only the quote itself is special.
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return become(bin, args, append(os.Environ(), "LLAMAC_CALL="+self(), "LLAMAC_SPEC="+call))
 }
 
 // errInterrupted replaces whatever failed because of an interrupt. It is status

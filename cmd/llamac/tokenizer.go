@@ -45,7 +45,7 @@ func (c *tokEncodeCmd) Run() error {
 	if c.NoSpecials {
 		t = tokenizer.WithoutSpecials(t)
 	}
-	return tokenizer.EncodeLines(t, os.Stdin, os.Stdout, tokenizer.LineOptions{BOS: c.BOS, EOS: c.EOS, Whole: c.Whole})
+	return tokenizer.EncodeLines(t, os.Stdin, stdout, tokenizer.LineOptions{BOS: c.BOS, EOS: c.EOS, Whole: c.Whole})
 }
 
 // tokDecodeCmd is its inverse.
@@ -56,7 +56,7 @@ func (c *tokDecodeCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return tokenizer.DecodeLines(t, os.Stdin, os.Stdout)
+	return tokenizer.DecodeLines(t, os.Stdin, stdout)
 }
 
 // tokInfoCmd describes a vocabulary: kinds of pieces, how text is cut, and the
@@ -74,7 +74,7 @@ func (c *tokInfoCmd) Run() error {
 	if c.JSON {
 		return printJSON(r)
 	}
-	fmt.Print(r)
+	fmt.Fprint(stdout, r)
 	return nil
 }
 
@@ -130,6 +130,6 @@ func (c *tokTrainCmd) Run() error {
 		fmt.Fprintf(os.Stderr, "%d rare words were left out for lack of memory\n", report.DroppedWords)
 	}
 	// Which may be fewer than asked for, where the text has no more to give.
-	fmt.Printf("%s: %d pieces\n", c.Model, t.Vocab())
+	fmt.Fprintf(stdout, "%s: %d pieces\n", c.Model, t.Vocab())
 	return nil
 }

@@ -43,7 +43,7 @@ func Config(s *specs.Spec, o Options) prepare.Config {
 		Validation: s.Data.Validation, Dedup: s.Data.Dedup,
 		// Relative paths in a spec are meant from its own folder, wherever
 		// llamac is called.
-		Base: filepath.Dir(s.File), CacheDir: filepath.Join(o.Cache, "data"), OutDir: o.OutDir,
+		Base: s.Dir(), CacheDir: filepath.Join(o.Cache, "data"), OutDir: o.OutDir,
 		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip,
 	}
 	for _, x := range s.Data.Sources {
@@ -83,7 +83,7 @@ func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokeniz
 		path := s.Tokenizer.Path
 		// As for data, from the spec's folder.
 		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(s.File), path)
+			path = filepath.Join(s.Dir(), path)
 		}
 		return open(s, path, "tokenizer.path")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/llamac/llamac/runtime/model"
@@ -468,7 +469,7 @@ func (s *session) finish() error {
 		// The commands that are suggested leave out what is default, so that
 		// they can be typed.
 		args := s.runArg()
-		if p := s.recipe.SamplePrompt; p != "" {
+		if p := oneLine(s.recipe.SamplePrompt); p != "" {
 			args = append(args, "--prompt", p)
 		}
 		sum.next = s.callAs("generate", args...)
@@ -477,6 +478,13 @@ func (s *session) finish() error {
 	}
 	s.report.done(sum)
 	return nil
+}
+
+// oneLine is a prompt's last line that holds anything: a command with a line
+// break inside is hard to copy and, in some shells, to type.
+func oneLine(prompt string) string {
+	lines := strings.Split(strings.TrimRight(prompt, " \t\r\n"), "\n")
+	return strings.TrimRight(lines[len(lines)-1], "\r")
 }
 
 // runArg names the run's folder unless that is where the commands look anyway.
