@@ -67,7 +67,8 @@ type specFlags struct {
 // status 2.
 func (f *specFlags) load() (*specs.Spec, error) { return loadSpec(f.Spec, f.Set) }
 
-// loadSpec reads the spec that a user means by an argument.
+// loadSpec reads the spec that a user means by an argument: every command that
+// takes one comes here, so that a name means the same to all of them.
 func loadSpec(arg string, set []string) (*specs.Spec, error) {
 	path, err := specs.Find(arg)
 	if err != nil {
@@ -119,7 +120,8 @@ func status(err error) int {
 }
 
 // stdout is where all commands print. What did not arrive there makes their
-// status 1.
+// status 1: a plan that went to a full disk must not look like a plan. A test
+// holds that no command prints around it.
 var stdout = console.NewOutput(os.Stdout)
 
 func main() {
@@ -157,10 +159,13 @@ func run(args []string) int {
 	if len(args) > 0 && args[0] == "help" {
 		args = append(args[1:], "--help")
 	}
+	// kong leaves in the middle of parsing where help is asked for.
 	ctx, err := parser.Parse(twoDashes(parser.Model, args))
 	switch {
 	case bare:
 		return 2
+	case stdout.Err() != nil: // kong takes it for a wrong call
+		return 0
 	case left >= 0:
 		return left
 	case err != nil:

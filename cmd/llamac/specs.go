@@ -36,7 +36,8 @@ func (c *specsCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		// Counted on the graph, as everywhere.
+		// Counted on the graph, as everywhere. Inference alone compiles in half
+		// the time and has all weights.
 		r, err := compile.Spec(s, compile.Options{Modes: []string{"infer"}, Targets: []string{}})
 		if err != nil {
 			return err
@@ -46,6 +47,7 @@ func (c *specsCmd) Run() error {
 	if c.JSON {
 		return printJSON(rows)
 	}
+	// A name first, for scripts that cut the line at its first blank.
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, compile.Count(r.Params), r.Doc)
@@ -53,7 +55,9 @@ func (c *specsCmd) Run() error {
 	return w.Flush()
 }
 
-// template is what init writes for text of one's own.
+// template is what init writes for text of one's own. It is short enough to be
+// read whole, and every field that most people change is in it; a test trains
+// it as it stands.
 //
 //go:embed template.jsonnet
 var template string
@@ -96,6 +100,7 @@ func (c *initCmd) Run() error {
 		return err
 	}
 	// Only if it is not there, whoever else writes at this moment.
+	// The flags say so to the system, which decides between two.
 	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return usagef("%s is there already and stays as it is; -o names another file", out)
