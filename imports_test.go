@@ -20,7 +20,6 @@ var allowed = map[string][]string{
 	"ir":                      {"internal/diag", "internal/scan"},
 	"ir/build":                {"ir", "specs", "internal/diag"},
 	"ir/interp":               {"ir"},
-	"ir/opdoc":                {"ir"},
 	"plan":                    {"ir", "internal/scan"},
 	"passes":                  {"ir", "ir/interp", "plan"},
 	"exec":                    {"ir", "plan", "runtime/cpu", "runtime/kv", "runtime/model"},

@@ -18,7 +18,7 @@ type Target interface {
 	// Generate prints the package's files, sorted by name.
 	Generate(Input) ([]File, error)
 	// Unsupported says why the target has no kernel for an op of the IR, or
-	// is empty.
+	// is empty. Plans with such launches are refused before Generate is called.
 	Unsupported(op string) string
 }
 

@@ -38,14 +38,14 @@ func NodeCost(n *Node) Cost {
 	return c
 }
 
-// FuncCost is the cost of a bound function, with the layers of the stacks
-// that it runs.
+// FuncCost is the cost of a function, with the layers of the stacks that it
+// runs, where node prices one node: NodeCost in a bound graph.
 // Layers are multiplied and not visited: a segment's cost is that of one layer
 // times their number, since all share the function.
-func FuncCost(m *Module, f *Func) Cost {
+func FuncCost(m *Module, f *Func, node func(*Node) Cost) Cost {
 	var c Cost
 	for _, n := range f.Nodes {
-		c = c.plus(NodeCost(n))
+		c = c.plus(node(n))
 		// The node itself cost nothing; what it runs is in the functions.
 		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
 			continue
@@ -55,7 +55,7 @@ func FuncCost(m *Module, f *Func) Cost {
 			if n.Op.Name == "stack_grad" {
 				g = seg.Backward
 			}
-			layer := FuncCost(m, g)
+			layer := FuncCost(m, g, node)
 			k := int64(seg.To - seg.From)
 			c = c.plus(Cost{layer.FLOPs * k, layer.Bytes * k})
 		}

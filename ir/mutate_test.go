@@ -80,7 +80,7 @@ func runMutant(t *testing.T, m *ir.Module, f *ir.Func, rng *rand.Rand) bool {
 		t.Errorf("bound: %v\n%s", err, text)
 		return true
 	}
-	if c := ir.FuncCost(bound, bound.Funcs[0]); c.FLOPs < 0 || c.Bytes < 0 {
+	if c := ir.FuncCost(bound, bound.Funcs[0], ir.NodeCost); c.FLOPs < 0 || c.Bytes < 0 {
 		t.Errorf("cost %+v\n%s", c, text)
 	}
 	mach := machine(m, rng)

@@ -171,7 +171,7 @@ func @stack_grad main(%x: f32[2, 3, 5]) -> (%y) {
 		"stack":       {FLOPs: 2 * 6 * 5 * 5, Bytes: 4 * (30 + 25 + 30)}, // one layer of three
 		"stack_grad":  {FLOPs: 2 * 30, Bytes: 2 * 4 * (30 + 30)},         // two
 	} {
-		if got := ir.FuncCost(m, m.Func(name)); got != want {
+		if got := ir.FuncCost(m, m.Func(name), ir.NodeCost); got != want {
 			t.Errorf("@%s costs %+v, want %+v", name, got, want)
 		}
 	}

@@ -150,6 +150,9 @@ func Spec(s *specs.Spec, o Options) (r *Result, err error) {
 		if o.Targets != nil && !slices.Contains(o.Targets, t.Name()) {
 			continue
 		}
+		if err := unsupported(s, pl, t); err != nil {
+			return nil, err
+		}
 		files, err := t.Generate(in)
 		if err != nil {
 			return nil, placed(s, "", err)

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llamac/llamac/codegen"
+	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/specs"
 )
 
@@ -23,6 +26,44 @@ func placed(s *specs.Spec, what string, err error) error {
 		}
 	}
 	return fmt.Errorf("%s: %w", s.File, err)
+}
+
+// unsupported refuses a plan with launches that the target has no kernel for: all
+// of them at once, each at the node that it comes from.
+func unsupported(s *specs.Spec, pl *plan.Plan, t codegen.Target) error {
+	var errs diag.List
+	told := map[string]bool{}
+	var walk func(items []plan.Item)
+	walk = func(items []plan.Item) {
+		for _, it := range items {
+			switch x := it.(type) {
+			case *plan.Loop:
+				walk(x.Body)
+			case *plan.Launch:
+				// What lowering makes up itself, such as kv_write, is no op of the IR.
+				if told[x.Op] || ir.Lookup(x.Op) == nil {
+					continue
+				}
+				if why := t.Unsupported(x.Op); why != "" {
+					told[x.Op] = true
+					errs = append(errs, s.Errorf(nodePath(s, x.Name), "target %s cannot run %s: %s", t.Name(), x.Op, why))
+				}
+			}
+		}
+	}
+	for _, p := range pl.Programs {
+		walk(p.Items)
+	}
+	return errs.Err()
+}
+
+// nodePath is the field of the node that a value comes from, the document itself
+// if there is none.
+func nodePath(s *specs.Spec, value string) string {
+	if n := origin(s.Model.Network, value); n != nil {
+		return n.Path
+	}
+	return ""
 }
 
 // origin is the node that a value was named after, in the list or inside of a

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llamac/llamac/codegen/golang"
 	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/specs"
 )
@@ -43,6 +44,38 @@ MASK
 		var d *diag.Error
 		if !errors.As(err, &d) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error at %s", err, want)
+		}
+	}
+}
+
+// deaf is a target without kernels for two ops.
+type deaf struct{ golang.Target }
+
+func (deaf) Unsupported(op string) string {
+	if op == "rope" || op == "swiglu" {
+		return "no kernel"
+	}
+	return ""
+}
+
+// TestUnsupported holds that a target's missing kernels are told all at once, each
+// at the node that needs it.
+func TestUnsupported(t *testing.T) {
+	s, err := specs.Load("../../specs/tiny_gqa.jsonnet", specs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Spec(s, Options{Targets: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unsupported(s, r.Plan, golang.Target{}); err != nil {
+		t.Errorf("target go: %v", err)
+	}
+	err = unsupported(s, r.Plan, deaf{})
+	for _, want := range []string{"target go cannot run rope: no kernel", "target go cannot run swiglu: no kernel", "llama.libsonnet"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
 }

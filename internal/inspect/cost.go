@@ -49,29 +49,6 @@ func (c coster) node(n *ir.Node) ir.Cost {
 	return ir.NodeCost(&k)
 }
 
-// run is the cost of running a function with the layers that it runs.
-// A stack's node costs what its layers do.
-func (c coster) run(m *ir.Module, f *ir.Func) ir.Cost {
-	var sum ir.Cost
-	for _, n := range f.Nodes {
-		x := c.node(n)
-		sum = ir.Cost{FLOPs: sum.FLOPs + x.FLOPs, Bytes: sum.Bytes + x.Bytes}
-		if n.Op.Name != "stack" && n.Op.Name != "stack_grad" {
-			continue
-		}
-		// Segments may differ in what they store and compute again.
-		for _, seg := range m.Stack(n.Str("name")).Segments {
-			g := seg.Forward
-			if n.Op.Name == "stack_grad" {
-				g = seg.Backward
-			}
-			layer, k := c.run(m, g), int64(seg.To-seg.From)
-			sum = ir.Cost{FLOPs: sum.FLOPs + layer.FLOPs*k, Bytes: sum.Bytes + layer.Bytes*k}
-		}
-	}
-	return sum
-}
-
 // main is the cost of one run of the module's first program: the loss, with its
 // gradients from differentiate on, or the logits.
 // Programs that come after the first, evaluation and update, are not part of a
@@ -79,7 +56,7 @@ func (c coster) run(m *ir.Module, f *ir.Func) ir.Cost {
 func (c coster) main(m *ir.Module) ir.Cost {
 	for _, f := range m.Funcs {
 		if f.Role == ir.RoleMain {
-			return c.run(m, f)
+			return ir.FuncCost(m, f, c.node)
 		}
 	}
 	return ir.Cost{}

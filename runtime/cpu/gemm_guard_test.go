@@ -56,7 +56,7 @@ func TestKernelsStayInside(t *testing.T) {
 			}
 			rows := 1 + i%dotMaxRows
 			x, y := mapped(t, rows*k, atEnd), mapped(t, rows*n, atEnd)
-			d.LinearAdd(y, n, x, k, b, rows, n, k)
+			d.Linear(y, n, x, k, b, rows, n, k)
 			d.SumSquares(a)
 			d.AdamW(c, c, mapped(t, m*n, atEnd), mapped(t, m*n, atEnd), AdamWStep{Beta1: 0.9, Beta2: 0.95, Step: 1})
 		}

@@ -3,17 +3,8 @@ package cpu
 // Linear computes y[rows,out] = x[rows,in] · wᵀ, where w is [out,in] and
 // contiguous. ldy and ldx are the distances between rows of y and x.
 func (d *Device) Linear(y []float32, ldy int, x []float32, ldx int, w []float32, rows, out, in int) {
-	d.linear("linear", y, ldy, x, ldx, w, rows, out, in, Overwrite)
-}
-
-// LinearAdd computes y[rows,out] += x[rows,in] · wᵀ.
-func (d *Device) LinearAdd(y []float32, ldy int, x []float32, ldx int, w []float32, rows, out, in int) {
-	d.linear("linear_add", y, ldy, x, ldx, w, rows, out, in, Accumulate)
-}
-
-func (d *Device) linear(kernel string, y []float32, ldy int, x []float32, ldx int, w []float32, rows, out, in int, mode Mode) {
-	d.gemm(false, true, rows, out, in, x, ldx, w, in, y, ldy, mode)
-	d.launchedMatrix(kernel, y, rows, out, ldy)
+	d.gemm(false, true, rows, out, in, x, ldx, w, in, y, ldy, Overwrite)
+	d.launchedMatrix("linear", y, rows, out, ldy)
 }
 
 // LinearGradX computes dx[rows,in] = dy[rows,out] · w, the gradient of Linear

@@ -32,7 +32,7 @@ func TestLinear(t *testing.T) {
 				if mode == Accumulate {
 					p.c = old
 					y = p.copyC()
-					d.LinearAdd(y.x, y.ld, l.x.x, l.x.ld, l.w.x, l.rows, l.out, l.in)
+					d.Gemm(false, true, l.rows, l.out, l.in, l.x.x, l.x.ld, l.w.x, l.in, y.x, y.ld, Accumulate)
 				} else {
 					d.Linear(y.x, y.ld, l.x.x, l.x.ld, l.w.x, l.rows, l.out, l.in)
 				}

@@ -123,7 +123,7 @@ func TestLaunchesAllocateNothing(t *testing.T) {
 	for _, d := range devices(t, 2) {
 		for name, f := range map[string]func(){
 			"gemm":   func() { d.Gemm(true, false, 256, 100, 200, x, 256, y, 100, c, 256, Accumulate) },
-			"linear": func() { d.Linear(c, 256, x, 256, y, 30, 60, 50); d.LinearAdd(c, 256, x, 256, y, 3, 60, 50) },
+			"linear": func() { d.Linear(c, 256, x, 256, y, 30, 60, 50); d.Linear(c, 256, x, 256, y, 3, 60, 50) },
 			"grads": func() {
 				d.LinearGradX(c, 256, x, 256, y, 30, 60, 50, Overwrite)
 				d.LinearGradW(c, x, 256, y, 256, 30, 60, 50, Overwrite)
