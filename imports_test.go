@@ -16,9 +16,9 @@ import (
 // the compiler. "/..." stands for a folder and all below.
 var allowed = map[string][]string{
 	".":                       {},
-	"specs/...":               {"specs/...", "internal/diag"},
+	"specs/...":               {"specs/...", "internal/diag", "runtime/model"},
 	"ir":                      {"internal/diag", "internal/scan"},
-	"ir/build":                {"ir", "specs", "internal/diag"},
+	"ir/build":                {"ir", "specs", "internal/diag", "runtime/model"},
 	"ir/interp":               {"ir"},
 	"plan":                    {"ir", "internal/scan"},
 	"passes":                  {"ir", "ir/interp", "plan"},

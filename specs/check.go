@@ -18,6 +18,7 @@ func (d *decoder) check(s *Spec) {
 	d.checkTokenizer(s)
 	d.checkData(s)
 	d.checkParallel(s)
+	d.checkNames(s)
 }
 
 // relation reports that the value at path does not go with the one at other,

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/specs/internal/eval"
 )
 
@@ -259,7 +260,7 @@ func (d *decoder) source(o *object) (s Source) {
 	return s
 }
 
-// names decodes the weights' names in one other format. "N" stands for the
+// names decodes the weights' names in one other format. A word "N" stands for the
 // layer's number, on both sides or on none.
 func (d *decoder) names(o *object, name string, dst *map[string]string) {
 	t := o.object(name)
@@ -275,19 +276,9 @@ func (d *decoder) names(o *object, name string, dst *map[string]string) {
 			d.errorf(path, "%s must be a name, not %s", path, show(t.m[key]))
 		// One name for all layers, or a layer's name for one weight, could only
 		// be read wrong.
-		case perLayer(key) != perLayer(s):
+		case model.PerLayer(key) != model.PerLayer(s):
 			d.errorf(path, "%s is %q: the layer's number N must be in both names or in none", path, s)
 		}
 		(*dst)[key] = s
 	}
-}
-
-// perLayer says whether N is one of the words of a name.
-func perLayer(name string) bool {
-	for _, w := range strings.Split(name, ".") {
-		if w == "N" {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/llamac/llamac/plan"
+	"github.com/llamac/llamac/runtime/model"
 )
 
 // nameWeights finds the views over weights that the programs read: a field for
@@ -247,7 +248,7 @@ func (g *generator) decayByLayer(f *jen.File) {
 func weightRow(w *plan.Weight) jen.Code {
 	name := w.Name
 	if w.Layers > 0 {
-		name = "layers.N." + name
+		name = model.InLayers(name)
 	}
 	var dims []string
 	for _, d := range w.Dims {

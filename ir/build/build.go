@@ -10,6 +10,7 @@ import (
 
 	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/ir"
+	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/specs"
 )
 
@@ -215,7 +216,7 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 		if c.layer != nil {
 			w.Layers, w.Stack = c.layer.layers, Stack
 			// Names of other formats are listed with N for the layer's number.
-			key = Stack + ".N." + name
+			key = model.InLayers(name)
 		}
 		names := c.spec.Names
 		for format, table := range map[string]map[string]string{"hf": names.HF, "gguf": names.GGUF, "meta": names.Meta} {

@@ -1,12 +1,9 @@
 package model
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Row describes one weight of the base table: Name, HF, GGUF and Meta hold
-// "N" in the place of the layer's number when Layers > 0, Offset is layer 0's
+// "N" in the places of the layer's number when Layers > 0 (see Number), Offset is layer 0's
 // and Stride leads from one layer to the next.
 type Row struct {
 	Weight
@@ -36,12 +33,12 @@ func Layout(rows []Row) []Weight {
 		}
 		done = true
 		for l := range layers {
-			number := func(s string) string { return strings.Replace(s, "layers.N.", fmt.Sprintf("layers.%d.", l), 1) }
 			for _, r := range layered {
 				w := r.Weight
 				w.Offset += l * r.Stride
-				w.Name, w.HF, w.Meta = number(w.Name), number(w.HF), number(w.Meta)
-				w.GGUF = strings.Replace(w.GGUF, "blk.N.", fmt.Sprintf("blk.%d.", l), 1)
+				for _, name := range []*string{&w.Name, &w.HF, &w.GGUF, &w.Meta} {
+					*name = Number(*name, l)
+				}
 				out = append(out, w)
 			}
 		}
