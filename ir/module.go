@@ -53,7 +53,7 @@ type Weight struct {
 	// Rope and Heads are for reading files. Formats disagree on which rows of a
 	// head are a pair, and a reader must know both to permute them.
 	Rope  string // "interleaved" or "half" when rows are rotated in pairs, else empty
-	Heads int    // heads whose rows a rope layout permutes
+	Heads int    // heads whose rows a rope layout permutes; 0 if they cannot be, as something else meets the pairs
 	// The tensor's name in other formats, "N" in the place of the layer's
 	// number: name.hf = "model.layers.N.self_attn.q_proj.weight".
 	Names map[string]string

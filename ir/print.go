@@ -75,7 +75,6 @@ func formatFields(w *Weight) string {
 	if w.Shard != "" {
 		add("shard", w.Shard)
 	}
-	// The verifier has heads without a rope rejected, so both or neither.
 	if w.Rope != "" {
 		add("rope", w.Rope)
 		add("heads", fmt.Sprint(w.Heads))

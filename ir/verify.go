@@ -98,8 +98,8 @@ func (v *verifier) weight(w *Weight) {
 	one("init", w.Init.Kind, "", "normal", "ones", "zeros")
 	one("shard", w.Shard, "", "column", "row")
 	one("rope", w.Rope, "", "interleaved", "half")
-	// Rows cannot be permuted in pairs without the size of a head.
-	v.that((w.Rope == "") == (w.Heads == 0) && w.Heads >= 0, "weight $%s: rope is %q with %d heads", w.Name, w.Rope, w.Heads)
+	// Heads of pairs of rows; none where rows cannot be permuted.
+	v.that(w.Heads == 0 || w.Heads > 0 && w.Rope != "" && w.Type.Rank() > 0 && w.Type.Dims[0].N%(2*int64(w.Heads)) == 0, "weight $%s: rope is %q with %d heads", w.Name, w.Rope, w.Heads)
 	for format := range w.Names {
 		v.that(scan.IsName("name."+format), "weight $%s: format %q", w.Name, format)
 	}

@@ -6,7 +6,6 @@ package build
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/ir"
@@ -44,10 +43,11 @@ func Infer(s *specs.Spec) (*ir.Module, error) { return newBuilder(s, "N").module
 // A layer's function has a builder of its own that points at main's: what the two
 // share are the module and the list of errors.
 type builder struct {
-	spec *specs.Spec
-	m    *ir.Module
-	errs *diag.List
-	time ir.Dim // the dimension that positions run along
+	spec  *specs.Spec
+	m     *ir.Module
+	errs  *diag.List
+	pairs *pairs // of the whole module
+	time  ir.Dim // the dimension that positions run along
 
 	// values are the spec's names in this function. A layer sees its own nodes
 	// and x, nothing of main's.
@@ -75,9 +75,10 @@ type layerScope struct {
 // Positions end where the spec's context does.
 func newBuilder(s *specs.Spec, time string) *builder {
 	return &builder{
-		spec: s,
-		time: ir.Sym(time),
-		errs: &diag.List{},
+		spec:  s,
+		time:  ir.Sym(time),
+		errs:  &diag.List{},
+		pairs: &pairs{class: map[any]*channels{}},
 		m: &ir.Module{Name: s.Name, Dims: []ir.DimDecl{
 			{Name: "B", Min: 1, Max: 1 << 20},
 			{Name: time, Min: 1, Max: int64(s.Model.Context)},
@@ -110,6 +111,7 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 		if !out.Type.Equal(want) {
 			c.errorf(c.node, "the network ends in %s, want logits of type %s", out.Type, want)
 		}
+		c.pairs.find(out).fixed = true // a logit's place is its token
 		if entry == "loss" {
 			if n, err := c.b.TryOp("cross_entropy", "loss", nil, out, targets); err != nil {
 				c.errorf(c.node, "%v", err)
@@ -120,6 +122,7 @@ func (c *builder) module(entry string) (*ir.Module, error) {
 		f.Results = []*ir.Value{out}
 	}
 	c.b.Flush()
+	c.pairs.mark(c.m, c.spec.Model.Rope.Layout)
 	// A spec that asks for borders in vain would train across documents and say
 	// nothing.
 	if c.starts != nil && c.masks == 0 && len(*c.errs) == 0 {
@@ -168,6 +171,7 @@ func (c *builder) nodes(list []specs.Node) *ir.Value {
 			continue
 		}
 		c.values[c.node.Name] = v
+		c.pairs.node(c.m, c.node, in, v)
 		out = v
 	}
 	return out
@@ -243,7 +247,7 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
 	f := &ir.Func{Name: "layer", Role: ir.RoleLayer}
 	c.m.Funcs = append(c.m.Funcs, f)
-	l := &builder{spec: c.spec, m: c.m, errs: c.errs, time: c.time, main: c,
+	l := &builder{spec: c.spec, m: c.m, errs: c.errs, pairs: c.pairs, time: c.time, main: c,
 		layer: &layerScope{layers: n.Layers, params: map[string]*ir.Value{}}}
 	l.begin(f)
 	// In the body "x" is the layer's input; the last node is its output, and the
@@ -264,6 +268,9 @@ func (c *builder) repeat(n *specs.Node, x *ir.Value) *ir.Value {
 		panic(illTyped{fmt.Errorf("a layer turns %s into %s", x.Type, out.Type)})
 	}
 	f.Results = []*ir.Value{out}
+	// A layer's result is the next one's input.
+	c.pairs.join(l.values["x"], x)
+	c.pairs.join(out, x)
 	// Invariants are known only now: building the body has asked for them.
 	operands := append([]*ir.Value{x}, l.layer.invariants...)
 	return c.op("stack", n.Name, ir.Attrs{"name": Stack}, operands...)
@@ -291,38 +298,4 @@ func (c *builder) invariant(key string, make_ func(main *builder) *ir.Value) *ir
 	c.layer.params[key] = p
 	c.layer.invariants = append(c.layer.invariants, v)
 	return p
-}
-
-// markRope records that the rows of the projection behind x are rotated in
-// pairs, so that weights can be converted between layouts.
-// It walks up through what lies between, a norm of queries for instance, along
-// first operands: to a transpose that tells how many heads there are, then to the
-// linear layer. If there is none, nothing is recorded and nothing converted.
-func (c *builder) markRope(x *ir.Value) {
-	heads := 0
-	for x != nil && x.Def != nil {
-		n := x.Def
-		switch n.Op.Name {
-		case "transpose":
-			if slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
-				heads = int(n.In(0).Dims[2].N)
-			}
-		case "linear":
-			if w := n.Operands[1].Weight; heads > 0 {
-				w.Rope, w.Heads = c.spec.Model.Rope.Layout, heads
-			}
-			return
-		case "where": // its first operand is a truth value
-			x = n.Operands[1]
-			continue
-		case "reshape", "broadcast":
-		default:
-			// A product mixes the numbers of a row: its rows are no longer those
-			// of a projection, whatever lies above it.
-			if !n.Op.Elementwise {
-				return
-			}
-		}
-		x = n.Operands[0]
-	}
 }

@@ -22,7 +22,6 @@ func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 	if x.Type.Rank() != 4 || d%2 != 0 {
 		panic(illTyped{fmt.Errorf("input has type %s, want [B, heads, T, even d]", x.Type)})
 	}
-	c.markRope(x)
 	t := x.Type.Dims[2]
 	// Keys hold d: two ropes of different heads have tables of their own.
 	angles := func(main *builder) *ir.Value {
