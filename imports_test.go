@@ -49,12 +49,13 @@ var allowed = map[string][]string{
 	"generated/...":           {"runtime/...", "tokenizer", "weights"},
 	"data":                    {},
 	"data/prepare":            {"data"},
-	"tokenizer/...":           {"tokenizer", "runtime/gguf"},
-	"weights":                 {"runtime/gguf", "runtime/model", "runtime/rng"},
+	"tokenizer/...":           {"tokenizer", "runtime/filekind", "runtime/gguf"},
+	"weights":                 {"runtime/filekind", "runtime/gguf", "runtime/model", "runtime/rng"},
 	"runtime/cpu/...":         {"runtime/cpu/..."},
 	"runtime/console":         {},
 	"runtime/model":           {},
 	"runtime/model/modeltest": {"runtime/model"},
+	"runtime/filekind":        {},
 	"runtime/gguf":            {},
 	"runtime/kv":              {},
 	"runtime/rng":             {},
@@ -66,7 +67,7 @@ var allowed = map[string][]string{
 
 // linked are the packages that a generated binary consists of: they import the
 // standard library and each other alone.
-var linked = []string{"runtime/app", "runtime/console", "runtime/cpu", "runtime/gguf", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
+var linked = []string{"runtime/app", "runtime/console", "runtime/cpu", "runtime/filekind", "runtime/gguf", "runtime/kv", "runtime/model", "runtime/plot", "runtime/rng", "runtime/sample", "runtime/schedule", "tokenizer", "data", "weights"}
 
 type goPackage struct {
 	ImportPath string

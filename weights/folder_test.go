@@ -70,7 +70,7 @@ func TestLoadIndexed(t *testing.T) {
 		info := llama(24, 2, 3, 1, 10, 13, 8, n%2 == 0, "interleaved")
 		tensors := modelTensors(r, info, hf, []DType{F32, F16, BF16}[n%3])
 		folder := indexed(r, tensors, n)
-		folder.files["config.json"] = []byte(`{"hidden_size": 24, "tie_word_embeddings": true}`)
+		folder.files["config.json"] = fmt.Appendf(nil, `{"hidden_size": 24, "tie_word_embeddings": %v}`, n%2 == 0)
 		folder.files["model-lost.safetensors"] = []byte("nobody names this")
 		dir := folder.write(t)
 		checkLoaded(t, info, hf, tensors, loaded(t, info, dir))

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/llamac/llamac/runtime/gguf"
-	"github.com/llamac/llamac/runtime/model"
 )
 
 // oracleBlocks are random blocks and what the Python package gguf 0.19.0 makes
@@ -126,7 +125,7 @@ func architecture(name string) []gguf.KeyValue {
 
 // ggufNames is the naming that load has for an architecture.
 func ggufNames(arch string) naming {
-	return naming{"GGUF", ropeLayouts[arch], func(w *model.Weight) string { return w.GGUF }}
+	return ggufNaming(ropeLayouts[arch])
 }
 
 // TestLoadGGUF loads random models of each type, of architectures with either

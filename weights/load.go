@@ -12,14 +12,21 @@ import (
 // Load fills params, the flat arena of a model's weights, from a file.
 //
 // The file's tensors are found by the names that the model gives for Meta's
-// and Hugging Face's form and GGUF, or by its own names in a checkpoint of llamac.
-// Where file and model rotate queries and keys in different layouts, the rows
-// of those weights are permuted (HF row c·hd/2+i is Meta row 2i+c of
-// each head). A tied file fills an untied model, its output projection with
-// the embedding. Anything that is missing, of another shape, or left over is
-// an error that names it, and then nothing is written.
+// and Hugging Face's form and GGUF, or by its own names in a checkpoint of llamac,
+// and by the names that the file itself gives for one tensor. Where file and model
+// rotate queries and keys in different layouts, the rows of those weights, and of
+// all that is added to or multiplied with them, are permuted (HF row c·hd/2+i is
+// Meta row 2i+c of each head). A tied file fills an untied model, and a file with
+// two copies a tied one. Anything that is missing, of another shape, or left over
+// is an error that names it, and then nothing is written.
 func Load(info model.Info, path string, params []float32) error {
-	f, err := Open(path)
+	return LoadNoting(info, path, params, func(string) {})
+}
+
+// LoadNoting is Load that says what a reader should know of a file that is read
+// all the same: which of several it was, or what was taken off the names.
+func LoadNoting(info model.Info, path string, params []float32, note func(string)) error {
+	f, err := openNoting(path, note)
 	if err != nil {
 		return err
 	}
@@ -31,7 +38,7 @@ func Load(info model.Info, path string, params []float32) error {
 			return err
 		}
 	}
-	return load(info, path, f, params)
+	return load(info, path, f, params, note)
 }
 
 // naming is one way to find a model's weights in a file.
@@ -43,16 +50,22 @@ type naming struct {
 	// keeps to that.
 	layout string // of rotated pairs in such files; empty for the model's own
 	of     func(*model.Weight) string
+	head   func(*model.Names) string // of the projection that a tied model does without
 }
 
 var (
-	own  = naming{"own", "", func(w *model.Weight) string { return w.Name }}
-	meta = naming{"Meta", "interleaved", func(w *model.Weight) string { return w.Meta }}
-	hf   = naming{"Hugging Face", "half", func(w *model.Weight) string { return w.HF }}
+	own  = naming{"own", "", func(w *model.Weight) string { return w.Name }, func(*model.Names) string { return "" }}
+	meta = naming{"Meta", "interleaved", func(w *model.Weight) string { return w.Meta }, func(n *model.Names) string { return n.Meta }}
+	hf   = naming{"Hugging Face", "half", func(w *model.Weight) string { return w.HF }, func(n *model.Names) string { return n.HF }}
 )
 
+// ggufNaming is that of a GGUF file, which says in which layout it has its pairs.
+func ggufNaming(layout string) naming {
+	return naming{"GGUF", layout, func(w *model.Weight) string { return w.GGUF }, func(n *model.Names) string { return n.GGUF }}
+}
+
 // load fills params from an open file.
-func load(info model.Info, path string, f File, params []float32) error {
+func load(info model.Info, path string, f File, params []float32, note func(string)) error {
 	// In this order, which decides where both find equally many.
 	names := []naming{meta, hf}
 	switch g := f.(type) {
@@ -62,102 +75,140 @@ func load(info model.Info, path string, f File, params []float32) error {
 		if !known {
 			return bad(path, -1, "the architecture %q is not known: how its queries and keys are rotated would be a guess", g.architecture())
 		}
-		names = []naming{{"GGUF", layout, func(w *model.Weight) string { return w.GGUF }}}
+		names = []naming{ggufNaming(layout)}
 	case *safetensors:
 		if f.Format() == "llamac checkpoint" {
 			names = []naming{own}
 		}
 	}
-	// By the file's own names.
-	have := map[string]Tensor{}
-	for _, t := range f.Tensors() {
-		have[t.Name] = t
-	}
-	n := choose(info, names, have)
-	// Files that were cut in parts become one by the shapes of the model. Until then
-	// their tensors have the shapes of a part.
-	if parts, ok := f.(*torchParts); ok {
-		want := map[string][]int{}
-		for i := range info.Weights {
-			want[n.of(&info.Weights[i])] = info.Weights[i].Shape
-		}
-		var err error
-		if f, err = parts.join(want); err != nil {
-			return err
-		}
-		for _, t := range f.Tensors() {
-			have[t.Name] = t
-		}
-	}
-	// Everything is checked before the first weight is written: an arena half
-	// filled with a wrong file looks like a bad model.
-	from, err := match(info, path, f, n, have)
+	c, err := newCatalogue(info, path, f, names)
 	if err != nil {
 		return err
 	}
-	if err := leftOver(info, path, f, from); err != nil {
+	// Everything is checked before the first weight is written: an arena half
+	// filled with a wrong file looks like a bad model.
+	p, err := c.assign(info)
+	if err != nil {
 		return err
+	}
+	// Files that were cut in parts become one by the shapes of the model. Until then
+	// their tensors have the shapes of a part.
+	if parts, ok := f.(*torchParts); ok {
+		if f, err = parts.join(p.shapes(info)); err != nil {
+			return err
+		}
+		c.f = f
+	}
+	if err := c.check(info, p); err != nil {
+		return err
+	}
+	for _, n := range append(c.notes, p.notes...) {
+		note(path + ": " + n)
 	}
 	for i := range info.Weights {
 		w := &info.Weights[i]
-		if err := readWeight(f, n, w, from[i], params[w.Offset:w.Offset+w.Len()]); err != nil {
+		if err := readWeight(f, c.names, w, p.from[i], params[w.Offset:w.Offset+w.Len()]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// choose takes the naming under which most weights are found.
-func choose(info model.Info, names []naming, have map[string]Tensor) naming {
-	best, most := names[0], -1
-	for _, n := range names {
-		// Counted, not required: a file that lacks one tensor is then told
-		// which, and not that it has none.
-		found := 0
-		for i := range info.Weights {
-			if _, ok := have[n.of(&info.Weights[i])]; ok {
-				found++
-			}
-		}
-		if found > most {
-			best, most = n, found
-		}
-	}
-	return best
+// assignment says which tensor each weight is read from, by its name in the file.
+type assignment struct {
+	from []string
+	// Tensors that the model has one weight for, and that must therefore be equal.
+	twins []twin
+	notes []string
 }
 
-// match returns the name of the tensor for each weight, or every difference
-// between file and model.
-func match(info model.Info, path string, f File, n naming, have map[string]Tensor) ([]string, error) {
-	from := make([]string, len(info.Weights))
-	var missing, wrong []string
+// twin is a second tensor for a weight, and why it has to say the same.
+type twin struct {
+	weight       int // whose tensor it repeats
+	name, reason string
+}
+
+// assign finds a tensor for each weight, or says all that are missing.
+func (c *catalogue) assign(info model.Info) (*assignment, error) {
+	p := &assignment{from: make([]string, len(info.Weights))}
+	var missing []string
+	found := 0
+	ends := c.ends(&info, p, &missing)
 	for i := range info.Weights {
 		w := &info.Weights[i]
-		name := n.of(w)
-		t, ok := have[name]
-		if !ok {
-			if t, ok = embedding(info, f, n, have, w); !ok {
-				missing = append(missing, fmt.Sprintf("no tensor %q for weight %s", name, w.Name))
-				continue
+		if !slices.Contains(ends, i) {
+			p.from[i] = c.find(c.names.of(w))
+			if p.from[i] == "" {
+				missing = append(missing, c.lacks(w))
 			}
 		}
-		from[i] = t.Name
-		// Both are collected, so that one run names all that is wrong with a
-		// file.
-		switch {
+		if p.from[i] != "" {
+			found++
+		}
+	}
+	if found == 0 && len(info.Weights) > 0 {
+		return nil, bad(c.path, -1, "none of the tensors has a name of model %s; %s", info.Name, c.examples(&info))
+	}
+	if len(missing) > 0 {
+		return nil, bad(c.path, -1, "%s", several(append(missing, c.hints()...)))
+	}
+	return p, nil
+}
+
+// shapes is what the model wants of each tensor of the file.
+func (p *assignment) shapes(info model.Info) map[string][]int {
+	want := map[string][]int{}
+	for i, name := range p.from {
+		want[name] = info.Weights[i].Shape
+	}
+	for _, t := range p.twins {
+		want[t.name] = info.Weights[t.weight].Shape
+	}
+	return want
+}
+
+// check compares shapes, types and layouts, tensors that have to be equal, and
+// whether any are left over.
+func (c *catalogue) check(info model.Info, p *assignment) error {
+	tensors := map[string]Tensor{}
+	for _, t := range c.f.Tensors() {
+		tensors[t.Name] = t
+	}
+	// All are collected, so that one run names all that is wrong with a file.
+	var wrong []string
+	judge := func(name string, w *model.Weight) {
+		switch t := tensors[name]; {
 		case !slices.Equal(t.Shape, w.Shape):
 			wrong = append(wrong, fmt.Sprintf("tensor %q has shape %v, weight %s of %s wants %v", t.Name, t.Shape, w.Name, info.Name, w.Shape))
 		case !t.DType.readable():
 			wrong = append(wrong, fmt.Sprintf("tensor %q is of type %s; "+readableTypes, t.Name, t.DType))
 		}
 	}
-	if len(missing) == len(info.Weights) {
-		return nil, bad(path, -1, "none of the tensors has a name of model %s", info.Name)
+	for i := range info.Weights {
+		w := &info.Weights[i]
+		judge(p.from[i], w)
+		if w.Rope != "" && w.RopeHeads == 0 && c.names.layout != "" && c.names.layout != w.Rope {
+			wrong = append(wrong, fmt.Sprintf("weight %s is rotated together with what cannot be permuted, and files in %s's form have the pairs in the layout %q: --set model.rope.layout=%s reads them as they are",
+				w.Name, c.names.label, c.names.layout, c.names.layout))
+		}
 	}
-	if problems := append(wrong, missing...); len(problems) > 0 {
-		return nil, bad(path, -1, "%s", several(problems))
+	for _, t := range p.twins {
+		judge(t.name, &info.Weights[t.weight])
 	}
-	return from, nil
+	wrong = append(wrong, c.leftOver(info, p)...)
+	if len(wrong) > 0 {
+		return bad(c.path, -1, "%s", several(wrong))
+	}
+	for _, t := range p.twins {
+		same, err := equal(c.f, p.from[t.weight], t.name, info.Weights[t.weight].Len())
+		if err != nil {
+			return err
+		}
+		if !same {
+			return bad(c.path, -1, "tensors %q and %q differ, and %s", p.from[t.weight], t.name, t.reason)
+		}
+	}
+	return nil
 }
 
 // several joins a few problems, a line each.
@@ -170,25 +221,19 @@ func several(problems []string) string {
 	return strings.Join(problems, "\n\t")
 }
 
-// embedding finds the tensor that stands for a missing output projection in a
-// file that ties it: that of the other weight of shape [vocabulary, dim].
-func embedding(info model.Info, f File, n naming, have map[string]Tensor, w *model.Weight) (Tensor, bool) {
-	c := f.Config()
-	if c["tie"] != true && c["tie_word_embeddings"] != true || !vocabulary(info, w.Shape) {
-		return Tensor{}, false
+// equal tells whether two tensors of n elements are the same, bit for bit.
+func equal(f File, a, b string, n int) (bool, error) {
+	if t, ok := f.(*torchFile); ok && t.offset[t.at[a]] == t.offset[t.at[b]] {
+		return true, nil // two names of one storage
 	}
-	for i := range info.Weights {
-		e := &info.Weights[i]
-		if t, ok := have[n.of(e)]; ok && e.Name != w.Name && vocabulary(info, e.Shape) {
-			return t, true
-		}
+	x, y := make([]float32, n), make([]float32, n)
+	if err := f.Read(a, x); err != nil {
+		return false, err
 	}
-	return Tensor{}, false
-}
-
-// vocabulary tells whether a shape is that of an embedding or an output projection.
-func vocabulary(info model.Info, shape []int) bool {
-	return slices.Equal(shape, []int{info.Vocab, info.Dim})
+	if err := f.Read(b, y); err != nil {
+		return false, err
+	}
+	return slices.EqualFunc(x, y, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }), nil
 }
 
 // readWeight reads one weight and permutes its rows where the layouts differ.
@@ -220,32 +265,23 @@ func Permute(dst, src []float32, rows, heads int, layout string) {
 	}
 }
 
-// leftOver refuses tensors that the model has no place for: a bias or a norm
+// leftOver lists tensors that the model has no place for: a bias or a norm
 // that is silently left out gives another model. Tables of RoPE's angles are
-// derived data, and an output projection equal to the embedding that the
-// model ties it to says nothing new.
-func leftOver(info model.Info, path string, f File, from []string) error {
+// derived data.
+func (c *catalogue) leftOver(info model.Info, p *assignment) (extra []string) {
 	used := map[string]bool{}
-	for _, name := range from {
+	for _, name := range p.from {
 		used[name] = true
 	}
-	var extra []string
-	for _, t := range f.Tensors() {
-		if used[t.Name] || derived(f, t.Name) {
-			continue
-		}
-		same, err := repeatsEmbedding(info, f, t, from)
-		if err != nil {
-			return err
-		}
-		if !same {
+	for _, t := range p.twins {
+		used[t.name] = true
+	}
+	for _, t := range c.f.Tensors() {
+		if !used[t.Name] && !derived(c.f, t.Name) {
 			extra = append(extra, fmt.Sprintf("tensor %q %v has no place in model %s", t.Name, t.Shape, info.Name))
 		}
 	}
-	if len(extra) > 0 {
-		return bad(path, -1, "%s", several(extra))
-	}
-	return nil
+	return extra
 }
 
 // derived tells whether a tensor holds nothing of the model itself.
@@ -254,23 +290,4 @@ func derived(f File, name string) bool {
 		return true
 	}
 	return strings.HasSuffix(name, "rope.freqs") || name == "rope_freqs.weight" || strings.HasSuffix(name, "attn_rot_embd") || strings.HasSuffix(name, "rotary_emb.inv_freq")
-}
-
-// repeatsEmbedding tells whether a tensor is the embedding once more, bit for bit.
-func repeatsEmbedding(info model.Info, f File, t Tensor, from []string) (bool, error) {
-	if !vocabulary(info, t.Shape) || !t.DType.readable() {
-		return false, nil
-	}
-	e := slices.IndexFunc(info.Weights, func(w model.Weight) bool { return vocabulary(info, w.Shape) })
-	if e < 0 {
-		return false, nil
-	}
-	a, b := make([]float32, t.Len()), make([]float32, t.Len())
-	if err := f.Read(t.Name, a); err != nil {
-		return false, err
-	}
-	if err := f.Read(from[e], b); err != nil {
-		return false, err
-	}
-	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }), nil
 }

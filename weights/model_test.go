@@ -49,7 +49,10 @@ func llama(dim, layers, heads, kvHeads, ffn, vocab, context int, tied bool, rope
 		}
 	}
 	add("norm", "norm.weight", "model.norm.weight", "output_norm.weight", "", 0, dim)
+	info.Embedding, info.Output = "embed", "embed"
+	info.Head = model.Names{HF: "lm_head.weight", GGUF: "output.weight", Meta: "output.weight"}
 	if !tied {
+		info.Output, info.Head = "output", model.Names{}
 		add("output", "output.weight", "lm_head.weight", "output.weight", "", 0, vocab, dim)
 	}
 	return info

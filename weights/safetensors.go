@@ -49,7 +49,7 @@ func openSafetensors(path string, f source, size int64) (*safetensors, error) {
 	case length > maxHeader:
 		return nil, bad(path, 0, "the header's length %d is above the format's limit of %d", length, maxHeader)
 	case int64(length) > size-8:
-		return nil, bad(path, size, "cut off: the header needs %d bytes, %d follow its length", length, size-8)
+		return nil, bad(path, size, "cut off, as by a download that did not end: the header needs %d bytes, %d follow its length", length, size-8)
 	}
 	// At most what the file has, so a file of a kilobyte cannot ask for more
 	// than that.
@@ -139,7 +139,7 @@ func (e *entry) check(dataLen int64) (Tensor, error) {
 	}
 	begin, end := e.Offsets[0], e.Offsets[1]
 	if begin < 0 || end < begin || end > dataLen {
-		return Tensor{}, fmt.Errorf("bytes %d to %d are outside the data, which has %d", begin, end, dataLen)
+		return Tensor{}, fmt.Errorf("bytes %d to %d are outside the data, which has %d: the file is damaged, or cut off as by a download that did not end", begin, end, dataLen)
 	}
 	t := Tensor{DType: DType(*e.DType), Shape: make([]int, len(e.Shape))}
 	n := int64(1)
@@ -202,6 +202,24 @@ func (s *safetensors) Tensors() []Tensor {
 		list[i] = t.Tensor
 	}
 	return list
+}
+
+// aliases are tensors that were left out because they are others, which writers of
+// Hugging Face's note as metadata: the one's name, and the other's.
+func (s *safetensors) aliases() map[string]string {
+	return aliasesIn(s.metadata, func(name string) bool { _, ok := s.at[name]; return ok })
+}
+
+// aliasesIn takes of metadata what leads from a name that there is no tensor of to
+// one that there is.
+func aliasesIn(metadata map[string]string, has func(string) bool) map[string]string {
+	out := map[string]string{}
+	for name, other := range metadata {
+		if has(other) && !has(name) {
+			out[name] = other
+		}
+	}
+	return out
 }
 
 func (s *safetensors) Close() error { return s.f.Close() }

@@ -65,6 +65,9 @@ func openParts(dir string) (_ File, err error) {
 			return nil, bad(dir, -1, "of %d files %s there is no %s", len(names), partPattern, partName(i))
 		}
 		path := filepath.Join(dir, partName(i))
+		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+			return nil, bad(path, -1, "this is no file")
+		}
 		f, err := Open(path)
 		if err != nil {
 			return nil, err

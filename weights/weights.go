@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/llamac/llamac/runtime/filekind"
 	"github.com/llamac/llamac/runtime/gguf"
 )
 
@@ -88,18 +89,22 @@ func bad(path string, offset int64, format string, args ...any) error {
 	return &FormatError{path, offset, fmt.Sprintf(format, args...)}
 }
 
-// Open opens a weight file, a Hugging Face folder with model.safetensors or
-// several files and model.safetensors.index.json, or Meta's with
-// consolidated.00.pth and so on. Of several such parts only Load can read, which
-// knows how they are to be joined.
-func Open(path string) (File, error) {
+// Open opens a weight file, or the folder of a model: Hugging Face's with
+// model.safetensors or pytorch_model.bin, or several files of either, with or
+// without their index; Meta's with consolidated.00.pth and so on; Mistral's with
+// consolidated.safetensors. Of Meta's parts only Load can read, which knows how they
+// are to be joined.
+func Open(path string) (File, error) { return openNoting(path, func(string) {}) }
+
+// openNoting is Open that says which of several forms in a folder it took.
+func openNoting(path string, note func(string)) (File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	// A path from a hub is a folder with weights, configuration and tokenizer.
 	if st.IsDir() {
-		return openFolder(path)
+		return openFolder(path, note)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -108,6 +113,10 @@ func Open(path string) (File, error) {
 	w, err := open(path, f, st.Size())
 	if err != nil {
 		f.Close()
+		var damage *FormatError
+		if filekind.Partial(path) && errors.As(err, &damage) {
+			damage.Msg += "; by its name it is a download that has not ended"
+		}
 		return nil, err
 	}
 	return w, nil
@@ -121,21 +130,24 @@ type source interface {
 
 // open recognises the content. It owns f only when it succeeds.
 func open(path string, f source, size int64) (File, error) {
-	var head [16]byte
+	var head [filekind.Head]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	what := filekind.Describe(path, head[:n], size)
 	// What people have and this package does not read gets a sentence of its own
 	// instead of "not recognised".
 	switch magic := string(head[:4]); {
-	// The least that any format begins with.
-	case n < 9:
-		return nil, bad(path, -1, "%d bytes are no weight file", size)
 	case magic == gguf.Magic:
 		return openGGUF(path, f, size)
 	case magic == "PK\x03\x04":
 		return openTorch(path, f, size)
+	case what != "":
+		return nil, bad(path, -1, "%s", what)
+	// The least that any format begins with.
+	case n < 9:
+		return nil, bad(path, -1, "%d bytes are no weight file", size)
 	case magic == legacyTorch:
 		return nil, bad(path, 0, "this is a file of PyTorch before version 1.6; torch.save of a newer one writes an archive, which is read")
 	case magic == "24ka": // "ak42", little-endian

@@ -87,9 +87,18 @@ func (g *generator) model() (*jen.File, error) {
 		// count as work done.
 		jen.Line().Id("FLOPsPerToken").Op(":").Lit(int(p.ModelFLOPsPerToken())),
 		jen.Line().Id("Weights").Op(":").Qual(g.modelPkg(), "Layout").Call(jen.Id("baseTable")),
-		jen.Line().Id("Recipe").Op(":").Add(recipe),
-		jen.Line().Id("Memory").Op(":").Add(memory),
 	}
+	if e, o := m.Ends(); e != "" && o != "" {
+		fields = append(fields, jen.Line().Id("Embedding").Op(":").Lit(e), jen.Line().Id("Output").Op(":").Lit(o))
+		// The row of the names that an untied model of the library would use.
+		const head = "output"
+		if n := s.Names; e == o && o != head {
+			fields = append(fields, jen.Line().Id("Head").Op(":").Qual(g.modelPkg(), "Names").Values(jen.Id(fmt.Sprintf("HF: %q, GGUF: %q, Meta: %q", n.HF[head], n.GGUF[head], n.Meta[head]))))
+		}
+	}
+	fields = append(fields,
+		jen.Line().Id("Recipe").Op(":").Add(recipe),
+		jen.Line().Id("Memory").Op(":").Add(memory))
 	// Only where they exist, so that packages without them keep their bytes.
 	if g.masked() {
 		fields = append(fields, jen.Line().Id("Masked").Op(":").True())

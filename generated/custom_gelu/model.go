@@ -36,6 +36,8 @@ var Info = model.Info{
 	Params:        18688,
 	FLOPsPerToken: 106944,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   3,
 		Accum:        2,

@@ -33,6 +33,8 @@ var Info = model.Info{
 	Params:        12192,
 	FLOPsPerToken: 60864,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   3,
 		Accum:        2,

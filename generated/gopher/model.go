@@ -37,6 +37,9 @@ var Info = model.Info{
 	Params:        3737856,
 	FLOPsPerToken: 25559040,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "tok_embeddings",
+	Head:          model.Names{HF: "lm_head.weight", GGUF: "output.weight", Meta: "output.weight"},
 	Recipe: model.Recipe{
 		MicroBatch:   4,
 		Accum:        1,

@@ -36,6 +36,8 @@ var Info = model.Info{
 	Params:        13015864320,
 	FLOPsPerToken: 79626240000,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   1,
 		Accum:        2048,

@@ -36,6 +36,8 @@ var Info = model.Info{
 	Params:        32528943616,
 	FLOPsPerToken: 198798213120,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   1,
 		Accum:        2048,

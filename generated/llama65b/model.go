@@ -36,6 +36,8 @@ var Info = model.Info{
 	Params:        65285660672,
 	FLOPsPerToken: 398186250240,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   1,
 		Accum:        2048,

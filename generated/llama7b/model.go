@@ -36,6 +36,8 @@ var Info = model.Info{
 	Params:        6738415616,
 	FLOPsPerToken: 41253076992,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   1,
 		Accum:        2048,

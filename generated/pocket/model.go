@@ -36,6 +36,8 @@ var Info = model.Info{
 	Params:        51400,
 	FLOPsPerToken: 276480,
 	Weights:       model.Layout(baseTable),
+	Embedding:     "tok_embeddings",
+	Output:        "output",
 	Recipe: model.Recipe{
 		MicroBatch:   4,
 		Accum:        2,

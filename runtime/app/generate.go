@@ -139,7 +139,7 @@ func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
 func (e *env) loadFor(f generateFlags, params []float32) error {
 	// Of any format that package weights knows.
 	if f.weights != "" {
-		return weights.Load(e.info, f.weights, params)
+		return weights.LoadNoting(e.info, f.weights, params, e.note)
 	}
 	d := &runDir{path: f.run}
 	// Only the weights are read: moments are of no use here, and nil leaves
@@ -155,6 +155,9 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 	}
 	return err
 }
+
+// note tells what a reader of a file should know of it.
+func (e *env) note(s string) { fmt.Fprintln(e.stderr, "note: "+s) }
 
 // stream writes one text token by token. It tells whether the context ended
 // before the text did.

@@ -222,7 +222,7 @@ func (s *session) begin(tokenizerPath string) error {
 	// Random weights first; a file, if one is given, replaces all of them.
 	weights.Init(s.info, s.set.Seed, s.trainer.Params(), s.flags.workers)
 	if s.set.Init != "" {
-		if err := weights.Load(s.info, s.set.Init, s.trainer.Params()); err != nil {
+		if err := weights.LoadNoting(s.info, s.set.Init, s.trainer.Params(), s.note); err != nil {
 			return err
 		}
 	}

@@ -19,8 +19,15 @@ type Info struct {
 	Params        int64   // trained parameters, each tied weight counted once
 	FLOPsPerToken float64 // model FLOPs of one training token, causal attention counted half: 6·(matmul params) + 6·L·h·s
 	Weights       []Weight
-	Recipe        Recipe
-	Memory        Memory
+	// Embedding and Output name the weight that tokens are looked up in and the
+	// one that logits are multiplied by, which in a tied model are the same. Both
+	// are empty where a network has no such weight.
+	Embedding, Output string
+	// Head is what files call the output projection of a tied model if they hold
+	// one all the same.
+	Head   Names
+	Recipe Recipe
+	Memory Memory
 
 	// Masked says that attention in training stops at the documents of a packed
 	// sequence: batches carry Starts.
@@ -51,9 +58,17 @@ type Weight struct {
 	Decay  bool // subject to weight decay
 
 	HF, GGUF, Meta string // names in other formats; empty if none
-	Rope           string // "interleaved" or "half" if the rows are rotated in pairs (q and k), else empty
-	RopeHeads      int    // heads whose rows are permuted together when layouts are converted
+
+	// Rope is "interleaved" or "half" if the rows are rotated in pairs, those of a
+	// projection of queries or keys or of a bias or a gain that meets it, else
+	// empty. RopeHeads is the number of heads whose rows are permuted alike when
+	// layouts are converted, 0 where that would not give the same model.
+	Rope      string
+	RopeHeads int
 }
+
+// Names are those of one tensor in other formats; empty if none.
+type Names struct{ HF, GGUF, Meta string }
 
 // Len is the number of elements.
 func (w *Weight) Len() int {

@@ -1,6 +1,7 @@
 // Names of the LLaMA block's weights in other formats. N is the layer's number.
-// Names only: Hugging Face also keeps the rows of wq and wk in another order,
-// which model.rope.layout tells.
+// In a tied model `output` is what files call a copy of the embedding that they have
+// as output projection. Names only: Hugging Face also keeps the rows of wq and wk in
+// another order, which model.rope.layout tells.
 local perLayer(format, table) = {
   ['layers.N.' + w]: std.strReplace(format, '*', table[w])
   for w in std.objectFields(table)
