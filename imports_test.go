@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
 	"internal/inspect":        {"specs", "ir", "ir/build", "passes", "plan", "internal/compile", "internal/diag"},
 	"internal/generate/run":   {"internal/generate", "internal/gobuild"},
-	"cmd/llamac":              {"specs", "passes", "internal/...", "tokenizer", "data/...", "runtime/console", "runtime/cpu", "runtime/plot"},
+	"cmd/llamac":              {"specs", "passes", "plan", "internal/...", "tokenizer", "data/...", "runtime/console", "runtime/cpu", "runtime/plot"},
 	"generated/...":           {"runtime/...", "tokenizer", "weights"},
 	"data":                    {},
 	"data/prepare":            {"data"},

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"regexp"
 	"strings"
 
 	"github.com/llamac/llamac/internal/diag"
@@ -18,9 +17,10 @@ import (
 
 // Options modify a Load.
 type Options struct {
-	// Set overrides fields, each "path=value" as in "parallel.tp=8" or
-	// "checkpoint.policy=full". A value that is JSON is taken as JSON, any
-	// other as a string. Fields computed from an overridden one follow it.
+	// Set overrides fields, each "path=value" as in "optim.lr=1e-3",
+	// "checkpoint.policy=full" or, into a list, "data.sources[0].share=0.5".
+	// A value that is JSON is taken as JSON, any other as a string. Fields
+	// computed from an overridden one follow it.
 	Set []string
 	// FS is where the spec and its relative imports are read, such as
 	// ShippedFS; nil for the disk. Imports of "llamac/..." always come from
@@ -166,8 +166,6 @@ func locateFailure(f eval.Failure, at *locator) *diag.Error {
 	return &e
 }
 
-var setPath = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
-
 // parseSets turns "path=value" into overrides.
 func parseSets(sets []string, errs *diag.List) []eval.Override {
 	var out []eval.Override
@@ -176,11 +174,12 @@ func parseSets(sets []string, errs *diag.List) []eval.Override {
 		label := eval.OverridePrefix + set
 		path, value, ok := strings.Cut(set, "=")
 		if !ok {
-			errs.Add(diag.Pos{File: label}, "has no =; write path=value, as in parallel.tp=8")
+			errs.Add(diag.Pos{File: label}, "has no =; write path=value, as in optim.lr=1e-3")
 			continue
 		}
-		if !setPath.MatchString(path) {
-			errs.Add(diag.Pos{File: label}, "%q is not a path of fields, as in parallel.tp", path)
+		steps, err := eval.ParsePath(path)
+		if err != nil {
+			errs.Add(diag.Pos{File: label}, "%q is not a path: %v; write optim.lr, or data.sources[0].paths for a field of a list's first element", path, err)
 			continue
 		}
 		// The same twice is once.
@@ -194,7 +193,7 @@ func parseSets(sets []string, errs *diag.List) []eval.Override {
 		if !json.Valid(raw) {
 			raw, _ = json.Marshal(value)
 		}
-		out = append(out, eval.Override{Label: label, Path: strings.Split(path, "."), Value: raw})
+		out = append(out, eval.Override{Label: label, Path: steps, Value: raw})
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/gobuild"
@@ -201,10 +202,16 @@ func (c *compileCmd) Run() error {
 	// One line that shows at a glance whether the right spec was compiled.
 	fmt.Fprintf(stdout, "%s: %s parameters, %d layers; %d lines of Go in %d files", s.Name, compile.Count(fig.Params), s.Model.Layers, fig.Lines, fig.Files)
 	if c.Out != "" {
-		fmt.Fprintf(stdout, " in %s", c.Out)
+		fmt.Fprintf(stdout, " in %s\n", c.Out)
+		return nil
 	}
-	fmt.Fprintln(stdout)
-	return nil
+	// It must not look as if there were something to find now.
+	fmt.Fprintln(stdout, "; nothing written: add -o DIR")
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	for _, f := range r.Files {
+		fmt.Fprintf(w, "  %s\t%d lines\n", f.Name, bytes.Count(f.Data, []byte{'\n'}))
+	}
+	return w.Flush()
 }
 
 // place is the import path of what will be written, in front of the runtime

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -32,7 +33,11 @@ func (doctorCmd) Run() error {
 	// As a run will make it, LLAMAC_ISA included.
 	d := cpu.New(0)
 	defer d.Close()
-	row("kernels", d.ISA(), isaMeaning(d.ISA()))
+	means := isaMeaning(d.ISA())
+	if isa := os.Getenv("LLAMAC_ISA"); isa != "" {
+		means = "chosen by LLAMAC_ISA=" + isa
+	}
+	row("kernels", d.ISA(), means)
 	// Measured now, in a fraction of a second: nominal clocks say little about
 	// a shared machine.
 	one, all := cpu.PeakFLOPS(1), cpu.PeakFLOPS(runtime.GOMAXPROCS(0))

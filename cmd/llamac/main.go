@@ -20,6 +20,7 @@ import (
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/runtime/console"
+	"github.com/llamac/llamac/runtime/cpu"
 	"github.com/llamac/llamac/specs"
 )
 
@@ -173,7 +174,12 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "%s shows what it takes\n", helpOf(err))
 		return 2
 	}
-	err = ctx.Run()
+	// Before any command makes a device, also in a program that it starts.
+	if err = cpu.CheckISA(); err != nil {
+		err = errUsage{err}
+	} else {
+		err = ctx.Run()
+	}
 	// The child has said it.
 	if err != nil && !errors.As(err, new(errChild)) {
 		fmt.Fprintln(os.Stderr, err)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/passes"
+	"github.com/llamac/llamac/plan"
 )
 
 // planCmd is llamac plan: what a model needs, found by compiling it for both
@@ -47,7 +49,9 @@ func (c *planCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		saved[p] = compile.Figures(s, q)
+		f := compile.Figures(s, q)
+		f.Checkpoint = p // not the spec's own
+		saved[p] = f
 	}
 	if c.JSON {
 		return printJSON(struct {
@@ -65,12 +69,10 @@ func (c *planCmd) Run() error {
 	row("training FLOPs a token", fmt.Sprintf("%.4g (causal attention counted half)", float64(fig.FLOPsPerToken)))
 	row("tokens a step", fmt.Sprintf("%d = %d sequences x %d accumulated x %d tokens", fig.Tokens, s.Train.MicroBatch, s.Train.Accum, s.Model.Context))
 	row("steps", fmt.Sprintf("%d, %.3g tokens", fig.Steps, float64(fig.Steps)*float64(fig.Tokens)))
-	// Weights, their gradients and both moments of AdamW, and the activations
-	// of one micro-batch.
-	row("memory, training", size(fig.Arenas["weights"]+fig.Arenas["grads"]+fig.Arenas["moment1"]+fig.Arenas["moment2"]+fig.Arenas["act.train"]))
-	// All arenas, those of inference as well, which the sum above leaves out.
-	for _, a := range r.Plan.Arenas {
-		row("  "+a.Name, size(a.Bytes))
+	// Each program's own arenas: those of training and of inference are never
+	// there at one time, but weights and tables, which both have.
+	for _, use := range []string{"training", "inference"} {
+		sumRows("memory, "+use, arenas(r.Plan, use), row)
 	}
 	w.Flush()
 	fmt.Fprintf(stdout, "\nactivations by checkpoint policy (this spec: %s)\n", s.Checkpoint.Policy)
@@ -94,6 +96,21 @@ func (c *planCmd) Run() error {
 		return printAuto(fig.Auto, least)
 	}
 	return nil
+}
+
+// arenas lists what a use of the plan takes: "training" all but what the
+// decoder's programs have to themselves, and "inference" all but the trainer's.
+func arenas(p *plan.Plan, use string) (parts []part) {
+	other := map[string][]string{
+		"training":  {"act.infer", "kv"},
+		"inference": {"grads", "moment1", "moment2", "master", "act.train"},
+	}[use]
+	for _, a := range p.Arenas {
+		if !slices.Contains(other, a.Name) {
+			parts = append(parts, part{a.Name, a.Bytes})
+		}
+	}
+	return parts
 }
 
 // again prints recomputed work and its share of the work without it.

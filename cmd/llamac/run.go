@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/llamac/llamac/internal/compile"
+	"github.com/llamac/llamac/internal/corpus"
 	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/runtime/console"
 	"github.com/llamac/llamac/specs"
@@ -93,6 +94,10 @@ func (c *trainCmd) Run() error {
 	}
 	s, err := c.load()
 	if err != nil {
+		return err
+	}
+	// Building takes longer than to see that it is for nothing.
+	if err := corpus.Missing(s); err != nil {
 		return err
 	}
 	bin, err := binary(s)

@@ -22,11 +22,11 @@ type Figure struct {
 	Arenas        map[string]int64    `json:"arena_bytes"`
 	SavedPerLayer int64               `json:"saved_bytes_per_layer"`
 	Checkpoint    string              `json:"checkpoint"`
-	StepFLOPs     int64               `json:"micro_batch_flops"` // forward, backward and what is recomputed
-	Auto          *passes.Checkpoints `json:"auto,omitempty"`    // what the policy auto chose
-	Files         int                 `json:"go_files"`
-	Lines         int                 `json:"go_lines"`
-	Bytes         int                 `json:"go_bytes"`
+	StepFLOPs     int64               `json:"micro_batch_flops"`  // forward, backward and what is recomputed
+	Auto          *passes.Checkpoints `json:"auto,omitempty"`     // what the policy auto chose
+	Files         int                 `json:"go_files,omitempty"` // what a target has printed, if one was asked
+	Lines         int                 `json:"go_lines,omitempty"`
+	Bytes         int                 `json:"go_bytes,omitempty"`
 }
 
 // Figures collects the numbers of a result.

@@ -9,9 +9,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/llamac/llamac/data/prepare"
 	"github.com/llamac/llamac/internal/gobuild"
@@ -80,14 +83,38 @@ func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokeniz
 	case "bpe":
 		return learn(ctx, s, o)
 	case "file":
-		path := s.Tokenizer.Path
-		// As for data, from the spec's folder.
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(s.Dir(), path)
+		if err := Missing(s); err != nil {
+			return nil, "", err
 		}
-		return open(s, path, "tokenizer.path")
+		return open(s, tokenizerPath(s), "tokenizer.path")
 	}
 	return nil, "", s.Errorf("tokenizer.kind", "tokenizer kind %q reads no text", s.Tokenizer.Kind)
+}
+
+// tokenizerPath is where the file lies that a spec names: as for data, meant
+// from the spec's folder.
+func tokenizerPath(s *specs.Spec) string {
+	if filepath.IsAbs(s.Tokenizer.Path) {
+		return s.Tokenizer.Path
+	}
+	return filepath.Join(s.Dir(), s.Tokenizer.Path)
+}
+
+// Missing is the error that the tokenizer's file is not there, which for most
+// shipped specs is so at first: other people's vocabularies are theirs to give.
+// It says where they come from. Callers ask before work that takes long.
+func Missing(s *specs.Spec) error {
+	if s.Tokenizer.Kind != "file" {
+		return nil
+	}
+	path := tokenizerPath(s)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // Open says what else is wrong
+	}
+	e := s.Errorf("tokenizer.path", "%s is not there: the model's own tokenizer, with %d pieces, which llamac does not ship", path, s.Model.Vocab)
+	e.Note = strings.TrimPrefix(e.Note+"\n\t", "\n\t") + "it comes with the weights: tokenizer.model in the folder that Meta gives out, tokenizer.model or tokenizer.json in a folder of Hugging Face's\n" +
+		"\tname it with --set tokenizer.path=FILE, or learn one from your data with --set tokenizer.kind=bpe; plan, compile, build and inspect need none"
+	return e
 }
 
 // open reads a tokenizer's file and holds it to the model: an embedding of

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/llamac/llamac/runtime/console"
+	"github.com/llamac/llamac/runtime/cpu"
 	"github.com/llamac/llamac/runtime/model"
 )
 
@@ -91,6 +92,10 @@ func (e *env) run(args []string) int {
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
+			// What the environment asks of the kernels is a part of the call.
+			if err := cpu.CheckISA(); err != nil {
+				return e.status(usagef("%v", err))
+			}
 			return e.status(c.run(e, args[1:]))
 		}
 	}

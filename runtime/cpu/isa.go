@@ -1,6 +1,10 @@
 package cpu
 
-import "os"
+import (
+	"fmt"
+	"os"
+	"strings"
+)
 
 // isa is an instruction set that kernels are written for.
 type isa int
@@ -11,20 +15,50 @@ const (
 	avx512              // AVX-512 F, BW, DQ, VL, 512 bits
 )
 
-func (i isa) String() string { return [...]string{"portable", "avx2", "avx512"}[i] }
+var isaNames = [...]string{"portable", "avx2", "avx512"}
 
-// detect picks the best instruction set of the machine. The environment
-// variable LLAMAC_ISA names a lower one to use instead: portable, avx2 or
-// avx512. One that the machine lacks, or an unknown name, changes nothing.
+func (i isa) String() string { return isaNames[i] }
+
+// variable is the environment variable that names an instruction set to use
+// instead of the machine's best.
+const variable = "LLAMAC_ISA"
+
+// detect picks the best instruction set of the machine, or the lower one that
+// the environment variable names. One that cannot be had changes nothing here:
+// programs ask CheckISA before they make a device.
 //
 // Results differ between instruction sets in their last bits, so a run that
 // must repeat another machine's bits needs the same one.
 func detect() isa {
 	best := supported()
-	for i := portable; i < best; i++ {
-		if os.Getenv("LLAMAC_ISA") == i.String() {
-			return i
-		}
+	if chosen, err := choose(os.Getenv(variable), best); err == nil {
+		return chosen
 	}
 	return best
+}
+
+// CheckISA tells whether LLAMAC_ISA, if it is set, names an instruction set that
+// this machine has.
+func CheckISA() error {
+	_, err := choose(os.Getenv(variable), supported())
+	return err
+}
+
+// choose reads a value of the variable on a machine whose best is given.
+func choose(value string, best isa) (isa, error) {
+	if value == "" {
+		return best, nil
+	}
+	for i, name := range isaNames {
+		if name == value && isa(i) <= best {
+			return isa(i), nil
+		}
+	}
+	have := strings.Join(isaNames[:best+1], ", ")
+	for _, name := range isaNames {
+		if name == value {
+			return best, fmt.Errorf("%s=%s: this machine does not have it; it has %s", variable, value, have)
+		}
+	}
+	return best, fmt.Errorf("%s=%s: no such instruction set; there are %s, and this machine has %s", variable, value, strings.Join(isaNames[:], ", "), have)
 }

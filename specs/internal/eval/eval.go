@@ -52,11 +52,11 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Override replaces one field of the document before it is manifested, so that
-// fields computed from it follow.
+// Override replaces one field or element of the document before it is
+// manifested, so that fields computed from it follow.
 type Override struct {
 	Label string          // the file name in positions, such as "--set parallel.tp=8"
-	Path  []string        // field names from the top
+	Path  []Step          // from the top; the first is a field
 	Value json.RawMessage // valid JSON
 }
 

@@ -67,7 +67,7 @@ base + lib.part + {
   make(n):: { n: n, kind: 'k' },
 }
 `,
-	}, Override{Label: OverridePrefix + "nested.z=4", Path: []string{"nested", "z"}, Value: json.RawMessage("4")})
+	}, Override{Label: OverridePrefix + "nested.z=4", Path: []Step{{Field: "nested"}, {Field: "z"}}, Value: json.RawMessage("4")})
 	if len(res.Failures) > 0 {
 		t.Fatal(res.Failures[0])
 	}

@@ -3,7 +3,6 @@ package eval
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/google/go-jsonnet"
 )
@@ -68,20 +67,4 @@ func (imp *importer) Import(from, path string) (jsonnet.Contents, string, error)
 	}
 	imp.resolved[key] = reply.Name
 	return c, reply.Name, nil
-}
-
-// source is the override as a Jsonnet object: { "a"+: { "b": value } }.
-// Every level but the last adds to what is there, as a spec's own +: does.
-func (o Override) source() string {
-	var b strings.Builder
-	for i, name := range o.Path {
-		b.WriteString("{ " + quote(name))
-		if i < len(o.Path)-1 {
-			b.WriteString("+")
-		}
-		b.WriteString(": ")
-	}
-	b.Write(o.Value)
-	b.WriteString(strings.Repeat(" }", len(o.Path)))
-	return b.String()
 }

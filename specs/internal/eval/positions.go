@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/go-jsonnet/ast"
@@ -30,10 +31,30 @@ func positions(files *fileSet, file string, overrides []Override) []Position {
 	doc := t.object(main)
 	// Added on the right, as the evaluation adds them.
 	for _, o := range overrides {
-		doc = append(doc, t.object(root(o.Label))...)
+		if !o.intoList() {
+			doc = append(doc, t.object(root(o.Label))...)
+		}
 	}
 	t.fields("", doc, 0)
+	t.intoLists(overrides)
 	return t.out
+}
+
+// intoLists gives what overrides of elements replace their place. The tracing
+// cannot see it, since the list that they make is computed; and all that they
+// leave alone keeps the place where it is written.
+func (t *tracer) intoLists(overrides []Override) {
+	for i, o := range overrides {
+		path := pathOf(o.Path)
+		// A later one may replace the whole list.
+		if !o.intoList() || slices.ContainsFunc(overrides[i+1:], func(p Override) bool { return within(path, pathOf(p.Path)) }) {
+			continue
+		}
+		// What was there had places below, which are gone.
+		t.out = slices.DeleteFunc(t.out, func(p Position) bool { return within(p.Path, path) })
+		at := diag.Pos{File: o.Label}
+		t.out = append(t.out, Position{Path: path, Name: at, Value: at})
+	}
 }
 
 // tracer collects positions while it walks the document's layers.
