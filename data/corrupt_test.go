@@ -69,8 +69,8 @@ func TestOpenReportsDamage(t *testing.T) {
 		{"manifest cut short", ManifestFile, func(b []byte) []byte { return b[:100] },
 			"/manifest.json: offset"},
 		{"newer manifest", ManifestFile, func(b []byte) []byte {
-			return bytes.Replace(b, []byte(`"llamac data 2"`), []byte(`"llamac data 3", "new": 1`), 1)
-		}, `/manifest.json: format is "llamac data 3", this program reads "llamac data 2"`},
+			return bytes.Replace(b, []byte(`"llamac data 3"`), []byte(`"llamac data 4", "new": 1`), 1)
+		}, `/manifest.json: format is "llamac data 4", this program reads "llamac data 3"`},
 		{"unknown field", ManifestFile, func(b []byte) []byte { return bytes.Replace(b, []byte(`"key"`), []byte(`"kex"`), 1) },
 			`/manifest.json: offset`},
 		{"shard elsewhere", ManifestFile, func(b []byte) []byte { return bytes.Replace(b, []byte("a-00000"), []byte("../a"), 1) },

@@ -16,13 +16,14 @@ const (
 
 // manifestFormat names this layout; a change that old readers would misread
 // changes it.
-const manifestFormat = "llamac data 2"
+const manifestFormat = "llamac data 3"
 
 // Manifest is manifest.json. It holds neither times nor absolute paths, so
 // two preparations of the same input are the same bytes.
 type Manifest struct {
 	Format     string        `json:"format"`
-	Key        string        `json:"key"` // hash of everything that decides the shards' contents
+	Key        string        `json:"key"`           // hash of everything that decides the shards' contents
+	Inputs     string        `json:"inputs_sha256"` // of InputsFile
 	Tokenizer  TokenizerInfo `json:"tokenizer"`
 	Validation float64       `json:"validation"` // share of documents held out
 	Dedup      bool          `json:"dedup"`      // duplicates dropped across all sources

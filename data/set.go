@@ -44,6 +44,9 @@ func open(dir string, mapped bool) (*Set, error) {
 
 // openAll opens the files that the manifest names, and no others.
 func (s *Set) openAll(mapped bool) error {
+	if err := s.checkInputs(); err != nil {
+		return err
+	}
 	if err := s.readTokenBytes(); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 )
 
@@ -147,16 +146,7 @@ func (rd *reader) readFile(k *kind, f *inputFile) error {
 		return err
 	}
 	defer in.close()
-	if err := k.read(in, rd.add); err != nil {
-		return err
-	}
-	// The plan, the key and the resuming all rest on what the file was when
-	// the run began.
-	st, err := os.Stat(f.path)
-	if err == nil && (st.Size() != f.size || !st.ModTime().Equal(f.mtime)) {
-		err = fmt.Errorf("%s: changed while it was read", f.path)
-	}
-	return err
+	return in.readAs(k, rd.add)
 }
 
 // work tokenizes a batch.

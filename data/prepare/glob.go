@@ -1,22 +1,22 @@
 package prepare
 
 import (
+	"crypto/sha256"
 	"os"
 	"path"
 	"path/filepath"
 	"sort"
 	"strings"
-	"time"
 )
 
 // inputFile is one file of a source.
 // Held-out documents are chosen by the hash of their name, so the name must not
 // depend on where the files lie.
 type inputFile struct {
-	path  string // to open it
-	name  string // with slashes, relative to the fixed part of its pattern: the same on every machine
-	size  int64
-	mtime time.Time
+	path string // to open it
+	name string // with slashes, relative to the fixed part of its pattern: the same on every machine
+	size int64
+	sum  [sha256.Size]byte // of the contents as stored
 }
 
 // hasMeta reports whether a path component is a pattern.

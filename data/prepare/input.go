@@ -3,8 +3,10 @@ package prepare
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"strings"
@@ -59,6 +61,7 @@ type input struct {
 // counter counts what was read of a file as stored.
 type counter struct {
 	r    io.Reader
+	hash hash.Hash // of what was read
 	n    int64
 	tell func(n int) // progress
 	err  error       // of the file itself, not of what is in it
@@ -69,6 +72,9 @@ type counter struct {
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += int64(n)
+	if c.hash != nil {
+		c.hash.Write(b[:n])
+	}
 	if n > 0 && c.tell != nil {
 		c.tell(n)
 	}
@@ -86,10 +92,14 @@ func openInput(f *inputFile, tell func(n int)) (*input, error) {
 	if err != nil {
 		return nil, err // names the file already
 	}
-	raw := &counter{r: file, tell: tell}
+	raw := &counter{r: file, hash: sha256.New(), tell: tell}
 	in, err := newInput(f, raw)
 	if err != nil {
-		file.Close()
+		defer file.Close()
+		// What is not what was listed need not be what it seems.
+		if e := (&input{file: f, raw: raw}).verify(); e != nil {
+			return nil, e
+		}
 		return nil, err
 	}
 	// The decompressor first, then the file below it.
@@ -129,6 +139,33 @@ func newInput(f *inputFile, raw *counter) (*input, error) {
 		in.r = stored
 	}
 	return in, nil
+}
+
+// readAs hands over the documents of the file, and makes sure that it was the
+// file of the plan. Broken input may be skipped, and one that changed meanwhile
+// never.
+func (in *input) readAs(k *kind, emit emitFunc) error {
+	err := k.read(in, emit)
+	var bad *InputError
+	if err != nil && !errors.As(err, &bad) {
+		return err
+	}
+	if e := in.verify(); e != nil {
+		return e
+	}
+	return err
+}
+
+// verify reads what is left of the file as stored and makes sure that it is the
+// file that was listed: the key of the set is made of its contents.
+func (in *input) verify() error {
+	if _, err := io.Copy(io.Discard, in.raw); err != nil {
+		return fmt.Errorf("%s: %w", in.file.path, err)
+	}
+	if in.raw.n != in.file.size || !bytes.Equal(in.raw.hash.Sum(nil), in.file.sum[:]) {
+		return changed(in.file)
+	}
+	return nil
 }
 
 // isZstd knows the magic of a frame and of a skippable frame (RFC 8878).

@@ -102,6 +102,11 @@ func (f *finishing) manifest(m *data.Manifest) error {
 	if err := r.writeWhole(filepath.Join(r.dir, data.TokenBytesFile), table); err != nil {
 		return err
 	}
+	inputs := data.EncodeInputs(r.plan.inputs(r.cfg))
+	m.Inputs = fmt.Sprintf("%x", sha256.Sum256(inputs))
+	if err := r.writeWhole(filepath.Join(r.dir, data.InputsFile), inputs); err != nil {
+		return err
+	}
 	b, err := m.Encode()
 	if err != nil {
 		return err
@@ -112,7 +117,7 @@ func (f *finishing) manifest(m *data.Manifest) error {
 // ours matches the files that a preparation makes, for any source, and what it
 // leaves of the set's own files when it is killed while writing them.
 // Anything else in the folder is the user's.
-var ours = regexp.MustCompile(`^((\.tmp-)?[A-Za-z0-9_-]+-[0-9]{5,}\.(train\.tok|val\.tok|json)(-[0-9]+)?|\.tmp-(token-bytes\.bin|manifest\.json)-[0-9]+)$`)
+var ours = regexp.MustCompile(`^((\.tmp-)?[A-Za-z0-9_-]+-[0-9]{5,}\.(train\.tok|val\.tok|json)(-[0-9]+)?|\.tmp-(token-bytes\.bin|manifest\.json|inputs\.txt)-[0-9]+)$`)
 
 // tidy removes the units and shards of earlier sets in this folder, and
 // nothing that does not bear their names. The set is complete, so failing to

@@ -2,6 +2,7 @@ package prepare
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,20 +11,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/llamac/llamac/data"
 )
 
 // prepareVersion is part of every key: raise it when the same input comes out
 // as other documents or other tokens than before.
-const prepareVersion = "llamac prepare 3"
+const prepareVersion = "llamac prepare 4"
 
 // plan is the whole work, the same for every job of an array.
 type plan struct {
-	key    string
-	files  [][]inputFile // per source
-	units  []*unit       // in the order of sources and files
-	bytes  int64         // of all input files
-	newest time.Time     // of all input files
+	key   string
+	files [][]inputFile // per source
+	units []*unit       // in the order of sources and files
+	bytes int64         // of all input files
 }
 
 // unit is what is read, written and resumed as a whole: consecutive files of
@@ -35,11 +36,10 @@ type unit struct {
 	number int // within the source
 	// Jobs of an array take units by it: job i of n does those with index i
 	// modulo n.
-	index  int // within the plan
-	name   string
-	files  []inputFile
-	bytes  int64
-	newest time.Time
+	index int // within the plan
+	name  string
+	files []inputFile
+	bytes int64
 }
 
 // Units are sized so that a source has about a thousand of them at most,
@@ -52,12 +52,13 @@ const (
 	unitsWant = 1024
 )
 
-// newPlan lists all input and cuts it into units. It opens no file, so it is
-// quick enough to be done before every training.
-func newPlan(cfg *Config) (*plan, error) {
+// newPlan lists all input, hashes it and cuts it into units. Files that are known
+// are not read again, so that it is quick enough to be done before every
+// training.
+func newPlan(ctx context.Context, cfg *Config) (*plan, error) {
 	p := &plan{}
-	// The key covers names and sizes, not times: a set that was prepared on
-	// another machine from the same files is the same set.
+	// The key covers names and contents, not times and places: a set that was
+	// prepared on another machine from the same files is the same set.
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\nvalidation %v dedup %v unit %d\n", prepareVersion, cfg.Validation, cfg.Dedup, cfg.unitBytes)
 	// Nil while a vocabulary is still to be learned from the very same texts:
@@ -65,7 +66,7 @@ func newPlan(cfg *Config) (*plan, error) {
 	if t := cfg.Tokenizer; t != nil {
 		fmt.Fprintf(sum, "tokenizer %q vocab %d bos %d %v eos %d %v specials %v\n", t.Hash(), t.Vocab(), t.BOS(), cfg.AddBOS, t.EOS(), cfg.AddEOS, cfg.Specials)
 	}
-	for i, s := range cfg.Sources {
+	for _, s := range cfg.Sources {
 		// In the order of names, so that another file system's order changes
 		// nothing.
 		files, err := list(cfg, s)
@@ -73,9 +74,15 @@ func newPlan(cfg *Config) (*plan, error) {
 			return nil, fmt.Errorf("source %q: %w", s.Name, err)
 		}
 		p.files = append(p.files, files)
+	}
+	if err := hashInputs(ctx, cfg, p.files); err != nil {
+		return nil, err
+	}
+	for i, s := range cfg.Sources {
+		files := p.files[i]
 		fmt.Fprintf(sum, "source %q kind %q field %q max %d dedup %v files %d\n", s.Name, s.Kind, s.Field, s.MaxBytes, s.Dedup, len(files))
 		for _, f := range files {
-			fmt.Fprintf(sum, "%q %d\n", f.name, f.size)
+			fmt.Fprintf(sum, "%q %d %x\n", f.name, f.size, f.sum)
 		}
 		// The cut depends on sizes alone, and so is the same for every job.
 		p.cut(i, s.Name, files, cfg.unitBytes)
@@ -89,9 +96,6 @@ func (p *plan) cut(source int, name string, files []inputFile, size int64) {
 	var total int64
 	for _, f := range files {
 		total += f.size
-		if f.mtime.After(p.newest) {
-			p.newest = f.mtime
-		}
 	}
 	// For the progress.
 	p.bytes += total
@@ -112,9 +116,6 @@ func (p *plan) cut(source int, name string, files []inputFile, size int64) {
 			f := files[0]
 			u.files = append(u.files, f)
 			u.bytes += f.size
-			if f.mtime.After(u.newest) {
-				u.newest = f.mtime
-			}
 			files = files[1:]
 		}
 		p.units = append(p.units, u)
@@ -158,12 +159,6 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 		if out {
 			continue
 		}
-		// The only look at a file before it is read.
-		st, err := os.Stat(f.path)
-		if err != nil {
-			return nil, err
-		}
-		f.size, f.mtime = st.Size(), st.ModTime()
 		kept = append(kept, f)
 	}
 	// Said with the number, since the patterns did match.
@@ -256,4 +251,28 @@ func findGOROOT(cfg *Config) (string, error) {
 		return "", fmt.Errorf("cannot find $GOROOT: %w", err)
 	}
 	return real, nil
+}
+
+// inputs are all files of the plan, as a set lists them.
+func (p *plan) inputs(cfg *Config) (list []data.Input) {
+	for i, files := range p.files {
+		for _, f := range files {
+			list = append(list, data.Input{Source: cfg.Sources[i].Name, Name: f.name, Size: f.size, SHA256: fmt.Sprintf("%x", f.sum)})
+		}
+	}
+	return list
+}
+
+// Inputs lists the files that Run would read, with their contents' hashes. It
+// needs neither a tokenizer nor a folder.
+func Inputs(ctx context.Context, cfg Config) ([]data.Input, error) {
+	if err := cfg.checkInput(); err != nil {
+		return nil, err
+	}
+	cfg.Tokenizer = nil
+	p, err := newPlan(ctx, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	return p.inputs(&cfg), nil
 }

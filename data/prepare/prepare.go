@@ -22,10 +22,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/llamac/llamac/data"
 )
@@ -70,6 +70,7 @@ type Config struct {
 	GOROOT   string // "" asks the go command
 	OutDir   string // the set's folder; "" for a folder of CacheDir named by Key
 	CacheDir string
+	HashDir  string // remembers hashes of input files between runs; "" reads them each time
 
 	Shard       Shard // which part of the work; the zero value is all of it
 	Workers     int   // goroutines that tokenize; 0 for one a core
@@ -79,6 +80,7 @@ type Config struct {
 
 	unitBytes int64                               // tests: input of a unit
 	create    func(path string) (tempFile, error) // tests: a disk that fails
+	now       func() time.Time                    // tests: another clock
 }
 
 // Shard is job Index of Count that share the work, both counted from 0.
@@ -98,7 +100,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (dir string, 
 	if err := cfg.check(); err != nil {
 		return "", err
 	}
-	p, err := newPlan(&cfg)
+	p, err := newPlan(ctx, &cfg)
 	if err != nil {
 		return "", err
 	}
@@ -117,13 +119,13 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (dir string, 
 }
 
 // Key returns the hash of everything that decides the contents of the shards:
-// the names and sizes of the input files, the tokenizer, and the options, but
+// the names and contents of the input files, the tokenizer, and the options, but
 // not the shares, which only the reader uses.
 func Key(cfg Config) (string, error) {
 	if err := cfg.check(); err != nil {
 		return "", err
 	}
-	p, err := newPlan(&cfg)
+	p, err := newPlan(context.Background(), &cfg)
 	if err != nil {
 		return "", err
 	}
@@ -218,20 +220,9 @@ func (r *runner) reuse() (done bool, err error) {
 		return false, err
 	}
 	if m.Key != r.plan.key {
-		return false, fmt.Errorf("%s: holds a set made from other files, options or tokenizer (key %.16s, now %.16s): remove it or name another folder",
-			r.dir, m.Key, r.plan.key)
+		return false, r.another(m)
 	}
 	path := filepath.Join(r.dir, data.ManifestFile)
-	st, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	// Sizes are in the key and times are not, so this is what is left to ask.
-	if r.plan.newest.After(st.ModTime()) {
-		// An input of the same size was written since. The set goes first, so
-		// that nobody reads a mixture of old and new.
-		return false, os.Remove(path)
-	}
 	set, err := data.Open(r.dir)
 	if err != nil {
 		return false, fmt.Errorf("the set is damaged, remove it to prepare it again: %w", err)
@@ -260,4 +251,15 @@ func (r *runner) describe(m *data.Manifest) {
 		m.Sources[i].Share = r.cfg.Sources[i].Share
 		m.Sources[i].Epochs = r.cfg.Sources[i].Epochs
 	}
+}
+
+// another is the error about a folder that holds another set.
+func (r *runner) another(m *data.Manifest) error {
+	const way = "remove it or name another folder"
+	if old, err := data.ReadInputs(r.dir); err == nil {
+		if c := data.CompareInputs(old, r.plan.inputs(r.cfg)); !c.None() {
+			return fmt.Errorf("%s: holds a set made from other text: %v; %s", r.dir, c, way)
+		}
+	}
+	return fmt.Errorf("%s: holds a set made with other options or another tokenizer (key %.16s, now %.16s): %s", r.dir, m.Key, r.plan.key, way)
 }

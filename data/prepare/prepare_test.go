@@ -362,7 +362,7 @@ func TestSameBytesForAnyWorkersAndShards(t *testing.T) {
 		late := shared
 		late.Shard = Shard{i, 8}
 		must(t, late.check())
-		p, err := newPlan(&late)
+		p, err := newPlan(ctx, &late)
 		must(t, err)
 		must(t, (&runner{cfg: &late, plan: p, dir: shared.OutDir, progress: newTracker(nil)}).run(ctx))
 		same(t, fmt.Sprintf("late job %d", i), files(t, shared.OutDir), want)

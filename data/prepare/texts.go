@@ -21,7 +21,7 @@ func Texts(ctx context.Context, cfg Config) (key string, docs iter.Seq2[[]byte, 
 	// Two sets that differ in their tokenizer alone are learned from the same
 	// texts, and have one key for them.
 	cfg.Tokenizer = nil
-	p, err := newPlan(&cfg)
+	p, err := newPlan(ctx, &cfg)
 	if err != nil {
 		return "", nil, err
 	}
@@ -102,5 +102,5 @@ func readTexts(k *kind, f *inputFile, take emitFunc) error {
 		return err
 	}
 	defer in.close()
-	return k.read(in, take)
+	return in.readAs(k, take)
 }

@@ -38,17 +38,12 @@ func (r *runner) metaPath(u *unit) string {
 }
 
 // readMeta returns the record of a unit that is done, and nil for one that is
-// not: without a record, of another plan, or older than its input.
+// not: without a record, or of another plan.
 func (r *runner) readMeta(u *unit) *unitMeta {
 	// Whatever is not as it should be means that the unit is done again: a
 	// record is an offer to save work, and never a reason to fail.
-	path := r.metaPath(u)
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(r.metaPath(u))
 	if err != nil {
-		return nil
-	}
-	st, err := os.Stat(path)
-	if err != nil || u.newest.After(st.ModTime()) {
 		return nil
 	}
 	m := new(unitMeta)

@@ -46,7 +46,7 @@ func Config(s *specs.Spec, o Options) prepare.Config {
 		Validation: s.Data.Validation, Dedup: s.Data.Dedup,
 		// Relative paths in a spec are meant from its own folder, wherever
 		// llamac is called.
-		Base: s.Dir(), CacheDir: filepath.Join(o.Cache, "data"), OutDir: o.OutDir,
+		Base: s.Dir(), CacheDir: filepath.Join(o.Cache, "data"), HashDir: filepath.Join(o.Cache, "hashes"), OutDir: o.OutDir,
 		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip,
 	}
 	for _, x := range s.Data.Sources {
@@ -137,9 +137,8 @@ func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error
 // learn learns a vocabulary with LLaMA's options. Its file is named by all that
 // decides it.
 func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, string, error) {
-	// The key is a hash over the names and sizes of all input files and of the
-	// options that choose text from them: the whole text is not read to find
-	// out that the vocabulary is known.
+	// The key is a hash over the names and contents of all input files and of
+	// the options that choose text from them.
 	key, docs, err := prepare.Texts(ctx, Config(s, o))
 	if err != nil {
 		return nil, "", err
