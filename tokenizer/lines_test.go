@@ -132,7 +132,7 @@ func TestParseErrors(t *testing.T) {
 		data []byte
 		want string
 	}{
-		{"empty", nil, "empty: empty file"},
+		{"empty", nil, "empty: not a tokenizer: this is an empty file"},
 		{"text", []byte("hello, this is no tokenizer"), "text: not a tokenizer"},
 		{"m", model[:len(model)-3], "does not fit the file"},
 		{"m", append(bytes.Clone(model), 0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f), "does not fit the file"},

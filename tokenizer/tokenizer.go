@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/llamac/llamac/runtime/filekind"
 	"github.com/llamac/llamac/runtime/gguf"
 )
 
@@ -73,9 +74,10 @@ var errFormat = errors.New("not a tokenizer: neither SentencePiece model, llama2
 
 // Parse reads a tokenizer from memory. name stands for the file in errors.
 func Parse(name string, data []byte) (Tokenizer, error) {
+	if what := filekind.Describe(name, data[:min(len(data), filekind.Head)], int64(len(data))); what != "" {
+		return nil, fmt.Errorf("%s: not a tokenizer: %s", name, what)
+	}
 	switch {
-	case len(data) == 0:
-		return nil, fmt.Errorf("%s: empty file", name)
 	case bytes.HasPrefix(data, []byte(gguf.Magic)):
 		return ParseGGUF(name, bytes.NewReader(data))
 	case looksLikeBin(data):

@@ -66,7 +66,7 @@ func Describe(path string, head []byte, size int64) string {
 	}
 	// Messages are sent as plain text as well.
 	if size <= Head && len(text) >= 8 && text[0] != '{' && text[0] != '[' && readable(text) {
-		return fmt.Sprintf("this is a text that begins with %.60q; fetch the file again", text)
+		return fmt.Sprintf("this is a text that begins with %.60q, maybe a server's answer", text)
 	}
 	return ""
 }
