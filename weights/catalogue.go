@@ -40,6 +40,7 @@ func newCatalogue(info model.Info, path string, f File, names []naming) (*catalo
 	}
 	most, also := -1, []naming(nil)
 	var best map[string]string // the file's name for each that is wanted
+	var clash error            // of two prefixes that fit equally well
 	for _, n := range names {
 		wanted := wantedNames(&info, n)
 		// What belongs to a format, and not to a program that wraps models.
@@ -58,14 +59,18 @@ func newCatalogue(info model.Info, path string, f File, names []naming) (*catalo
 			}
 			switch {
 			case len(found) > most:
-				most, best, also = len(found), found, nil
+				most, best, also, clash = len(found), found, nil, nil
 				c.names, c.prefix, c.wanted = n, r, wanted
 			case len(found) == most && n.label == c.names.label && c.prefix != (rename{}) && !maps.Equal(found, best):
-				return nil, bad(path, -1, "the names of tensors fit the model in two ways: %s, and %s; which of the two is meant would be a guess", c.prefix, r)
+				clash = bad(path, -1, "the names of tensors fit the model in two ways: %s, and %s; which of the two is meant would be a guess", c.prefix, r)
 			case len(found) == most && n.label != c.names.label:
 				also = append(also, n)
 			}
 		}
+	}
+	// Of a file of something else, what is missing says more.
+	if clash != nil && 2*most > len(info.Weights) {
+		return nil, clash
 	}
 	if err := c.ambiguous(info, also, most); err != nil {
 		return nil, err

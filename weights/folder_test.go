@@ -14,8 +14,8 @@ import (
 	"github.com/llamac/llamac/runtime/model"
 )
 
-// shardName is the name that Hugging Face's writer gives.
-func shardName(i, n int) string { return fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, n) }
+// shardFile is the name that Hugging Face's writer gives.
+func shardFile(i, n int) string { return fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, n) }
 
 // indexedFolder is a folder in memory: shards by name, and the index.
 type indexedFolder struct {
@@ -29,14 +29,20 @@ type indexedFolder struct {
 func indexed(r *rand.Rand, tensors []named, n int) *indexedFolder {
 	f := &indexedFolder{shards: map[string][]named{}, index: map[string]string{}, files: map[string][]byte{}}
 	for i, t := range tensors {
-		to := shardName(i%n, n)
+		to := shardFile(i%n, n)
 		if i >= n {
-			to = shardName(r.IntN(n), n)
+			to = shardFile(r.IntN(n), n)
 		}
 		f.shards[to] = append(f.shards[to], t)
 		f.index[t.name] = to
 	}
 	return f
+}
+
+// indexJSON is the file that says where each tensor is.
+func indexJSON(index map[string]string) []byte {
+	b, _ := json.Marshal(map[string]any{"metadata": map[string]any{"total_size": 7}, "weight_map": index}) // strings: never fails
+	return b
 }
 
 // write writes the folder.
@@ -47,10 +53,7 @@ func (f *indexedFolder) write(t *testing.T) string {
 	for name, ts := range f.shards {
 		files[name] = safetensorsFile(map[string]string{"format": "pt"}, ts)
 	}
-	b, err := json.Marshal(map[string]any{"metadata": map[string]any{"total_size": 7}, "weight_map": f.index})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := indexJSON(f.index)
 	if f.raw != "" {
 		b = []byte(f.raw)
 	}
@@ -96,7 +99,7 @@ func TestIndexRefused(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 13))
 	info := llama(16, 1, 2, 1, 6, 11, 8, true, "half")
 	tensors := modelTensors(r, info, hf, F32)
-	one, two, three := shardName(0, 3), shardName(1, 3), shardName(2, 3)
+	one, two, three := shardFile(0, 3), shardFile(1, 3), shardFile(2, 3)
 	for name, c := range map[string]struct {
 		change func(f *indexedFolder)
 		want   []string

@@ -150,7 +150,7 @@ func (c *catalogue) assign(info model.Info) (*assignment, error) {
 		return nil, bad(c.path, -1, "none of the tensors has a name of model %s; %s", info.Name, c.examples(&info))
 	}
 	if len(missing) > 0 {
-		return nil, bad(c.path, -1, "%s", several(append(missing, c.hints()...)))
+		return nil, bad(c.path, -1, "%s", strings.Join(append([]string{several(missing)}, c.hints()...), "\n\t"))
 	}
 	return p, nil
 }
