@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,18 +103,29 @@ func (d Dim) IsConst() bool { return d.Sym == "" }
 func (d Dim) Is(n int64) bool { return d.Sym == "" && d.N == n }
 
 // Mul is the product of two dimensions.
-// The symbols are sorted, so T*B and B*T are the same Dim. Coefficients are
-// not checked for overflow here: the verifier bounds what a shape may hold.
+// The symbols are sorted, so T*B and B*T are the same Dim. A coefficient that
+// would overflow stays at the largest int64, which the verifier refuses.
 func (d Dim) Mul(e Dim) Dim {
 	switch { // most factors are numbers
 	case e.Sym == "":
-		return Dim{d.N * e.N, d.Sym}
+		return Dim{saturated(d.N, e.N), d.Sym}
 	case d.Sym == "":
-		return Dim{d.N * e.N, e.Sym}
+		return Dim{saturated(d.N, e.N), e.Sym}
 	}
 	syms := append(d.symbols(), e.symbols()...)
 	slices.Sort(syms)
-	return Dim{d.N * e.N, strings.Join(syms, "*")}
+	return Dim{saturated(d.N, e.N), strings.Join(syms, "*")}
+}
+
+// saturated is a product, or the int64 next to it.
+func saturated(a, b int64) int64 {
+	if p := a * b; a == 0 || p/a == b && !(a == -1 && b == math.MinInt64) {
+		return p
+	}
+	if (a < 0) != (b < 0) {
+		return math.MinInt64
+	}
+	return math.MaxInt64
 }
 
 // Div is the exact quotient of two dimensions, if there is one.
@@ -149,11 +161,11 @@ func (d Dim) symbols() []string {
 func (d Dim) Bind(values map[string]int64) Dim {
 	out := Const(d.N)
 	if v, ok := values[d.Sym]; ok && d.Sym != "" { // one symbol, as most have
-		return Const(d.N * v)
+		return Const(saturated(d.N, v))
 	}
 	for _, s := range d.symbols() {
 		if v, ok := values[s]; ok {
-			out.N *= v
+			out.N = saturated(out.N, v)
 		} else {
 			out = out.Mul(Sym(s))
 		}
@@ -217,6 +229,19 @@ func (t Type) Elems() int64 {
 		panic("ir: Elems of unbound type " + t.String())
 	}
 	return n.N
+}
+
+// Estimate is the number of elements with symbols of the given sizes, as a real
+// number: it does not overflow, and tells what would.
+func (t Type) Estimate(sizes map[string]int64) float64 {
+	n := 1.0
+	for _, d := range t.Dims {
+		n *= float64(d.N)
+		for _, s := range d.symbols() {
+			n *= float64(sizes[s])
+		}
+	}
+	return n
 }
 
 // Bytes is the storage of a bound type.

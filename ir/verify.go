@@ -105,11 +105,11 @@ func (v *verifier) weight(w *Weight) {
 	}
 }
 
-// maxElems bounds the product of a shape's numbers: sizes in bytes stay far
+// MaxElems bounds the product of a shape's numbers: sizes in bytes stay far
 // from overflow.
 // 2^48 elements of 8 bytes are 2^51 bytes. Symbols come on top, each at most its
 // bound.
-const maxElems = 1 << 48
+const MaxElems = 1 << 48
 
 // shape checks a shape: its symbols are declared and its numbers positive.
 // Nothing is spelled before something is wrong: modules are verified often.
@@ -121,7 +121,7 @@ func (v *verifier) shape(what fmt.Stringer, t Type) {
 			return
 		}
 		// Divides: the product could already have overflowed.
-		if d.N > maxElems/size {
+		if d.N > MaxElems/size {
 			v.that(false, "%s has type %s, which is too large", what, t)
 			return
 		}

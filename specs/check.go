@@ -85,6 +85,7 @@ func (d *decoder) checkRecipe(s *Spec) {
 	if d.ok("schedule.warmup", "schedule.decay") && s.Schedule.Decay != 0 && s.Schedule.Decay < s.Schedule.Warmup {
 		d.relation("schedule.decay", "schedule.warmup", "decay %d ends before warmup %d does", s.Schedule.Decay, s.Schedule.Warmup)
 	}
+	d.checkTokens(s)
 	if !d.ok("checkpoint.policy", "checkpoint.budget") {
 		return
 	}
@@ -93,6 +94,30 @@ func (d *decoder) checkRecipe(s *Spec) {
 		d.errorf("checkpoint.budget", "checkpoint.policy auto needs a budget in bytes")
 	case c.Policy != "auto" && c.Budget != 0:
 		d.relation("checkpoint.budget", "checkpoint.policy", "a budget is kept by the policy auto alone: checkpoint.policy is %s", c.Policy)
+	}
+}
+
+// MaxTokens is what a run may train on: counts of tokens are int64s, here and
+// in the program.
+const MaxTokens = 1 << 62
+
+// checkTokens is about the product of all that makes a run long.
+func (d *decoder) checkTokens(s *Spec) {
+	fields := []size{{"train.steps", s.Train.Steps, 1e7}, {"train.accum", s.Train.Accum, 1e4},
+		{"train.micro_batch", s.Train.MicroBatch, 1e3}, {"model.context", s.Model.Context, 1e6}}
+	tokens, worst := 1.0, fields[0]
+	for _, f := range fields {
+		if !d.ok(f.path) {
+			return
+		}
+		tokens *= float64(f.value)
+		if float64(f.value)/f.usual > float64(worst.value)/worst.usual {
+			worst = f
+		}
+	}
+	if tokens > MaxTokens {
+		d.errorf(worst.path, "%s is %d: %d steps of %d x %d sequences of %d tokens are %.3g tokens, more than the %.3g that can be counted",
+			worst.path, worst.value, s.Train.Steps, s.Train.Accum, s.Train.MicroBatch, s.Model.Context, tokens, float64(MaxTokens))
 	}
 }
 

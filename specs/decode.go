@@ -244,6 +244,13 @@ func (o *object) int(name string, dst *int, b bound) {
 	*dst = int(x)
 }
 
+// sizeUpTo decodes a size of at least 1 with a limit of its own.
+func (o *object) sizeUpTo(name string, dst *int, limit float64) {
+	x := int64(*dst)
+	o.int64(name, &x, atLeast(1), limit)
+	*dst = int(x)
+}
+
 // bool decodes true or false; 0, 1 and strings are neither.
 func (o *object) bool(name string, dst *bool) {
 	v, path, ok := o.get(name)

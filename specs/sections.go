@@ -132,7 +132,7 @@ func (d *decoder) model(o *object, m *Model) {
 	}
 	o.int("ffn_dim", &m.FFNDim, atLeast(1))
 	o.int("vocab", &m.Vocab, atLeast(1))
-	o.int("context", &m.Context, atLeast(1))
+	o.sizeUpTo("context", &m.Context, MaxContext)
 	o.number("norm_eps", &m.NormEps, positive)
 	// 0.02 in GPT-2 and LLaMA; nodes may have their own.
 	o.number("init_std", &m.InitStd, positive)
@@ -173,7 +173,7 @@ func (d *decoder) scaling(o *object, s *RopeScaling) {
 // train decodes how much is learned at once, how long, and what a run writes on
 // the way.
 func (d *decoder) train(o *object, t *Train) {
-	o.int("micro_batch", &t.MicroBatch, atLeast(1))
+	o.sizeUpTo("micro_batch", &t.MicroBatch, MaxMicroBatch)
 	o.int("accum", &t.Accum, atLeast(1))
 	o.int("steps", &t.Steps, atLeast(1))
 	// As an integer of JSON: up to 2^53, which is as many seeds as anyone

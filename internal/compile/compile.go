@@ -236,12 +236,18 @@ func unit(s *specs.Spec, o Options, mode string) (*passes.Unit, error) {
 		if o.MicroBatch > 0 {
 			batch = o.MicroBatch
 		}
+		if err := fits(s, m, mode, batch); err != nil {
+			return nil, err
+		}
 		c.Dims = map[string]int64{"B": int64(batch), "T": int64(s.Model.Context)}
 		return &passes.Unit{Module: m, Config: c}, nil
 	// A context that is no multiple of a block wastes the rest of the last one.
 	case "infer":
 		m, err := build.Infer(s)
 		if err != nil {
+			return nil, err
+		}
+		if err := fits(s, m, mode, maxSequences); err != nil {
 			return nil, err
 		}
 		// Enough blocks for all sequences to reach the context's end at once. N and R are

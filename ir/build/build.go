@@ -6,6 +6,8 @@ package build
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/llamac/llamac/internal/diag"
 	"github.com/llamac/llamac/ir"
@@ -80,7 +82,7 @@ func newBuilder(s *specs.Spec, time string) *builder {
 		errs:  &diag.List{},
 		pairs: &pairs{class: map[any]*channels{}},
 		m: &ir.Module{Name: s.Name, Dims: []ir.DimDecl{
-			{Name: "B", Min: 1, Max: 1 << 20},
+			{Name: "B", Min: 1, Max: specs.MaxMicroBatch},
 			{Name: time, Min: 1, Max: int64(s.Model.Context)},
 		}},
 	}
@@ -89,7 +91,16 @@ func newBuilder(s *specs.Spec, time string) *builder {
 // module builds the function that is the entry and all that it runs. A spec with a
 // mistake is told of all its nodes at once. A module that does not verify is a bug
 // of this package, since each node's types were checked as it was made.
-func (c *builder) module(entry string) (*ir.Module, error) {
+func (c *builder) module(entry string) (_ *ir.Module, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(tooLarge)
+			if !ok {
+				panic(r)
+			}
+			err = diag.List{e.Error}
+		}
+	}()
 	f := &ir.Func{Name: entry, Role: ir.RoleMain}
 	c.m.Funcs = append(c.m.Funcs, f)
 	c.begin(f)
@@ -193,8 +204,42 @@ func (c *builder) op(name, as string, attrs ir.Attrs, operands ...*ir.Value) *ir
 	if err != nil {
 		panic(illTyped{err})
 	}
+	c.fits(n.Results[0].Name, n.Results[0].Type)
 	return n.Results[0]
 }
+
+// mostElems bounds a value with its symbols: in bytes it stays below 2^62.
+const mostElems = 1 << 58
+
+// fits refuses a type whose elements cannot be counted, before anything is made
+// of it. The place is the field's that is too large, and not the node's: the
+// nodes are the library's.
+func (c *builder) fits(what string, t ir.Type) {
+	// The fields that are factors of it.
+	of := func(path string, value int) bool {
+		return slices.ContainsFunc(t.Dims, func(d ir.Dim) bool {
+			switch path {
+			case "train.micro_batch":
+				return strings.Contains(d.Sym, "B")
+			case "model.context":
+				return strings.Contains(d.Sym, c.time.Sym)
+			}
+			return value > 1 && d.N%int64(value) == 0
+		})
+	}
+	numbers := t.Estimate(map[string]int64{"B": 1, c.time.Sym: 1})
+	if numbers > ir.MaxElems {
+		panic(tooLarge{c.spec.TooLarge(of, "%s would have %.3g elements, more than the %.3g that a tensor may have", what, numbers, float64(ir.MaxElems))})
+	}
+	all := t.Estimate(map[string]int64{"B": int64(c.spec.Train.MicroBatch), c.time.Sym: int64(c.spec.Model.Context)})
+	if all > mostElems {
+		panic(tooLarge{c.spec.TooLarge(of, "%s would have %.3g elements in a micro-batch, more than the %.3g that can be counted", what, all, float64(mostElems))})
+	}
+}
+
+// tooLarge unwinds to module: sizes are the spec's, and every further node would
+// say the same.
+type tooLarge struct{ *diag.Error }
 
 // illTyped unwinds from op to kind.
 // A type of its own tells a spec's mistake from a bug's panic, which goes on.
@@ -211,6 +256,7 @@ func (c *builder) weight(name string, init ir.Init, shard string, dims ...int) *
 	for _, d := range dims {
 		t.Dims = append(t.Dims, ir.Const(int64(d)))
 	}
+	c.fits("the weight "+name, t)
 	w := c.m.Weight(name)
 	switch {
 	case w == nil:

@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/specs"
@@ -11,6 +12,9 @@ import (
 // Positions is the name of the value that holds the position of each token of
 // a sequence: counted from 0 in training, a parameter in inference.
 const Positions = "pos"
+
+// mostRotated is sixteen times what models have.
+const mostRotated = 4096
 
 // rope rotates pairs of the last axis of x [B, heads, T, d] by position times
 // frequency (Su et al. 2021). The tables of cosines and sines are made once,
@@ -21,6 +25,13 @@ func (c *builder) rope(n *specs.Node, x *ir.Value) *ir.Value {
 	d := width(x)
 	if x.Type.Rank() != 4 || d%2 != 0 {
 		panic(illTyped{fmt.Errorf("input has type %s, want [B, heads, T, even d]", x.Type)})
+	}
+	// The frequencies are constants of the program, and every pass handles them.
+	if d > mostRotated {
+		width := func(path string, value int) bool {
+			return path == "model.head_dim" || path == "model.dim" && c.spec.Model.Heads*d == c.spec.Model.Dim || strings.HasSuffix(path, ".out") && value > 0 && value%d == 0
+		}
+		panic(tooLarge{c.spec.TooLarge(width, "heads of %d channels would be rotated, more than the %d whose frequencies a program may list", d, mostRotated)})
 	}
 	t := x.Type.Dims[2]
 	// Keys hold d: two ropes of different heads have tables of their own.
