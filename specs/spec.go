@@ -163,7 +163,7 @@ type Source struct {
 type Tokenizer struct {
 	Kind  string // "byte" (256 ids), "bpe" (trained on the mixture), "file", "none" (the model is fed ids: tests)
 	Path  string // "file": a tokenizer.model, tokenizer.bin, tokenizer.json or GGUF
-	Vocab int    // pieces of "bpe"; equals Model.Vocab
+	Vocab int    // pieces of "bpe"; at most Model.Vocab
 	BOS   bool   // put BOS before each document
 	EOS   bool   // put EOS after each document
 	// A control token that a document spells out, such as <|endoftext|>, becomes

@@ -16,7 +16,7 @@ import (
 
 // LineOptions say how EncodeLines treats a text.
 type LineOptions struct {
-	BOS, EOS bool // put the tokenizer's BOS before each text, EOS after it
+	BOS, EOS bool // put the tokenizer's BOS before each text, EOS after it, where the text has not become one there itself
 	Whole    bool // all input is one text, line ends included
 	Workers  int  // goroutines that encode; 0 is 1. The output does not depend on it.
 }
@@ -60,7 +60,12 @@ func (e *lineEncoder) encode(dst, text []byte) []byte {
 		ids = append(ids, e.t.BOS())
 	}
 	ids = e.t.Encode(ids, text)
-	if e.opt.EOS {
+	// A text that spells BOS or EOS out may have become it, and no model was
+	// trained with two.
+	if e.opt.BOS && len(ids) > 1 && ids[1] == e.t.BOS() {
+		ids = ids[1:]
+	}
+	if n := len(ids); e.opt.EOS && (n == 0 || ids[n-1] != e.t.EOS() || n == 1 && e.opt.BOS) {
 		ids = append(ids, e.t.EOS())
 	}
 	for i, id := range ids {

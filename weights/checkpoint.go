@@ -29,6 +29,12 @@ type Checkpoint struct {
 	Seed      uint64
 	Data      string // identity of the data set
 	Tokenizer string // hash of the tokenizer
+
+	// Vocabulary is the tokenizer's file, as tokenizer.Content gives it; empty
+	// for bytes, and in checkpoints of earlier versions. A file has some dozen
+	// bytes a piece where the embedding and its moments have 12·dim, so that it
+	// is always worth its place.
+	Vocabulary string
 }
 
 // A checkpoint file is a safetensors file, so that other tools open it: the
@@ -40,6 +46,8 @@ const (
 	checkpointVersion = "1"
 	firstMoment       = "adam.m."
 	secondMoment      = "adam.v."
+	vocabularyTensor  = "llamac.tokenizer" // the bytes of a file, as U8
+	maxVocabulary     = 256 << 20          // bytes
 	digestPrefix      = `{"__metadata__":{"sha256":"`
 	digestAt          = 8 + int64(len(digestPrefix))
 	digestLen         = 2 * sha256.Size
@@ -88,6 +96,9 @@ func WriteCheckpoint(w Output, info model.Info, c Checkpoint, params, m, v []flo
 			}
 		}
 	}
+	if _, err := io.WriteString(out, c.Vocabulary); err != nil {
+		return err
+	}
 	// Last: a file that was cut short has zeros here, and verifies as damaged.
 	_, err := w.WriteAt([]byte(hex.EncodeToString(sum.Sum(nil))), digestAt)
 	return err
@@ -135,6 +146,10 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 			fmt.Fprintf(&b, `,%s:{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}`, quote(prefix+w.Name), shape, offset, end)
 			offset = end
 		}
+	}
+	// Behind all that is read as float32, whose places stay multiples of 4.
+	if n := int64(len(c.Vocabulary)); n > 0 {
+		fmt.Fprintf(&b, `,%s:{"dtype":"U8","shape":[%d],"data_offsets":[%d,%d]}`, quote(vocabularyTensor), n, offset, offset+n)
 	}
 	b.WriteByte('}')
 	// The tensors can then be mapped and read as float32 in place.
@@ -283,7 +298,25 @@ func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) 
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, c, bad(path, 8, "header: %v", err)
 	}
-	return s, c, nil
+	c.Vocabulary, err = s.vocabulary()
+	return s, c, err
+}
+
+// vocabulary reads the tokenizer's file, "" if there is none in the checkpoint.
+func (s *safetensors) vocabulary() (string, error) {
+	i, ok := s.at[vocabularyTensor]
+	if !ok {
+		return "", nil
+	}
+	t := s.tensors[i]
+	if n := t.end - t.begin; t.DType != "U8" || int64(t.Len()) != n || n > maxVocabulary {
+		return "", bad(s.path, s.data+t.begin, "tensor %q of type %s and shape %v is no file of at most %d bytes", t.Name, t.DType, t.Shape, maxVocabulary)
+	}
+	b := make([]byte, t.end-t.begin)
+	if _, err := s.f.ReadAt(b, s.data+t.begin); err != nil {
+		return "", bad(s.path, s.data+t.begin, "reading %d bytes: %v", len(b), err)
+	}
+	return string(b), nil
 }
 
 // startDigest begins the checksum with all bytes before the data.

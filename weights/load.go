@@ -286,7 +286,7 @@ func (c *catalogue) leftOver(info model.Info, p *assignment) (extra []string) {
 
 // derived tells whether a tensor holds nothing of the model itself.
 func derived(f File, name string) bool {
-	if f.Format() == "llamac checkpoint" && (strings.HasPrefix(name, firstMoment) || strings.HasPrefix(name, secondMoment)) {
+	if f.Format() == "llamac checkpoint" && (strings.HasPrefix(name, firstMoment) || strings.HasPrefix(name, secondMoment) || name == vocabularyTensor) {
 		return true
 	}
 	return strings.HasSuffix(name, "rope.freqs") || name == "rope_freqs.weight" || strings.HasSuffix(name, "attn_rot_embd") || strings.HasSuffix(name, "rotary_emb.inv_freq")

@@ -74,7 +74,8 @@ type trainCmd struct {
 	RunDir  string  `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
 	Steps   *int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
 	Resume  bool    `help:"Go on from the newest checkpoint of the run."`
-	Init    string  `help:"Start from weights that generate --weights takes as well." placeholder:"WEIGHTS" type:"path"`
+	Init    string  `help:"Start from weights that generate --weights takes as well; a vocabulary that the spec has learned is then theirs." placeholder:"WEIGHTS" type:"path"`
+	Accept  bool    `name:"accept-tokenizer" help:"Train the weights of --init on with another tokenizer than theirs."`
 	Device  string  `help:"Where to compute: cpu." default:"cpu"`
 	Workers *int    `help:"Goroutines of the kernels, 0 for one a processor; results do not depend on it." placeholder:"N"`
 	Seed    *uint64 `help:"Seed of weights, data order and samples; the spec's by default." placeholder:"S"`
@@ -96,16 +97,28 @@ func (c *trainCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	// Building takes longer than to see that it is for nothing.
-	if err := corpus.Missing(s); err != nil {
-		return err
-	}
-	bin, err := binary(s)
+	// With --json standard error stays silent too, for those who read both.
+	o, err := corpusOptions(!c.JSON)
 	if err != nil {
 		return err
 	}
-	// With --json standard error stays silent too, for those who read both.
-	o, err := corpusOptions(!c.JSON)
+	run := c.RunDir
+	if run == "" {
+		run = filepath.Join("runs", s.Name)
+	}
+	// Before any text is read: it is to become ids that the weights know.
+	if o.Vocabulary, err = trainedVocabulary(s, o, run, c.Init, c.Resume, c.Accept, func(msg string) {
+		if !c.JSON {
+			fmt.Fprintln(os.Stderr, msg)
+		}
+	}); err != nil {
+		return err
+	}
+	// Building takes longer than to see that it is for nothing.
+	if err := corpus.Missing(s); err != nil && o.Vocabulary == "" {
+		return err
+	}
+	bin, err := binary(s)
 	if err != nil {
 		return err
 	}
@@ -129,6 +142,9 @@ func (c *trainCmd) Run() error {
 	add("run", c.RunDir, c.RunDir != "")
 	args = append(args, given("steps", c.Steps)...)
 	add("init", c.Init, c.Init != "")
+	if c.Accept {
+		args = append(args, "--accept-tokenizer")
+	}
 	args = append(args, given("workers", c.Workers)...)
 	args = append(args, given("seed", c.Seed)...)
 	// The run's folder remembers the rest.
@@ -146,8 +162,9 @@ type generateCmd struct {
 	Spec        string   `arg:"" optional:"" help:"Specification of the model, a .jsonnet file or the name of one that is inside llamac; its run folder has the weights."`
 	Set         []string `help:"Override a field of the spec." placeholder:"PATH=VALUE" sep:"none"`
 	RunDir      string   `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
-	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's or Meta's." placeholder:"PATH" type:"path"`
-	Tokenizer   string   `help:"Tokenizer file." placeholder:"FILE" type:"path"`
+	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's, Meta's or a run's." placeholder:"PATH" type:"path"`
+	Tokenizer   string   `help:"Tokenizer file, where the weights have none inside or beside them." placeholder:"FILE" type:"path"`
+	Accept      bool     `name:"accept-tokenizer" help:"Use --tokenizer, or the spec's, although the weights belong to another one."`
 	Prompt      string   `help:"Text to go on from."`
 	N           int      `short:"n" help:"Tokens to write." default:"256" placeholder:"NEW_TOKENS"`
 	Temperature *float64 `help:"0 takes the likeliest token; the spec's by default." placeholder:"T"`
@@ -177,6 +194,13 @@ func (c *generateCmd) Run() error {
 	args = append(args, given("temperature", c.Temperature)...)
 	args = append(args, given("top-p", c.TopP)...)
 	args = append(args, given("seed", c.Seed)...)
+	if c.Accept {
+		args = append(args, "--accept-tokenizer")
+	}
+	// The program does not know where the spec lies, from which its path is meant.
+	if s.Tokenizer.Kind == "file" {
+		args = append(args, "--spec-tokenizer", corpus.TokenizerPath(s))
+	}
 	// Flags of text: empty is the same as not given.
 	for _, f := range [][2]string{{"run", c.RunDir}, {"weights", c.Weights}, {"tokenizer", c.Tokenizer}} {
 		if f[1] != "" {

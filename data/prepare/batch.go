@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -182,6 +183,11 @@ func (r *runner) work(b *batch) {
 		}
 		first := len(b.ids)
 		b.ids = t.Encode(b.ids, text)
+		// Where documents may spell control tokens out, one that begins with BOS
+		// or ends with EOS has it already.
+		if r.cfg.AddBOS && len(b.ids) > first && b.ids[first] == t.BOS() {
+			b.ids, first = slices.Delete(b.ids, from, first), from
+		}
 		// Bytes by the table, in which every token stands for the same text
 		// wherever it is.
 		known := int64(0)
@@ -196,7 +202,7 @@ func (r *runner) work(b *batch) {
 		if len(b.ids) == first {
 			d.text = 0 // no tokens: as good as empty
 		}
-		if r.cfg.AddEOS {
+		if r.cfg.AddEOS && (len(b.ids) == first || b.ids[len(b.ids)-1] != t.EOS()) {
 			b.ids = append(b.ids, t.EOS())
 		}
 		d.ids = [2]int{from, len(b.ids)}

@@ -31,7 +31,11 @@ type Options struct {
 	OutDir  string // folder of the data set instead of one in the cache
 	Shard   prepare.Shard
 	SkipBad bool
-	OnSkip  func(error)
+	// Vocabulary is a tokenizer file to use where the spec would have a
+	// vocabulary learned, or names a file that is not there: that of the weights
+	// that training starts from.
+	Vocabulary string
+	OnSkip     func(error)
 	// Learning and Reading are called with progress, the first while a
 	// vocabulary is learned, the second while text is tokenised; both may be
 	// nil.
@@ -81,19 +85,25 @@ func Tokenizer(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokeniz
 	case "byte":
 		return tokenizer.Byte(), "", nil
 	case "bpe":
+		if o.Vocabulary != "" {
+			return open(s, o.Vocabulary, "tokenizer.vocab")
+		}
 		return learn(ctx, s, o)
 	case "file":
+		if o.Vocabulary != "" {
+			return open(s, o.Vocabulary, "tokenizer.path")
+		}
 		if err := Missing(s); err != nil {
 			return nil, "", err
 		}
-		return open(s, tokenizerPath(s), "tokenizer.path")
+		return open(s, TokenizerPath(s), "tokenizer.path")
 	}
 	return nil, "", s.Errorf("tokenizer.kind", "tokenizer kind %q reads no text", s.Tokenizer.Kind)
 }
 
-// tokenizerPath is where the file lies that a spec names: as for data, meant
+// TokenizerPath is where the file lies that a spec names: as for data, meant
 // from the spec's folder.
-func tokenizerPath(s *specs.Spec) string {
+func TokenizerPath(s *specs.Spec) string {
 	if filepath.IsAbs(s.Tokenizer.Path) {
 		return s.Tokenizer.Path
 	}
@@ -107,7 +117,7 @@ func Missing(s *specs.Spec) error {
 	if s.Tokenizer.Kind != "file" {
 		return nil
 	}
-	path := tokenizerPath(s)
+	path := TokenizerPath(s)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // Open says what else is wrong
 	}
@@ -117,15 +127,15 @@ func Missing(s *specs.Spec) error {
 	return e
 }
 
-// open reads a tokenizer's file and holds it to the model: an embedding of
-// another height would fail much later, or not at all. field is the one to
-// blame.
+// open reads a tokenizer's file and holds it to the model: ids behind the
+// embedding would fail much later, or not at all. Fewer ids than rows are common,
+// and the run says so. field is the one to blame.
 func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error) {
 	t, err := tokenizer.Open(path)
 	if err != nil {
 		return nil, "", err
 	}
-	if t.Vocab() != s.Model.Vocab {
+	if t.Vocab() > s.Model.Vocab {
 		return nil, "", s.Errorf(field, "%s has %d pieces, model.vocab is %d", path, t.Vocab(), s.Model.Vocab)
 	}
 	if s.Tokenizer.Specials && !tokenizer.SpecialsInText(t) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -156,45 +155,3 @@ func (marked) BOS() int32 { return mark }
 type renamed struct{ tokenizer.Tokenizer }
 
 func (renamed) Hash() string { return "another" }
-
-// TestTokenizerIsKept copies the tokenizer's file into the run, so that both
-// commands find it there.
-func TestTokenizerIsKept(t *testing.T) {
-	root := os.Getenv("LLAMAC_ASSETS")
-	if root == "" {
-		t.Skip("LLAMAC_ASSETS not set: weights/stories260K/tok512.bin")
-	}
-	file := filepath.Join(root, "weights", "stories260K", "tok512.bin")
-	tok, err := tokenizer.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	d := &runDir{path: dir, create: createFile}
-	if err := d.open(); err != nil {
-		t.Fatal(err)
-	}
-	d.close()
-	name, err := d.keepTokenizer(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, err := os.ReadFile(d.join(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	original, err := os.ReadFile(file)
-	if err != nil || !slices.Equal(kept, original) {
-		t.Errorf("%s is no copy: %v", name, err)
-	}
-	e := newEnv(fakeInfo())
-	e.info.Vocab = 512
-	again, err := e.openTokenizer(d.tokenizerPath(settings{Tokenizer: name}))
-	if err != nil || again.Hash() != tok.Hash() {
-		t.Errorf("reopened: %v", err)
-	}
-	e.info.Vocab = 100
-	if _, err := e.openTokenizer(file); err == nil {
-		t.Error("a tokenizer of 512 ids for a vocabulary of 100")
-	}
-}

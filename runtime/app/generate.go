@@ -17,6 +17,8 @@ import (
 // What to write with, what to begin with, and how to choose.
 type generateFlags struct {
 	run, weights, tokenizer, prompt string
+	spec                            string // the specification's tokenizer file
+	accept                          bool   // --accept-tokenizer
 	n, workers                      int
 	sample.Config
 }
@@ -28,8 +30,10 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 	r := e.info.Recipe
 	fs := e.flags("generate")
 	fs.StringVar(&f.run, "run", filepath.Join("runs", e.info.Name), "folder of a training run: its newest checkpoint and tokenizer")
-	fs.StringVar(&f.weights, "weights", "", "weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's or Meta's")
-	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file instead of the run's; bytes are tokens without one")
+	fs.StringVar(&f.weights, "weights", "", "weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's, Meta's or a run's")
+	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file, where the weights have none inside or beside them")
+	fs.StringVar(&f.spec, "spec-tokenizer", "", "tokenizer file of the spec, which llamac passes on: used where neither the weights nor --tokenizer bring one")
+	fs.BoolVar(&f.accept, "accept-tokenizer", false, "use --tokenizer, or the spec's, although the weights belong to another one")
 	fs.StringVar(&f.prompt, "prompt", "", "text to go on from")
 	fs.IntVar(&f.n, "n", 256, "new tokens at most")
 	fs.Float64Var(&f.Temperature, "temperature", r.Temperature, "0 takes the most probable token each time")
@@ -80,12 +84,14 @@ func (e *env) generate(args []string) error {
 		return err
 	}
 	// A run's own, so that the ids mean what they meant when it was trained.
-	tok, err := e.generateTokenizer(f)
+	note := func(msg string) { fmt.Fprintln(e.stderr, msg) }
+	tok, err := e.generateTokenizer(f, note)
 	if err != nil {
 		return err
 	}
 	// Before the model is made: a prompt that is too long needs none.
 	prompt, hidden := promptIDs(tok, e.info.Recipe.BOS, f.prompt)
+	aboutPrompt(tok, f.prompt, e.info.Recipe.BOS, note)
 	if len(prompt) > e.info.Context {
 		return usagef("--prompt: has %d tokens, the model's context is %d", len(prompt), e.info.Context)
 	}
@@ -94,6 +100,7 @@ func (e *env) generate(args []string) error {
 		return err
 	}
 	g := newGenerator(&e.info, dec, 1)
+	g.ids = min(g.ids, tok.Vocab())
 	defer g.close()
 	if err := e.loadFor(f, dec.Params()); err != nil {
 		return err
@@ -117,21 +124,47 @@ func (e *env) generate(args []string) error {
 	return err
 }
 
-// generateTokenizer opens the tokenizer that is named, or the run's.
-func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
-	path := f.tokenizer
-	// Weights of a file come with no tokenizer.
-	if path == "" && f.weights == "" {
-		d := &runDir{path: f.run}
-		s, found, err := d.readSettings()
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			path = d.tokenizerPath(s)
-		}
+// generateTokenizer decides on the tokenizer.
+func (e *env) generateTokenizer(f generateFlags, note func(string)) (tokenizer.Tokenizer, error) {
+	c := choice{flag: "--weights", weights: f.weights, named: f.tokenizer, spec: f.spec, accept: f.accept}
+	own, err := e.ownTokenizer(f)
+	if err != nil {
+		return nil, err
 	}
-	return e.openTokenizer(path)
+	// A run was trained as its spec says, whatever lies at the spec's path by now.
+	if f.weights == "" {
+		c.flag, c.weights, c.spec = "--run", f.run, ""
+	}
+	v, err := e.choose(c, own, note)
+	if err != nil {
+		return nil, err
+	}
+	// Published weights have whatever lies in or beside them; what a run keeps is
+	// no news.
+	if f.tokenizer == "" && own.Tokenizer == v.tok && own.Hash == "" {
+		note("tokenizer: " + v.from)
+	}
+	return v.tok, nil
+}
+
+// ownTokenizer is the one that the weights, or the run, bring along.
+func (e *env) ownTokenizer(f generateFlags) (*weights.Own, error) {
+	if f.weights != "" {
+		return weights.OwnTokenizer(f.weights)
+	}
+	list, err := weights.Checkpoints(f.run)
+	if err != nil {
+		return nil, err
+	}
+	// The call names a folder without weights, so this is status 2.
+	if len(list) == 0 {
+		return nil, usagef("%s: holds no checkpoint; train first, or name a run with --run or a weight file with --weights", f.run)
+	}
+	// A copy that was exchanged by hand does not matter to who names another.
+	if f.tokenizer != "" {
+		return weights.OwnTokenizer(f.run)
+	}
+	return (&runDir{path: f.run}).runTokenizer()
 }
 
 // loadFor fills the weights from a file or from a run's newest checkpoint.
@@ -139,7 +172,7 @@ func (e *env) generateTokenizer(f generateFlags) (tokenizer.Tokenizer, error) {
 func (e *env) loadFor(f generateFlags, params []float32) error {
 	// Of any format that package weights knows.
 	if f.weights != "" {
-		return weights.LoadNoting(e.info, f.weights, params, e.note)
+		return e.load(f.weights, params, e.note)
 	}
 	d := &runDir{path: f.run}
 	// Only the weights are read: moments are of no use here, and nil leaves
@@ -149,15 +182,26 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 			return weights.ReadCheckpoint(path, e.info, params, nil, nil)
 		},
 		func(damaged error) { fmt.Fprintf(e.stderr, "%v; trying the one before\n", damaged) })
-	// The call names a folder without weights, so this is status 2.
+	// They were there when the tokenizer was looked for.
 	if err == nil && !found {
-		return usagef("%s: holds no checkpoint; train first, or name a run with --run or a weight file with --weights", f.run)
+		return fmt.Errorf("%s: the checkpoint has gone", f.run)
 	}
 	return err
 }
 
 // note tells what a reader of a file should know of it.
 func (e *env) note(s string) { fmt.Fprintln(e.stderr, "note: "+s) }
+
+// load fills the weights from a file or folder of any format, of a run's folder
+// from its newest checkpoint.
+func (e *env) load(path string, params []float32, note func(string)) error {
+	list, err := weights.Checkpoints(path)
+	if err != nil || len(list) == 0 {
+		return weights.LoadNoting(e.info, path, params, note)
+	}
+	_, err = weights.LoadRun(e.info, path, params, note)
+	return err
+}
 
 // stream writes one text token by token. It tells whether the context ended
 // before the text did.

@@ -2,6 +2,8 @@ package app
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/sample"
@@ -18,6 +20,7 @@ type generator struct {
 	seqs    []int32
 	want    []int32
 	most    int // texts that can be written side by side
+	ids     int // ids that may be written: those behind them have no text
 	prefill int // tokens the decoder takes at once
 }
 
@@ -28,7 +31,7 @@ func newGenerator(info *model.Info, dec model.Decoder, side int) *generator {
 	m := info.Memory
 	// A decoder takes at most so many tokens in a step, which also bounds the
 	// texts: each feeds one token a step.
-	g := &generator{dec: dec, info: info, prefill: max(m.Prefill, 1)}
+	g := &generator{dec: dec, info: info, prefill: max(m.Prefill, 1), ids: info.Vocab}
 	g.most = max(1, min(side, max(m.MaxSequences, 1), g.prefill))
 	g.logits = make([]float32, g.most*info.Vocab)
 	return g
@@ -71,9 +74,10 @@ func (g *generator) start(seq int32, ids []int32) error {
 	return nil
 }
 
-// row is the logits of the i-th text of the last step.
+// row is the logits of the i-th text of the last step, of the ids that may be
+// written.
 func (g *generator) row(i int) []float32 {
-	return g.logits[i*g.info.Vocab : (i+1)*g.info.Vocab]
+	return g.logits[i*g.info.Vocab:][:g.ids]
 }
 
 // text is one text that is being written.
@@ -178,5 +182,30 @@ func promptIDs(tok tokenizer.Tokenizer, bos bool, prompt string) (ids []int32, h
 		ids = tok.Encode(ids, []byte("\n"))
 		return ids, len(ids)
 	}
-	return tok.Encode(ids, []byte(prompt)), 0
+	ids = tok.Encode(ids, []byte(prompt))
+	if doubled(tok, bos, ids) {
+		ids = ids[1:]
+	}
+	return ids, 0
+}
+
+// doubled tells whether BOS was put before a text that has become BOS itself at
+// its beginning. No text of training has two.
+func doubled(tok tokenizer.Tokenizer, bos bool, ids []int32) bool {
+	return bos && tok.BOS() >= 0 && len(ids) > 1 && ids[1] == tok.BOS()
+}
+
+// aboutPrompt says what a person may not expect of a prompt that spells control
+// tokens out: some formats look for them, and some take them for text.
+func aboutPrompt(tok tokenizer.Tokenizer, prompt string, bos bool, note func(string)) {
+	ids := tok.Encode(nil, []byte(prompt))
+	if bos && tok.BOS() >= 0 && len(ids) > 0 && ids[0] == tok.BOS() {
+		note(fmt.Sprintf("the prompt begins with %s itself: none is put before it", tok.Piece(tok.BOS())))
+	}
+	for _, p := range tokenizer.Info(tok).Control {
+		if p.Text != "" && strings.Contains(prompt, p.Text) && !slices.Contains(ids, p.ID) {
+			note(fmt.Sprintf("warning: %s in the prompt is read as text: this format of tokenizer finds no control tokens in text, tokenizer.json does", p.Text))
+			return
+		}
+	}
 }

@@ -183,5 +183,16 @@ func TestStory(t *testing.T) {
 	if len(r.out) < 120 || r.out != string(want[:len(r.out)]) {
 		t.Errorf("prompt %q: got\n%s", prompt, r.out)
 	}
-	generate(t, stories, args[:2]...).want(t, 2, "--tokenizer: the model's vocabulary of 512 is not that of bytes")
+	// Its tokenizer lies beside it.
+	r = generate(t, stories, args[0], args[1], "--temperature", "0", "-n", "200")
+	r.want(t, 0)
+	if r.out != string(want) || r.err != "tokenizer: "+args[3]+"\n" {
+		t.Errorf("%q\n%s", r.err, r.out)
+	}
+	hf := filepath.Join(root, "weights", "stories260K_hf_f32")
+	generate(t, stories, "--weights", hf).want(t, 2, "--tokenizer: the model's vocabulary of 512 is not that of bytes", "there is none in or beside "+hf)
+	// Of the same size as none of these, or not.
+	other := filepath.Join(root, "tokenizer", "train", "botchan_bpe1000.model")
+	generate(t, stories, append(args[:2:2], "--tokenizer", other)...).want(t, 2, "--tokenizer="+other+": the weights belong to another tokenizer, "+filepath.Join(dir, "tok512.bin"), "--accept-tokenizer")
+	generate(t, stories, append(args[:2:2], "--tokenizer", other, "--accept-tokenizer")...).want(t, 1, "the tokenizer has 1000 ids, the model's vocabulary 512")
 }

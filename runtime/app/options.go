@@ -15,6 +15,7 @@ import (
 // They are what was typed; settings are what that means.
 type trainFlags struct {
 	run, init, data, tokenizer string
+	accept                     bool // --accept-tokenizer
 	steps, workers             int
 	seed                       uint64
 	resume, json               bool
@@ -29,8 +30,9 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	fs := e.flags("train")
 	fs.StringVar(&f.run, "run", filepath.Join("runs", e.info.Name), "folder of the run: metrics, loss curve, samples, checkpoints")
 	fs.StringVar(&f.data, "data", "", "prepared data set, a folder that llamac data prepare wrote")
-	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file; without one, bytes are tokens if the vocabulary is 256")
-	fs.StringVar(&f.init, "init", "", "start from these weights, a file or folder as of generate --weights, instead of random ones")
+	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file; without one that of --init, or bytes if the vocabulary is 256")
+	fs.BoolVar(&f.accept, "accept-tokenizer", false, "train the weights of --init on with another tokenizer than theirs")
+	fs.StringVar(&f.init, "init", "", "start from these weights, a file or folder as of generate --weights (a run's as well), instead of random ones")
 	fs.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint of the run, as if it had never stopped")
 	// The default of each flag is the recipe's, so that help shows what would
 	// happen.
@@ -147,48 +149,15 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 	return s, nil
 }
 
-// openTokenizer opens a tokenizer for the model. path may be empty: then
-// bytes are tokens, if the vocabulary is that of bytes.
-func (e *env) openTokenizer(path string) (tokenizer.Tokenizer, error) {
-	if path == "" {
-		if t := tokenizer.Byte(); e.info.Vocab == t.Vocab() {
-			return t, nil
-		}
-		return nil, usagef("--tokenizer: the model's vocabulary of %d is not that of bytes, so it needs a tokenizer file", e.info.Vocab)
-	}
-	t, err := tokenizer.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	// A tokenizer with more ids than the model has rows would index behind the
-	// table.
-	// Fewer are allowed: some models have rows that no piece uses.
-	if t.Vocab() > e.info.Vocab {
-		return nil, fmt.Errorf("%s: the tokenizer has %d ids, the model's vocabulary %d", path, t.Vocab(), e.info.Vocab)
-	}
-	return t, nil
-}
-
-// keepTokenizer copies the tokenizer's file into the run folder, so that the
-// run can write text wherever it is moved, and returns the name to remember.
-// A file that holds a whole model beside its vocabulary stays where it is.
-func (d *runDir) keepTokenizer(path string) (string, error) {
-	// Bytes, well above what a vocabulary alone takes.
-	const most = 64 << 20
-	st, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if st.Size() > most {
-		return filepath.Abs(path)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
+// keepTokenizer writes the tokenizer's file into the run folder, for people and
+// other programs, and returns the name to remember. Bytes need none.
+func (d *runDir) keepTokenizer(content string) (string, error) {
+	if content == "" {
+		return "", nil
 	}
 	// The content tells the format, and the ending is for people.
-	name := "tokenizer" + filepath.Ext(path)
-	return name, d.writeBytes(d.join(name), b)
+	name := "tokenizer" + tokenizer.Extension([]byte(content))
+	return name, d.writeBytes(d.join(name), []byte(content))
 }
 
 // tokenizerPath is where the tokenizer of a run lies, empty for bytes.

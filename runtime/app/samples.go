@@ -36,6 +36,7 @@ func (s *session) openSamples() error {
 		return err
 	}
 	s.samples = newGenerator(&s.info, dec, s.recipe.SampleCount)
+	s.samples.ids = min(s.samples.ids, s.tok.Vocab())
 	return nil
 }
 

@@ -31,6 +31,7 @@ type session struct {
 	report  reporter
 	feed    feed
 	tok     tokenizer.Tokenizer
+	content string // the tokenizer's file, which every checkpoint holds
 	trainer model.Trainer
 	samples *generator // nil when samples are not wanted or do not fit
 	log     *metrics
@@ -119,15 +120,17 @@ func (s *session) prepare() error {
 	if err != nil {
 		return err
 	}
-	// A resumed run finds its own copy of the tokenizer, wherever the original
-	// has gone.
-	path := s.flags.tokenizer
-	if path == "" {
-		path = s.dir.tokenizerPath(s.set)
-	}
-	if s.tok, err = s.openTokenizer(path); err != nil {
+	v, err := s.chooseTokenizer(resumed)
+	if err != nil {
 		return err
 	}
+	s.tok = v.tok
+	// Read once: the file may be exchanged while the run goes on.
+	content, err := v.content()
+	if err != nil {
+		return err
+	}
+	s.content = string(content)
 	if s.feed, err = s.open(s.set.Data, s.set); err != nil {
 		return err
 	}
@@ -150,7 +153,7 @@ func (s *session) prepare() error {
 	if resumed {
 		err = s.restore()
 	} else {
-		err = s.begin(path)
+		err = s.begin()
 	}
 	if err != nil {
 		return err
@@ -204,17 +207,14 @@ func (s *session) openRun() (resumed bool, err error) {
 }
 
 // begin starts a run from random weights, or from those of a file.
-func (s *session) begin(tokenizerPath string) error {
+func (s *session) begin() error {
 	// Whatever an earlier attempt left has nothing to do with this run.
 	if err := s.dir.clean(-1); err != nil {
 		return err
 	}
-	if tokenizerPath != "" {
-		name, err := s.dir.keepTokenizer(tokenizerPath)
-		if err != nil {
-			return err
-		}
-		s.set.Tokenizer = name
+	var err error
+	if s.set.Tokenizer, err = s.dir.keepTokenizer(s.content); err != nil {
+		return err
 	}
 	if err := s.dir.writeSettings(s.set); err != nil {
 		return err
@@ -222,11 +222,10 @@ func (s *session) begin(tokenizerPath string) error {
 	// Random weights first; a file, if one is given, replaces all of them.
 	weights.Init(s.info, s.set.Seed, s.trainer.Params(), s.flags.workers)
 	if s.set.Init != "" {
-		if err := weights.LoadNoting(s.info, s.set.Init, s.trainer.Params(), s.note); err != nil {
+		if err := s.load(s.set.Init, s.trainer.Params(), s.note); err != nil {
 			return err
 		}
 	}
-	var err error
 	s.log, err = openMetrics(s.dir.join("metrics.jsonl"), 0)
 	return err
 }
@@ -430,7 +429,7 @@ func (s *session) checkpoint() error {
 	}
 	m, v := s.trainer.Moments()
 	c := weights.Checkpoint{Name: s.info.Name, SpecHash: s.info.SpecHash, Version: s.info.Version, Step: s.step, Steps: s.recipe.Steps,
-		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash()}
+		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash(), Vocabulary: s.content}
 	path, err := s.dir.save(s.step, func(f outFile) error {
 		// Beside its place and renamed, like every file of a run.
 		return weights.WriteCheckpoint(f, s.info, c, s.trainer.Params(), m, v)

@@ -1,0 +1,243 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/llamac/llamac/tokenizer"
+	"github.com/llamac/llamac/weights"
+)
+
+// A row of the embedding belongs to the piece that it was trained with, so that
+// weights bring their tokenizer along. This file takes together what else names
+// one: a flag, the specification, a run's copy. Where two of them contradict each
+// other nobody could say which is meant, and the call ends with both names.
+
+// vocabulary is a tokenizer and where it came from.
+type vocabulary struct {
+	tok     tokenizer.Tokenizer
+	from    string                 // for messages
+	content func() ([]byte, error) // the file to keep with a run, empty for bytes
+}
+
+// bytesVocabulary needs no file.
+func bytesVocabulary() *vocabulary {
+	return &vocabulary{tokenizer.Byte(), "bytes", func() ([]byte, error) { return nil, nil }}
+}
+
+// ofOwn is the tokenizer that weights bring along.
+func ofOwn(o *weights.Own) *vocabulary { return &vocabulary{o.Tokenizer, o.Name(), o.Content} }
+
+// openVocabulary opens what a flag names: a tokenizer file, or weights that bring
+// their tokenizer along.
+func openVocabulary(path string) (*vocabulary, error) {
+	t, err := tokenizer.Open(path)
+	if err == nil {
+		return &vocabulary{t, path, func() ([]byte, error) { return tokenizer.Content(path) }}, nil
+	}
+	if own, e := weights.OwnTokenizer(path); e == nil && own.Tokenizer != nil {
+		return ofOwn(own), nil
+	}
+	return nil, err
+}
+
+// specKind is tokenizer.kind of the specification, "" if it is not known.
+func (e *env) specKind() string {
+	var s struct{ Tokenizer struct{ Kind string } }
+	if json.Unmarshal([]byte(e.info.SpecJSON), &s) != nil {
+		return ""
+	}
+	return s.Tokenizer.Kind
+}
+
+// specVocabulary is the tokenizer that the specification names, nil if it names
+// none: one that is learned is known by the run that learned it. path is its file.
+func (e *env) specVocabulary(path string) (v *vocabulary, name string, err error) {
+	if e.specKind() == "byte" {
+		return bytesVocabulary(), "tokenizer.kind byte of the spec", nil
+	}
+	if path == "" {
+		return nil, "", nil
+	}
+	// Specifications that llamac brings along name files that it cannot.
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	v, err = openVocabulary(path)
+	return v, "tokenizer.path of the spec, " + path, err
+}
+
+// choice is what was said about the tokenizer beside the weights.
+type choice struct {
+	weights string // the path that was named, and by which flag
+	flag    string
+	named   string // --tokenizer
+	spec    string // the file of the specification
+	accept  bool   // --accept-tokenizer
+}
+
+// choose decides on the tokenizer for weights: what a flag names, or else what
+// the weights bring along, or else what the specification names. note gets what a
+// person should know of it.
+func (e *env) choose(c choice, own *weights.Own, note func(string)) (*vocabulary, error) {
+	v, err := e.candidate(c, own, note)
+	if err != nil {
+		return nil, err
+	}
+	return v, e.fits(v, note)
+}
+
+// candidate is choose without looking at the model.
+func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabulary, error) {
+	// compared ends in an error where v contradicts the weights and nobody insists.
+	compared := func(v *vocabulary, name, ways string) (*vocabulary, error) {
+		differs, aside := own.Differs(v.tok)
+		switch {
+		case differs != "" && !c.accept:
+			return nil, usagef("%s: the weights belong to another tokenizer, %s: %s\n\t%s", name, own.Name(), differs, ways)
+		case differs != "":
+			note(fmt.Sprintf("warning: %s is used for weights of another tokenizer, %s: %s", v.from, own.Name(), differs))
+		case aside != "":
+			note(aside)
+		}
+		return v, nil
+	}
+	if c.named != "" {
+		v, err := openVocabulary(c.named)
+		if err != nil {
+			return nil, err
+		}
+		return compared(v, "--tokenizer="+c.named, "leave --tokenizer out to use theirs, or add --accept-tokenizer to insist on this one")
+	}
+	v, name, err := e.specVocabulary(c.spec)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case v != nil && own.Known():
+		ways := fmt.Sprintf("--tokenizer %s takes theirs, --accept-tokenizer the spec's", own.From)
+		if own.From == "" {
+			ways = "--accept-tokenizer takes the spec's"
+		}
+		w, err := compared(v, name, ways)
+		// Of two that agree the weights' own has the ends of text that they were
+		// published with.
+		if err != nil || c.accept || own.Tokenizer == nil {
+			return w, err
+		}
+		return ofOwn(own), nil
+	case v != nil:
+		return v, nil
+	case own.Tokenizer != nil:
+		for _, n := range own.Notes {
+			note(n)
+		}
+		return ofOwn(own), nil
+	case own.Err != nil:
+		return nil, usagef("%s=%s: its tokenizer cannot be used: %v\n\tname another with --tokenizer FILE (tokenizer.model, tokenizer.json, tokenizer.bin or GGUF)", c.flag, c.weights, own.Err)
+	case own.Hash != "":
+		return nil, usagef("%s=%s: does not hold its tokenizer, of hash %.12s; name its file with --tokenizer FILE", c.flag, c.weights, own.Hash)
+	case e.info.Vocab == tokenizer.Byte().Vocab():
+		return bytesVocabulary(), nil
+	}
+	missing := ""
+	if c.weights != "" {
+		missing = "; there is none in or beside " + c.weights
+	}
+	if c.spec != "" {
+		missing += fmt.Sprintf(", and %s, which the spec names, is not there", c.spec)
+	}
+	return nil, usagef("--tokenizer: the model's vocabulary of %d is not that of bytes, so it needs a tokenizer file%s\n\tname one with --tokenizer FILE: tokenizer.model, tokenizer.json, tokenizer.bin, or a GGUF file of the model", e.info.Vocab, missing)
+}
+
+// fits holds a tokenizer to the model's vocabulary. A larger one would index
+// behind the embedding. A smaller one is common: tables are padded to sizes that
+// machines like, and such rows were never trained.
+func (e *env) fits(v *vocabulary, note func(string)) error {
+	switch have, rows := v.tok.Vocab(), e.info.Vocab; {
+	case have > rows:
+		return fmt.Errorf("%s: the tokenizer has %d ids, the model's vocabulary %d", v.from, have, rows)
+	case have < rows:
+		note(fmt.Sprintf("warning: %s has %d pieces, the model's vocabulary %d: the ids from %d on have no text and are never written", v.from, have, rows, have))
+	}
+	return nil
+}
+
+// runTokenizer is the tokenizer that the checkpoints of a run bring along. The
+// copy in its folder has to be the same.
+func (d *runDir) runTokenizer() (*weights.Own, error) {
+	own, err := weights.OwnTokenizer(d.path)
+	if err != nil || own.Tokenizer == nil && own.Hash == "" {
+		return own, err
+	}
+	s, found, err := d.readSettings()
+	if err != nil || !found {
+		return own, err
+	}
+	path := d.tokenizerPath(s)
+	if path == "" {
+		return own, nil
+	}
+	t, err := tokenizer.Open(path)
+	// The copy is for people and other programs: its loss does no harm to a run
+	// whose checkpoints hold the tokenizer.
+	if errors.Is(err, fs.ErrNotExist) && own.Tokenizer != nil {
+		return own, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if differs, _ := own.Differs(t); differs != "" {
+		return nil, usagef("%s: not the tokenizer that the checkpoints in %s were trained with: %s\n\tremove the file to use theirs (generate --tokenizer %s --accept-tokenizer insists on it)",
+			path, d.join(checkpointDir), differs, path)
+	}
+	return own, nil
+}
+
+// chooseTokenizer decides on the tokenizer of a training run.
+func (s *session) chooseTokenizer(resumed bool) (*vocabulary, error) {
+	c := choice{named: s.flags.tokenizer, accept: s.flags.accept}
+	switch {
+	case resumed:
+		return s.resumedTokenizer(c)
+	case s.set.Init == "":
+		return s.choose(c, &weights.Own{}, s.report.note)
+	}
+	own, err := weights.OwnTokenizer(s.set.Init)
+	if err != nil {
+		return nil, err
+	}
+	c.flag, c.weights = "--init", s.set.Init
+	return s.choose(c, own, s.report.note)
+}
+
+// resumedTokenizer is the one that the run began with: what it has learned is
+// about its ids, and its data are made of them.
+func (s *session) resumedTokenizer(c choice) (*vocabulary, error) {
+	own, err := s.dir.runTokenizer()
+	if err != nil {
+		return nil, err
+	}
+	if c.named != "" {
+		v, err := openVocabulary(c.named)
+		if err != nil {
+			return nil, err
+		}
+		if differs, _ := own.Differs(v.tok); differs != "" {
+			return nil, usagef("--tokenizer=%s: the run in %s was trained with another tokenizer, %s: %s; going on keeps it",
+				c.named, s.dir.path, own.Name(), differs)
+		}
+	}
+	// Its checkpoints hold it, or a copy lies in its folder.
+	if own.Tokenizer != nil {
+		v := ofOwn(own)
+		return v, s.fits(v, s.report.note)
+	}
+	if c.named == "" {
+		c.named = s.dir.tokenizerPath(s.set)
+	}
+	return s.choose(c, own, s.report.note)
+}
