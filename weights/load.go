@@ -223,7 +223,7 @@ func several(problems []string) string {
 
 // equal tells whether two tensors of n elements are the same, bit for bit.
 func equal(f File, a, b string, n int) (bool, error) {
-	if t, ok := f.(*torchFile); ok && t.offset[t.at[a]] == t.offset[t.at[b]] {
+	if t, ok := f.(*torchFile); ok && t.offset[t.at[a]] == t.offset[t.at[b]] && t.tensors[t.at[a]].DType == t.tensors[t.at[b]].DType {
 		return true, nil // two names of one storage
 	}
 	x, y := make([]float32, n), make([]float32, n)

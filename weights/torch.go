@@ -141,16 +141,26 @@ func (w *torchFile) checkOrder(find func(string) (torchEntry, error), there bool
 const (
 	orderedDict   pyGlobal = "collections.OrderedDict"
 	rebuildTensor pyGlobal = "torch._utils._rebuild_tensor_v2"
+	// Of a dict of named_parameters and not of a state dict.
+	rebuildParameter pyGlobal = "torch._utils._rebuild_parameter"
 )
 
-// storageTypes are the element types by the names of PyTorch's storages.
-var storageTypes = map[pyGlobal]DType{
-	"torch.FloatStorage": F32, "torch.HalfStorage": F16, "torch.BFloat16Storage": BF16,
+// storageTypes are the element types by the names of PyTorch's storages, with the
+// bytes of an element. Types beyond the first three are listed and left unread, for
+// buffers beside the weights.
+var storageTypes = map[pyGlobal]struct {
+	dtype DType
+	size  int64
+}{
+	"torch.FloatStorage": {F32, 4}, "torch.HalfStorage": {F16, 2}, "torch.BFloat16Storage": {BF16, 2},
+	"torch.DoubleStorage": {"F64", 8}, "torch.LongStorage": {"I64", 8}, "torch.IntStorage": {"I32", 4}, "torch.ShortStorage": {"I16", 2},
+	"torch.CharStorage": {"I8", 1}, "torch.ByteStorage": {"U8", 1}, "torch.BoolStorage": {"BOOL", 1},
 }
 
 // torchStorage is what a persistent ID stands for: bytes in the file.
 type torchStorage struct {
 	dtype    DType
+	size     int64 // bytes of an element
 	elements int64
 	offset   int64 // of its first byte in the file
 }
@@ -165,10 +175,10 @@ type torchTensor struct {
 func (w *torchFile) parse(pickle []byte, find func(key string) (torchEntry, error)) error {
 	v, err := unpickle(pickle, unpickleHooks{
 		global: func(g pyGlobal) error {
-			if g != orderedDict && g != rebuildTensor && storageTypes[g] == "" {
-				return fmt.Errorf("the name %.100q is not one that a dict of tensors in F32, F16 or BF16 needs; nothing of it is run", string(g))
+			if _, ok := storageTypes[g]; ok || g == orderedDict || g == rebuildTensor || g == rebuildParameter {
+				return nil
 			}
-			return nil
+			return fmt.Errorf("the name %.100q is not one that a dict of tensors needs; nothing of it is run", string(g))
 		},
 		call: callTorch,
 		load: func(id pyTuple) (any, error) { return loadStorage(id, find) },
@@ -203,7 +213,7 @@ func loadStorage(id pyTuple, find func(key string) (torchEntry, error)) (any, er
 	kind, ok1 := id[1].(pyGlobal)
 	key, ok2 := id[2].(string)
 	elements, ok3 := id[4].(int64)
-	dtype, ok4 := storageTypes[kind]
+	of, ok4 := storageTypes[kind]
 	// The location, as "cuda:0", is where it was and not where it is.
 	if !ok1 || !ok2 || !ok3 || !ok4 {
 		return nil, errors.New("a storage without type, key and size")
@@ -213,13 +223,13 @@ func loadStorage(id pyTuple, find func(key string) (torchEntry, error)) (any, er
 		return nil, err
 	}
 	// Exactly: a storage that is larger than its entry, or smaller, is damaged.
-	if size := int64(dtype.size()); elements < 0 || elements > e.size/size || elements*size != e.size {
-		return nil, fmt.Errorf("the storage %q has %d elements of type %s, and %d bytes", key, elements, dtype, e.size)
+	if elements < 0 || elements > e.size/of.size || elements*of.size != e.size {
+		return nil, fmt.Errorf("the storage %q has %d elements of type %s, and %d bytes", key, elements, of.dtype, e.size)
 	}
-	return &torchStorage{dtype, elements, e.offset}, nil
+	return &torchStorage{of.dtype, of.size, elements, e.offset}, nil
 }
 
-// callTorch stands for the two functions that are known. They are described in
+// callTorch stands for the three functions that are known. They are described in
 // Python's collections and PyTorch's torch/_utils.py.
 func callTorch(f pyGlobal, args pyTuple) (any, error) {
 	switch f {
@@ -228,6 +238,15 @@ func callTorch(f pyGlobal, args pyTuple) (any, error) {
 		if len(args) == 0 {
 			return &pyDict{}, nil
 		}
+	case rebuildParameter: // (tensor, requires_grad, hooks)
+		if len(args) != 3 {
+			break
+		}
+		t, ok := args[0].(*torchTensor)
+		if hooks, none := args[2].(*pyDict); ok && none && len(hooks.keys) == 0 {
+			return t, nil
+		}
+		return nil, errors.New("a parameter that is no tensor, or has hooks")
 	case rebuildTensor: // storage types can be named and not called
 		return rebuild(args)
 	}
@@ -283,7 +302,7 @@ func rebuild(args pyTuple) (any, error) {
 		next *= d
 	}
 	// Strides count elements, and so does the offset.
-	t.offset = s.offset + offset*int64(s.dtype.size())
+	t.offset = s.offset + offset*s.size
 	return t, nil
 }
 

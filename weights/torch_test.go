@@ -204,8 +204,10 @@ func TestTorchRefused(t *testing.T) {
 		"stack global":    {value(func(p *pickler) { p.str("posix").str("system").op("\x93") }), `the name "posix.system"`},
 		"no name":         {value(func(p *pickler) { p.str("posix").num(1).op("\x93") }), "a number where a name is expected"},
 		"dots":            {value(func(p *pickler) { p.global("torch", "FloatStorage.from_file") }), `the name "torch.FloatStorage.from_file"`},
-		"type":            {value(func(p *pickler) { p.tensor("LongStorage", "0", 3, 0, []int{3}, []int{1}) }), `the name "torch.LongStorage"`},
-		"parameter":       {value(func(p *pickler) { p.global("torch._utils", "_rebuild_parameter") }), `the name "torch._utils._rebuild_parameter"`},
+		"type":            {value(func(p *pickler) { p.tensor("ComplexFloatStorage", "0", 3, 0, []int{3}, []int{1}) }), `the name "torch.ComplexFloatStorage"`},
+		"wide type":       {value(func(p *pickler) { p.tensor("LongStorage", "0", 6, 0, []int{6}, []int{1}) }), "6 elements of type I64, and 24 bytes"},
+		"parameter":       {value(func(p *pickler) { p.global("torch._utils", "_rebuild_parameter").op("(").num(1).op("NNtR") }), "a parameter that is no tensor"},
+		"arguments of it": {value(func(p *pickler) { p.global("torch._utils", "_rebuild_parameter").op(")R") }), "a call of torch._utils._rebuild_parameter with 0 arguments"},
 		"instance":        {value(func(p *pickler) { p.op("(cos\nsystem\no") }), `the name "os.system"`},
 		"inst":            {value(func(p *pickler) { p.op("(ios\nsystem\n") }), "instruction 0x69"},
 		"newobj":          {value(func(p *pickler) { p.global("collections", "OrderedDict").op(")\x81") }), "instruction 0x81"},
@@ -274,6 +276,30 @@ func TestTorchRefused(t *testing.T) {
 		}
 		f.Close()
 	}
+}
+
+// TestTorchParameters reads a dict of parameters, beside buffers of types that no
+// weight has.
+func TestTorchParameters(t *testing.T) {
+	var p pickler
+	p.op("\x80\x02}(").str("w").global("torch._utils", "_rebuild_parameter").op("(")
+	p.tensor("FloatStorage", "0", 6, 0, []int{2, 3}, []int{3, 1}).op("\x88").global("collections", "OrderedDict").op(")RtR")
+	p.str("position_ids").tensor("LongStorage", "1", 2, 1, []int{1}, []int{1})
+	p.str("mask").tensor("BoolStorage", "2", 3, 0, []int{3}, []int{1})
+	data := safetensorsFile(nil, []named{{"w", F32, []int{2, 3}, []float32{1, 2, 3, 4, 5, 6}}})
+	f, err := Open(write(t, archive(t, zip.Store, "m/data.pkl", p.op("u.").String(), "m/data/0", string(data[len(data)-24:]), "m/data/1", string(make([]byte, 16)), "m/data/2", "\x01\x00\x01")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got := fmt.Sprint(f.Tensors()); got != "[{w F32 [2 3]} {position_ids I64 [1]} {mask BOOL [3]}]" {
+		t.Error(got)
+	}
+	x := make([]float32, 6)
+	if err := f.Read("w", x); err != nil || !slices.Equal(x, []float32{1, 2, 3, 4, 5, 6}) {
+		t.Error(x, err)
+	}
+	wantError(t, f.Read("position_ids", x[:1]), `tensor "position_ids" is of type I64`)
 }
 
 // TestPickleNumbers: integers of each width and sign, as Python writes them.
