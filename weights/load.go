@@ -66,6 +66,11 @@ func ggufNaming(layout string) naming {
 
 // load fills params from an open file.
 func load(info model.Info, path string, f File, params []float32, note func(string)) error {
+	// What a file says of itself comes before its shapes, which follow from it.
+	said, err := agree(info, path, f)
+	if err != nil {
+		return err
+	}
 	// In this order, which decides where both find equally many.
 	names := []naming{meta, hf}
 	switch g := f.(type) {
@@ -102,7 +107,7 @@ func load(info model.Info, path string, f File, params []float32, note func(stri
 	if err := c.check(info, p); err != nil {
 		return err
 	}
-	for _, n := range append(c.notes, p.notes...) {
+	for _, n := range slices.Concat(said, c.notes, p.notes) {
 		note(path + ": " + n)
 	}
 	for i := range info.Weights {
