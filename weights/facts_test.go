@@ -266,7 +266,6 @@ func TestConfig(t *testing.T) {
 		{`{"hidden_act": "laplace"}`, `hidden_act is "laplace"`, nil, nil},
 		{`{"mlp_bias": true}`, "mlp_bias is true", nil, nil},
 		{`{"attention_bias": true}`, "attention_bias is true, and model.qkv_bias is false", []string{"model.qkv_bias=true"}, nil},
-		{`{"tie_word_embeddings": true}`, "", nil, nil},
 		// Scaling, old and new.
 		{`{"rope_scaling": {"rope_type": "llama3", ` + scaled + `}`, "rope_scaling.rope_type is llama3 factor 8 low_freq_factor 1 high_freq_factor 4 original_context 8192, and model.rope.scaling is none", scaledSets, nil},
 		{`{"-rope_theta": 0, "rope_parameters": {"rope_type": "llama3", "rope_theta": 500000, ` + scaled + `}`, "rope_parameters.rope_theta is 500000", append([]string{"model.rope.theta=500000"}, scaledSets...), nil},
