@@ -11,7 +11,7 @@ import (
 // comparison collects how facts and a model differ.
 type comparison struct {
 	info  model.Info
-	said  *said
+	said  *claims
 	tied  bool // the file has no output projection of its own
 	wrong []string
 	set   map[string]string // by field of the spec
@@ -28,7 +28,7 @@ var setOrder = []string{"model.dim", "model.n_layers", "model.n_heads", "model.n
 const nodes = "the nodes of model.block"
 
 // compare holds the facts of a file against a model.
-func compare(info model.Info, path string, f File, s *said) ([]string, error) {
+func compare(info model.Info, path string, f File, s *claims) ([]string, error) {
 	c := &comparison{info: info, said: s, tied: true, set: map[string]string{}}
 	for _, t := range f.Tensors() {
 		if strings.HasSuffix(t.Name, "lm_head.weight") || strings.HasSuffix(t.Name, "output.weight") {

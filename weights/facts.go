@@ -60,14 +60,14 @@ type fact struct {
 	implied bool
 }
 
-// said is all that a file says.
-type said struct {
+// claims are all that a file says.
+type claims struct {
 	facts    []fact
 	problems []string // values that mean nothing, as a number of heads that is a list
 }
 
 // add takes a fact down. The text is made from the value where there is none.
-func (s *said) add(about subject, value any, text, at string) {
+func (s *claims) add(about subject, value any, text, at string) {
 	if text == "" {
 		text = show(value)
 	}
@@ -75,13 +75,13 @@ func (s *said) add(about subject, value any, text, at string) {
 }
 
 // imply takes down what follows from other facts, such as the width of heads.
-func (s *said) imply(about subject, value any, text, at string) {
+func (s *claims) imply(about subject, value any, text, at string) {
 	s.add(about, value, text, at)
 	s.facts[len(s.facts)-1].implied = true
 }
 
 // number finds a numeric fact. The last counts, if a file says it twice.
-func (s *said) number(about subject) (float64, bool) {
+func (s *claims) number(about subject) (float64, bool) {
 	for i := len(s.facts) - 1; i >= 0; i-- {
 		if v, ok := s.facts[i].value.(float64); ok && s.facts[i].about == about {
 			return v, true
@@ -92,7 +92,7 @@ func (s *said) number(about subject) (float64, bool) {
 
 // impliedHeadDim takes down what the width of heads is in formats that divide the
 // model's width by the number of heads where they do not say it.
-func (s *said) impliedHeadDim(at string) {
+func (s *claims) impliedHeadDim(at string) {
 	if _, stated := s.number(ofHeadDim); stated {
 		return
 	}

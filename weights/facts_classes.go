@@ -42,7 +42,7 @@ var classes = map[string]class{
 const classNames = "llama, mistral, ministral, ministral3, qwen2, qwen3, phi3, stablelm, smollm3"
 
 // imply takes down what a class is by its name alone.
-func (c class) imply(s *said, name, at string) {
+func (c class) imply(s *claims, name, at string) {
 	s.add(ofNormKind, c.norm, name+", whose norms are of kind "+c.norm, at)
 	s.add(ofQKNorm, c.qkNorm, name+normText(c.qkNorm), at)
 	s.add(ofGated, true, name+", which has a gate", at)

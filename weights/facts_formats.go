@@ -12,8 +12,8 @@ import (
 )
 
 // facts reads what a file says of its model, and the document beside it.
-func facts(info model.Info, path string, f File) (*said, error) {
-	s := &said{}
+func facts(info model.Info, path string, f File) (*claims, error) {
+	s := &claims{}
 	switch f := f.(type) {
 	case *ggufFile:
 		s.gguf(f)
@@ -41,7 +41,7 @@ func facts(info model.Info, path string, f File) (*said, error) {
 // Mistral's params.json, or transformers' config.json. A file is as good as its
 // folder if it has the name that it has there; under any other name, what lies
 // beside it may be of another model.
-func (s *said) beside(path string, f File) error {
+func (s *claims) beside(path string, f File) error {
 	dir, base := path, ""
 	st, err := os.Stat(path)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *said) beside(path string, f File) error {
 }
 
 // meta reads params.json: Meta's, whose keys Mistral's own files have and add to.
-func (s *said) meta(config map[string]any) {
+func (s *claims) meta(config map[string]any) {
 	d := &document{s, config, paramsFile + ": "}
 	d.numbers(ofDim, "dim")
 	d.numbers(ofLayers, "n_layers")
@@ -129,7 +129,7 @@ func (s *said) meta(config map[string]any) {
 // metaFFN computes the width of the feed-forward network as Meta's code does: two
 // thirds of four times the model's, times a factor, up to a multiple.
 func (d *document) metaFFN() {
-	dim, ok1 := d.said.number(ofDim)
+	dim, ok1 := d.claims.number(ofDim)
 	multiple, ok2 := d.number("multiple_of")
 	factor, times := d.number("ffn_dim_multiplier")
 	if !ok1 || !ok2 || multiple < 1 || dim < 1 || dim > 1<<40 || multiple > 1<<40 {
@@ -172,7 +172,7 @@ func (d *document) metaScaling() {
 
 // llama2c reads the header, and the tables of angles that the format keeps though
 // nobody reads them.
-func (s *said) llama2c(f *llama2c) error {
+func (s *claims) llama2c(f *llama2c) error {
 	for i, h := range []struct {
 		about subject
 		name  string
@@ -190,7 +190,7 @@ func (s *said) llama2c(f *llama2c) error {
 
 // llama2cAngles reads cosines and sines of the second position, whose angles are
 // the frequencies.
-func (s *said) llama2cAngles(f *llama2c) error {
+func (s *claims) llama2cAngles(f *llama2c) error {
 	half := f.dims.dim / f.dims.heads / 2
 	norm := f.at["norm.weight"]
 	at := f.offset[norm] + int64(4*f.tensors[norm].Len())

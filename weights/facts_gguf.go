@@ -8,7 +8,7 @@ import (
 
 // pairs reads keys of a GGUF that begin with its architecture's name.
 type pairs struct {
-	*said
+	*claims
 	values  map[string]any
 	arch    string
 	divided bool // there is a tensor that divides frequencies
@@ -81,7 +81,7 @@ func (p *pairs) flag(key string) (value, ok bool) {
 
 // gguf reads a file's pairs. What is missing is taken as llama.cpp does, where it
 // has a value for it.
-func (s *said) gguf(f *ggufFile) {
+func (s *claims) gguf(f *ggufFile) {
 	_, divided := f.at["rope_freqs.weight"]
 	p := &pairs{s, f.file.Pairs, f.architecture(), divided}
 	c, known := classes[map[string]string{"mistral3": "ministral3"}[p.arch]]

@@ -10,7 +10,7 @@ import (
 
 // document is an object of a JSON file, read key by key.
 type document struct {
-	*said
+	*claims
 	values map[string]any
 	at     string // "config.json: text_config."
 }
@@ -98,7 +98,7 @@ func (d *document) object(key string) (*document, bool) {
 	if !ok {
 		d.wrong(key, "an object")
 	}
-	return &document{d.said, o, d.place(key) + "."}, ok
+	return &document{d.claims, o, d.place(key) + "."}, ok
 }
 
 // numbers takes down the facts that are one number under one key. It tells whether
@@ -122,7 +122,7 @@ func (d *document) plain(key string, usual float64, why string) {
 }
 
 // huggingFace reads config.json of transformers, of any age.
-func (s *said) huggingFace(config map[string]any, file string) {
+func (s *claims) huggingFace(config map[string]any, file string) {
 	d := &document{s, config, file + ": "}
 	// Weights of this kind have other types than a file shows, or scales beside
 	// them.
@@ -157,7 +157,7 @@ func (d *document) class() (name string, c class, known bool) {
 	name, ok := d.text("model_type")
 	if ok {
 		if c, known = classes[name]; known {
-			c.imply(d.said, name, d.place("model_type"))
+			c.imply(d.claims, name, d.place("model_type"))
 		} else {
 			d.add(ofElse, "that is none of the models whose computation is known here ("+classNames+")", show(name), d.place("model_type"))
 		}
@@ -181,9 +181,9 @@ func (d *document) class() (name string, c class, known bool) {
 		case name == "":
 			// Without a model_type this is all there is to go by.
 			name, c, known = base, other, true
-			c.imply(d.said, name, d.place("architectures"))
+			c.imply(d.claims, name, d.place("architectures"))
 		case base != name && known:
-			other.imply(d.said, arch, d.place("architectures"))
+			other.imply(d.claims, arch, d.place("architectures"))
 		}
 	}
 	return name, c, known
@@ -466,21 +466,21 @@ func (d *document) defaults(c class, known bool, name string) {
 	if !known {
 		return
 	}
-	if _, ok := d.said.number(ofKVHeads); !ok {
+	if _, ok := d.claims.number(ofKVHeads); !ok {
 		// null means as many as of queries in all classes.
 		_, null := d.values["num_key_value_heads"]
-		if heads, ok := d.said.number(ofHeads); ok && (null || c.kvHeads == 0) {
+		if heads, ok := d.claims.number(ofHeads); ok && (null || c.kvHeads == 0) {
 			d.add(ofKVHeads, heads, fmt.Sprintf("absent, which means num_attention_heads, %s, for model_type %s", show(heads), name), d.place("num_key_value_heads"))
 		} else if !null {
 			d.absent(ofKVHeads, c.kvHeads, "num_key_value_heads", show(c.kvHeads), name)
 		}
 	}
-	if _, ok := d.said.number(ofNormEps); !ok {
+	if _, ok := d.claims.number(ofNormEps); !ok {
 		d.absent(ofNormEps, c.eps, "rms_norm_eps", show(c.eps), name)
 	}
 	if c.headDim == 0 {
 		d.impliedHeadDim(d.place("head_dim"))
-	} else if _, ok := d.said.number(ofHeadDim); !ok {
+	} else if _, ok := d.claims.number(ofHeadDim); !ok {
 		d.absent(ofHeadDim, c.headDim, "head_dim", show(c.headDim), name)
 	}
 	// SmolLM3 leaves RoPE out of each fourth layer.

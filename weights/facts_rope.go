@@ -203,7 +203,7 @@ func (c *comparison) scaling(f fact) {
 
 // turnings reads the tables of frequencies among a file's tensors. They hold
 // nothing that a model needs, and tell which model it was.
-func (s *said) turnings(f File) error {
+func (s *claims) turnings(f File) error {
 	for _, t := range f.Tensors() {
 		divided := t.Name == "rope_freqs.weight"
 		switch name := path.Ext("." + t.Name); {

@@ -635,7 +635,7 @@ func FuzzConfig(f *testing.F) {
 		if json.Unmarshal([]byte(text), &m) != nil {
 			return
 		}
-		s := &said{}
+		s := &claims{}
 		if isMeta {
 			s.meta(m)
 		} else {

@@ -53,7 +53,7 @@ func cut(tensors []named, n, k, embedding int) []named {
 
 // partFiles are the files of a model in n parts by name.
 func partFiles(t *testing.T, tensors []named, n, embedding int) map[string][]byte {
-	files := map[string][]byte{paramsFile: []byte(`{"dim": 24}`)}
+	files := map[string][]byte{paramsFile: []byte(`{"max_batch_size": 1}`)}
 	for k := range n {
 		files[partName(k)] = torchBytes(t, cut(tensors, n, k, embedding))
 	}
