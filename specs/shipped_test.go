@@ -206,6 +206,7 @@ func TestSmall(t *testing.T) {
 		{"stories260k.jsonnet", "stories260k", 260_032},
 		{"stories15m.jsonnet", "stories15m", 15_191_712},
 		{"smollm-135m.jsonnet", "smollm_135m", 134_515_008},
+		{"smollm2-135m.jsonnet", "smollm2_135m", 134_515_008},
 		{"tinyllama-1.1b.jsonnet", "tinyllama_1b", 1_100_048_384},
 		{"gopher.jsonnet", "gopher", 3_737_856},
 		{"tiny_mha.jsonnet", "tiny_mha", 2*(4*32*32+3*32*48+2*32) + 2*61*32 + 32},

@@ -89,7 +89,7 @@ func TestLoadParts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if f.Format() != "PyTorch" || len(f.Tensors()) != len(with) || f.Config()["dim"] != 24.0 {
+				if f.Format() != "PyTorch" || len(f.Tensors()) != len(with) || f.Config()["max_batch_size"] != 1.0 {
 					t.Errorf("%s, %d tensors, %v", f.Format(), len(f.Tensors()), f.Config())
 				}
 				wantError(t, f.Read("x", nil), `no tensor "x"`)
