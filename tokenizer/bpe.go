@@ -120,6 +120,8 @@ type BPE struct {
 	texts   []string // what each id says
 	byteOf  []int16  // the byte of a byte piece, -1 for other pieces
 	special []bool   // ids without text
+	// Of vocabularies with listed merges: the decoder puts bytes together.
+	decodesBytes bool
 
 	spec *modelSpec // what a .model said, nil otherwise
 	hash func() string
@@ -402,6 +404,11 @@ func (t *BPE) finish() {
 	t.special = make([]bool, len(t.pieces))
 	for i, p := range t.pieces {
 		t.byteOf[i] = -1
+		if t.hf != nil {
+			t.special[i] = p.Kind == KindControl
+			t.texts[i] = p.Text
+			continue
+		}
 		switch p.Kind {
 		// BOS and EOS have no text.
 		case KindControl:
@@ -413,12 +420,21 @@ func (t *BPE) finish() {
 			t.byteOf[i] = int16(b)
 		default:
 			t.texts[i] = strings.ReplaceAll(p.Text, space, " ")
-			// Byte-level pieces are spelt with a character for each byte; what
-			// they say are the bytes.
-			if t.cfg.Family == ByteLevel && p.Kind == KindNormal {
-				t.texts[i] = t.rules.text[i]
-			} else if p.Kind == KindUserDefined && t.hf != nil {
-				t.texts[i] = p.Text
+		}
+	}
+	if t.hf != nil {
+		// Whatever kind a special token is of.
+		for _, a := range t.hf.added {
+			t.special[a.ID] = t.special[a.ID] || a.Special
+			// What is found in normal form has its text in that form: ▁<sep>,
+			// where each text gets a ▁ in front.
+			if a.Normalized && a.Content != "" {
+				t.texts[a.ID] = t.hf.normalForm(a.Content)
+			}
+		}
+		for i, text := range t.texts {
+			if t.decodesBytes {
+				t.texts[i] = ownSpelling(text)
 			}
 		}
 	}
@@ -470,8 +486,13 @@ func (t *BPE) computeHash() string {
 	cfg.UnknownSurface = "" // ids do not depend on it
 	b := fmt.Appendf(nil, "llamac bpe 1 %+v bos %d eos %d %s\n", cfg, t.bos, t.eos, t.charsHash)
 	if p := t.hf; p != nil {
-		b = fmt.Appendf(b, "added %+v raw %v norm %v prefix %d split %v steps %+v whole %d fuse %v\n",
-			p.added, p.raw.token, p.norm.token, p.prefix, p.splitSpaces, p.steps, len(p.whole), !t.keepUnknowns)
+		b = fmt.Appendf(b, "added %+v raw %v norm %v ignore %v fuse %v\n", p.added, p.raw.token, p.norm.token, p.ignoreMerges, !t.keepUnknowns)
+		for _, z := range p.normalizers {
+			b = fmt.Appendf(b, "normalizer %q\n", z.key)
+		}
+		for _, s := range p.steps {
+			b = fmt.Appendf(b, "step %q\n", s.key)
+		}
 	}
 	for _, p := range t.pieces {
 		b = append(b, byte(p.Kind))

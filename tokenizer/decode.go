@@ -36,7 +36,7 @@ func (d *decoder) next(dst []byte, id int32) []byte {
 		return dst
 	}
 	s := t.texts[id]
-	if t.cfg.Family == SentencePiece && !d.text && !d.space && id != t.unk &&
+	if !d.text && !d.space && id != t.unk &&
 		(t.cfg.DummyPrefix || t.cfg.RemoveExtraSpaces) && len(s) > 0 && s[0] == ' ' && t.hasSpace(id) {
 		s = s[1:]
 		d.space = !t.cfg.RemoveExtraSpaces // with that rule, all spaces before the text go
@@ -82,12 +82,36 @@ func (d *decoder) flush(dst []byte) []byte {
 }
 
 // Decode appends the text of ids to dst. The space that Encode put before the
-// text is dropped again. Of the SentencePiece family the result is valid UTF-8;
+// text is dropped again. With listed merges, the file's decoder says what the
+// text is. Of the SentencePiece family the result is valid UTF-8;
 // a byte-level tokenizer gives back the very bytes.
 func (t *BPE) Decode(dst []byte, ids []int32) []byte {
+	if t.hf != nil {
+		return t.decodeListed(dst, ids)
+	}
 	d := decoder{t: t}
 	for _, id := range ids {
 		dst = d.next(dst, id)
 	}
 	return d.flush(dst)
+}
+
+// decodeListed is Decode for vocabularies with listed merges: special tokens
+// have no text there.
+func (t *BPE) decodeListed(dst []byte, ids []int32) []byte {
+	if t.decodesBytes {
+		for _, id := range ids {
+			if id >= 0 && int(id) < len(t.texts) && !t.special[id] {
+				dst = append(dst, t.texts[id]...)
+			}
+		}
+		return dst
+	}
+	st := t.get()
+	defer t.put(st)
+	st.join.start(t)
+	for _, id := range ids {
+		dst = st.join.next(dst, id)
+	}
+	return st.join.flush(dst)
 }

@@ -13,6 +13,11 @@ type state struct {
 	norm  []byte
 	dead  []uint64 // bit i: no encoding goes through place i of the word at hand
 	spare []int32  // symbols while emit turns them into ids
+	// Of pipelines: what each normalizer and each step makes of a text, and
+	// where steps have cut.
+	bufs []*[]byte
+	cuts []cut
+	join jsonDecoder
 	// Words repeat, in prose above all.
 	cache []cached
 	// Only vocabularies with unused pieces need these.
@@ -42,9 +47,23 @@ func (t *BPE) put(st *state) {
 	if cap(st.norm) > maxKeep {
 		st.norm, st.dead, st.spare = nil, nil, nil
 	}
+	for _, b := range st.bufs {
+		if cap(*b) > maxKeep {
+			st.bufs, st.cuts = nil, nil
+			break
+		}
+	}
 	t.mu.Lock()
 	t.idle = append(t.idle, st)
 	t.mu.Unlock()
+}
+
+// buffer is the n-th buffer of a pipeline.
+func (st *state) buffer(n int) *[]byte {
+	for len(st.bufs) <= n {
+		st.bufs = append(st.bufs, new([]byte))
+	}
+	return st.bufs[n]
 }
 
 // Encode appends the ids of text to dst. It takes time linear in the text and

@@ -3,29 +3,10 @@ package tokenizer
 import (
 	"fmt"
 	"math"
-	"sort"
 	"strings"
 
 	"github.com/llamac/llamac/runtime/gguf"
 )
-
-// ggufCuts are the names that llama.cpp gives to ways of cutting text into
-// words (tokenizer.ggml.pre).
-//
-// The names are llama.cpp's; several stand for one way of cutting, where models
-// differ in other respects.
-var ggufCuts = map[string][]step{
-	"gpt-2":            {{cut: cutGPT2}},
-	"smollm":           {{cut: cutDigits}, {cut: cutGPT2}},
-	"starcoder":        {{cut: cutDigits}, {cut: cutGPT2}},
-	"llama-bpe":        {{cut: cutLlama3}},
-	"llama3":           {{cut: cutLlama3}},
-	"llama-v3":         {{cut: cutLlama3}},
-	"smaug-bpe":        {{cut: cutLlama3}},
-	"qwen2":            {{cut: cutQwen2}},
-	"stablelm2":        {{cut: cutQwen2}},
-	"deepseek-r1-qwen": {{cut: cutQwen2}},
-}
 
 // FromGGUF makes a tokenizer of GGUF's key/value pairs; keys other than
 // tokenizer.ggml.* are ignored. Types are those of gguf.Pairs.
@@ -33,7 +14,7 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 	g := ggufKeys(kv)
 	model := g.str("model")
 	if model != "llama" && model != "gpt2" {
-		return nil, fmt.Errorf("tokenizer.ggml.model %q is not supported: llama and gpt2 are", model)
+		return nil, fmt.Errorf("%smodel %q is not supported%s: llama and gpt2 are", ggufPrefix, model, ggufOther[model])
 	}
 	tokens, _ := kv[ggufPrefix+"tokens"].([]string)
 	// Everything else is found by the places of tokens.
@@ -88,11 +69,20 @@ func FromGGUF(kv map[string]any) (*BPE, error) {
 func ggufSpecials(pieces []Piece, bos, eos, unk int32) {
 	// A file may name its unknown piece by a key only, and may leave BOS and EOS
 	// of type normal; text must not become either.
-	have := false
-	for _, p := range pieces {
-		have = have || p.Kind == KindUnknown
+	have := -1
+	for i, p := range pieces {
+		if p.Kind != KindUnknown {
+			continue
+		}
+		// Padding of the vocabulary is of this type in some files: the piece
+		// that the key names counts, or else the first.
+		if have >= 0 || unk >= 0 && int(unk) != i && pieces[unk].Kind == KindUnknown {
+			pieces[i].Kind = KindControl
+			continue
+		}
+		have = i
 	}
-	if unk >= 0 && !have {
+	if unk >= 0 && have < 0 {
 		pieces[unk].Kind = KindUnknown
 	}
 	for _, id := range []int32{bos, eos} {
@@ -121,18 +111,25 @@ func fixedSpecials(bos, eos int32) option {
 // byteLevel makes a byte-level tokenizer: tokens as tokenizer.json spells them
 // and merges as "left right".
 func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
-	pre := g.str("pre")
+	name := g.str("pre")
+	if name == "" {
+		return nil, fmt.Errorf("no %spre: the file does not say how text is cut into words; convert it again", ggufPrefix)
+	}
 	// Names that are not listed cut in other ways; a near miss would change
 	// ids.
-	steps, ok := ggufCuts[pre]
+	pre, ok := ggufPres[name]
 	if !ok {
-		return nil, fmt.Errorf("%spre %q is not supported", ggufPrefix, pre)
+		return nil, fmt.Errorf("%spre %q is not supported", ggufPrefix, name)
+	}
+	// Text must not become BOS or EOS, whatever type a writer has left on them.
+	for _, id := range []int32{bos, eos} {
+		if id >= 0 && pieces[id].Kind == KindNormal {
+			pieces[id].Kind = KindControl
+		}
 	}
 	// The keys say what tokenizer.json says, so they go the same way.
 	merges, _ := g[ggufPrefix+"merges"].([]string)
-	// llama.cpp takes whole words for LLaMA 3's names, and for no others in the
-	// list.
-	f := &jsonFile{Model: &jsonModel{Type: "BPE", Vocab: make(map[string]int32, len(pieces)), IgnoreMerges: strings.HasPrefix(pre, "llama")}}
+	f := &jsonFile{Model: &jsonModel{Type: "BPE", Vocab: make(map[string]int32, len(pieces)), IgnoreMerges: pre.whole}, loose: true}
 	for i, p := range pieces {
 		switch p.Kind {
 		case KindNormal, KindUnused:
@@ -152,18 +149,11 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 		}
 		f.Model.Merges = append(f.Model.Merges, jsonMerge{left, right})
 	}
-	// Where a space goes in front, it goes before the last cut is made.
-	prefix := g.flag("add_space_prefix", false)
-	parts := &jsonPart{Type: "Sequence"}
-	for i, s := range steps {
-		last := i == len(steps)-1
-		parts.Pretokenizers = append(parts.Pretokenizers, s.part(prefix && last))
+	var err error
+	if f.PreTokenizer, err = marshalJSON(pre.part()); err != nil {
+		return nil, err
 	}
-	no := false
-	// Whichever steps cut, bytes must become characters at the end; without a
-	// pattern of its own this step does only that.
-	parts.Pretokenizers = append(parts.Pretokenizers, &jsonPart{Type: "ByteLevel", AddPrefixSpace: &no, UseRegex: &no})
-	f.PreTokenizer = parts
+	f.Decoder = []byte(byteLevelPart)
 	t, err := f.build()
 	if err != nil {
 		return nil, err
@@ -172,19 +162,6 @@ func (g ggufKeys) byteLevel(pieces []Piece, bos, eos int32) (*BPE, error) {
 	t.bos, t.eos = bos, eos
 	t.finish()
 	return t, nil
-}
-
-// part is the pre-tokenizer of tokenizer.json that a step stands for.
-func (s step) part(prefix bool) *jsonPart {
-	switch s.cut {
-	case cutDigits:
-		return &jsonPart{Type: "Digits", IndividualDigits: true}
-	case cutGPT2:
-		yes := true
-		return &jsonPart{Type: "ByteLevel", AddPrefixSpace: &prefix, UseRegex: &yes}
-	}
-	p := patternOf(s.cut)
-	return &jsonPart{Type: "Split", Pattern: &jsonPattern{Regex: &p}, Behavior: "Isolated"}
 }
 
 // GGUF returns t as GGUF's key/value pairs, in the order in which llama.cpp's
@@ -240,28 +217,6 @@ func GGUF(t *BPE) ([]gguf.KeyValue, error) {
 		}
 	}
 	return kv, nil
-}
-
-// ggufPre finds llama.cpp's name for the steps of t, "" if there is none.
-func (t *BPE) ggufPre() string {
-	// Whether whole words are looked up goes with the name, too: llama.cpp does
-	// so for LLaMA 3's only. Several names may stand for the same: the first in order is as good.
-	names := make([]string, 0, len(ggufCuts))
-	for name := range ggufCuts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		steps := ggufCuts[name]
-		same := len(steps) == len(t.hf.steps) && t.hf.ignoreMerges == strings.HasPrefix(name, "llama")
-		for i := range steps {
-			same = same && steps[i].cut == t.hf.steps[i].cut
-		}
-		if same {
-			return name
-		}
-	}
-	return ""
 }
 
 // mergeList lists the merges in order, each as "left right".

@@ -208,8 +208,11 @@ func (r *Report) rules(t *BPE) {
 		return
 	}
 	// In the order in which they are applied.
+	for _, z := range t.hf.normalizers {
+		add("normalizer", z.key)
+	}
 	for _, s := range t.hf.steps {
-		add("pre_tokenizer", [...]string{"bytes", "GPT-2's pattern", "LLaMA 3's pattern", "Qwen 2's pattern", "single digits"}[s.cut])
+		add("pre_tokenizer", s.name())
 	}
 	if t.cfg.Family == ByteLevel {
 		add("ignore_merges", onOff(t.hf.ignoreMerges))

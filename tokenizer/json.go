@@ -5,61 +5,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // tokenizer.json is Hugging Face's form of a tokenizer (tokenizers 0.13 and
-// later). jsonFile holds the parts of it that matter here.
-//
-// The decoder, for one, decides nothing about ids and is not read.
+// later). Truncation and padding are about batches of texts of one length and
+// change nothing here; whatever else a file may hold is read or refused.
 type jsonFile struct {
-	AddedTokens   []addedToken `json:"added_tokens"`
-	Normalizer    *jsonPart    `json:"normalizer"`
-	PreTokenizer  *jsonPart    `json:"pre_tokenizer"`
-	PostProcessor *jsonPart    `json:"post_processor"` // only for BOS and EOS: Encode adds neither
-	Model         *jsonModel   `json:"model"`
-}
+	Version       json.RawMessage `json:"version"`
+	Truncation    json.RawMessage `json:"truncation"`
+	Padding       json.RawMessage `json:"padding"`
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"` // only for BOS and EOS: Encode adds neither
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         *jsonModel      `json:"model"`
 
-// jsonPart is a normalizer, pre-tokenizer or post-processor of any type. Fields
-// whose absence means something else than their zero value are pointers.
-type jsonPart struct {
-	Type string `json:"type"`
-
-	// Sequence: parts that apply one after the other.
-	Normalizers   []*jsonPart `json:"normalizers"`
-	Pretokenizers []*jsonPart `json:"pretokenizers"`
-	Processors    []*jsonPart `json:"processors"`
-
-	// Prepend, Replace and Split.
-	Prepend  string       `json:"prepend"`
-	Pattern  *jsonPattern `json:"pattern"`
-	Content  string       `json:"content"`
-	Behavior string       `json:"behavior"` // what becomes of a match: "Isolated", "Removed", ...
-	Invert   bool         `json:"invert"`   // the pattern matches what to keep, not what to cut at
-
-	// Digits, ByteLevel and Metaspace.
-	IndividualDigits bool   `json:"individual_digits"`
-	AddPrefixSpace   *bool  `json:"add_prefix_space"`
-	UseRegex         *bool  `json:"use_regex"`
-	Replacement      string `json:"replacement"`
-	PrependScheme    string `json:"prepend_scheme"`
-	Split            *bool  `json:"split"`
-
-	// TemplateProcessing: what a text becomes, special tokens and itself.
-	Single []struct {
-		SpecialToken *struct {
-			ID string `json:"id"`
-		}
-		Sequence *struct{}
-	} `json:"single"`
-}
-
-// jsonPattern is either a plain string or a regular expression.
-//
-// In JSON it is an object with one of the two keys.
-type jsonPattern struct {
-	String *string
-	Regex  *string
+	loose bool // ids of added tokens need not follow those of the model
 }
 
 // jsonModel is the vocabulary. Its type is absent in files of older versions.
@@ -112,7 +76,7 @@ func (m *jsonMerge) UnmarshalJSON(data []byte) error {
 // their ids; WithoutSpecials gives a tokenizer that treats special ones as text.
 func ParseJSON(name string, data []byte) (*BPE, error) {
 	f := new(jsonFile)
-	if err := json.Unmarshal(data, f); err != nil {
+	if err := strictJSON(data, f); err != nil {
 		// encoding/json knows the offset; people look for the line.
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
@@ -142,30 +106,92 @@ func (f *jsonFile) build() (*BPE, error) {
 	case m.Prefix != nil && *m.Prefix != "" || m.Suffix != nil && *m.Suffix != "":
 		return nil, errors.New("model.continuing_subword_prefix and end_of_word_suffix are not supported")
 	}
+	parts := [4]*jsonPart{}
+	for i, raw := range []json.RawMessage{f.Normalizer, f.PreTokenizer, f.PostProcessor, f.Decoder} {
+		var err error
+		if parts[i], err = readPart([]string{"normalizer", "pre_tokenizer", "post_processor", "decoder"}[i], raw); err != nil {
+			return nil, err
+		}
+	}
 	// Normalizer and pre-tokenizer say to which family the vocabulary belongs,
 	// and so how its pieces are spelled: they come first.
 	p := &pipeline{added: f.AddedTokens, ignoreMerges: m.IgnoreMerges, json: f}
 	t := &BPE{hf: p, unk: -1, bos: -1, eos: -1}
-	t.cfg.ByteFallback = m.ByteFallback
-	if err := p.readNormalizer(t, f.Normalizer); err != nil {
+	if err := p.readNormalizer(parts[0], 0); err != nil {
 		return nil, err
 	}
-	if err := p.readPreTokenizer(t, f.PreTokenizer); err != nil {
+	if err := p.readPreTokenizer(t, parts[1], 0); err != nil {
 		return nil, err
 	}
+	p.settle(t)
+	toBytes, err := p.readDecoder(parts[3])
+	if err != nil {
+		return nil, err
+	}
+	t.decodesBytes = toBytes
 	if err := f.pieces(t); err != nil {
+		return nil, err
+	}
+	if err := f.checkAdded(); err != nil {
 		return nil, err
 	}
 	if err := f.listedRules(t); err != nil {
 		return nil, err
 	}
+	p.dropUnknown = t.dropsUnknown()
 	// Hugging Face emits one id for a run of unknown characters only if told
 	// so.
 	t.keepUnknowns = !m.FuseUnk
-	p.readAdded(t, false)
-	f.findEnds(t)
+	if err := p.readAdded(t, false); err != nil {
+		return nil, err
+	}
+	if err := f.findEnds(t, parts[2], 0); err != nil {
+		return nil, err
+	}
 	t.finish()
 	return t, nil
+}
+
+// settle says how words are spelled where merging meets them. If all spaces
+// have become ▁ by then, one byte stands for it.
+func (p *pipeline) settle(t *BPE) {
+	if t.cfg.Family == ByteLevel {
+		// Steps behind the one that spells bytes see that spelling.
+		p.spelled = !p.steps[len(p.steps)-1].spell
+		if !p.spelled {
+			p.steps[len(p.steps)-1].spell = false
+		}
+		return
+	}
+	for _, z := range p.normalizers {
+		t.cfg.EscapeSpaces = z.escape || t.cfg.EscapeSpaces && !z.spaces
+	}
+	for i := range p.steps {
+		t.cfg.EscapeSpaces = t.cfg.EscapeSpaces || p.steps[i].escape
+	}
+}
+
+// checkAdded holds the ids of added tokens to what Hugging Face's library gives
+// them, whatever the file says: that of the model's piece of the same spelling,
+// or else the next one.
+func (f *jsonFile) checkAdded() error {
+	next := int32(len(f.Model.Vocab))
+	seen := map[string]bool{}
+	for _, a := range f.AddedTokens {
+		if f.loose || a.Content == "" || seen[a.Content] {
+			continue
+		}
+		seen[a.Content] = true
+		want, ok := f.Model.Vocab[a.Content]
+		if !ok {
+			want = next
+			next++
+		}
+		if a.ID != want {
+			return fmt.Errorf("added token %q has id %d, but its place in the vocabulary is %d, which Hugging Face's library gives it", a.Content, a.ID, want)
+		}
+	}
+	return nil
 }
 
 // pieces fills t.pieces from the model's vocabulary and the added tokens.
@@ -229,6 +255,9 @@ func (f *jsonFile) pieces(t *BPE) error {
 		return err
 	}
 	t.cfg.ByteFallback = m.ByteFallback && allBytes(t.pieces)
+	if m.ByteFallback && !t.cfg.ByteFallback && slices.ContainsFunc(t.pieces, func(p Piece) bool { return p.Kind == KindByte }) {
+		return errors.New("model.byte_fallback with pieces for some bytes only is not supported")
+	}
 	return nil
 }
 
@@ -284,31 +313,42 @@ func (f *jsonFile) listedRules(t *BPE) error {
 	return nil
 }
 
-// readAdded builds the matchers. plain leaves special tokens out.
+// readAdded builds the matchers; plain leaves special tokens in the text.
 //
 // Tokens that are found in normalised text are looked for in their own normal
 // form, as Hugging Face does it.
-func (p *pipeline) readAdded(t *BPE, plain bool) {
+func (p *pipeline) readAdded(t *BPE, plain bool) error {
 	raw, norm := make([]string, len(p.added)), make([]string, len(p.added))
 	// Both lists keep the places of the tokens; an empty string matches
 	// nothing.
 	for i, a := range p.added {
 		switch {
-		case plain && a.Special || a.Content == "":
-		case a.Normalized && t.cfg.Family == SentencePiece:
-			norm[i] = string(p.normalize(t, nil, []byte(a.Content), true))
+		case a.Content == "":
 		case a.Normalized:
-			norm[i] = a.Content
+			if norm[i] = p.normalForm(a.Content); norm[i] == "" {
+				return fmt.Errorf("nothing is left of added token %q in normal form", a.Content)
+			}
 		default:
 			raw[i] = a.Content
 		}
 	}
 	p.raw, p.norm = newMatcher(raw), newMatcher(norm)
+	p.raw.plain, p.norm.plain = plain, plain
+	return nil
+}
+
+// normalForm is what the normalizers make of a text.
+func (p *pipeline) normalForm(s string) string {
+	text := []byte(s)
+	for _, z := range p.normalizers {
+		text = z.apply(nil, text)
+	}
+	return string(text)
 }
 
 // findEnds finds BOS and EOS: the tokens that the post-processor puts around a
 // text, or else by their usual spellings.
-func (f *jsonFile) findEnds(t *BPE) {
+func (f *jsonFile) findEnds(t *BPE, part *jsonPart, depth int) error {
 	ids := map[string]int32{}
 	for id, p := range t.pieces {
 		// Only control pieces can be ends: text that spells one out may be a
@@ -326,31 +366,57 @@ func (f *jsonFile) findEnds(t *BPE) {
 		}
 		return -1
 	}
-	// GPT-2 has one token for both ends of a document.
-	t.bos = find("<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "<|endoftext|>")
-	t.eos = find("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>")
-	parts := []*jsonPart{f.PostProcessor}
-	if f.PostProcessor != nil {
-		// Processors may come in a sequence.
-		parts = append(parts, f.PostProcessor.Processors...)
+	if depth == 0 {
+		// GPT-2 has one token for both ends of a document.
+		t.bos = find("<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "<|endoftext|>")
+		t.eos = find("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>")
 	}
-	// Other processors, such as ByteLevel's, add no tokens.
-	for _, part := range parts {
-		if part == nil || part.Type != "TemplateProcessing" {
-			continue
+	if part == nil {
+		return nil
+	}
+	if depth > maxPartDepth {
+		return fmt.Errorf("post-processors nest deeper than %d", maxPartDepth)
+	}
+	set := func(after bool, name string) {
+		if id := find(name); id >= 0 && after {
+			t.eos = id
+		} else if id >= 0 {
+			t.bos = id
 		}
-		// Whether the text itself has been passed.
+	}
+	switch part.Type {
+	case "Sequence":
+		for _, q := range part.Processors {
+			if q == nil {
+				return errors.New("a post-processor in a Sequence is null")
+			}
+			if err := f.findEnds(t, q, depth+1); err != nil {
+				return err
+			}
+		}
+	case "ByteLevel": // it trims offsets, and adds no tokens
+	case "RobertaProcessing", "BertProcessing":
+		for i, raw := range []json.RawMessage{part.CLS, part.SEP} {
+			var pair []any
+			if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 {
+				return fmt.Errorf("post-processor %s without cls and sep", part.Type)
+			}
+			name, _ := pair[0].(string)
+			set(i == 1, name)
+		}
+	case "TemplateProcessing":
+		// What stands before the text begins a document, what stands behind
+		// ends one.
 		after := false
-		// A template lists tokens around the text: what stands before it begins
-		// a document, what stands behind ends one.
 		for _, item := range part.Single {
 			if item.SpecialToken == nil {
 				after = true
-			} else if id := find(item.SpecialToken.ID); id >= 0 && after {
-				t.eos = id
-			} else if id >= 0 {
-				t.bos = id
+				continue
 			}
+			set(after, item.SpecialToken.ID)
 		}
+	default:
+		return fmt.Errorf("post-processor %s is not supported", part.Type)
 	}
+	return nil
 }

@@ -78,6 +78,9 @@ func (t *BPE) inModel(id int32) bool {
 		return true
 	}
 	// As the file had it that it was read from.
+	if t.hf.json.loose {
+		return t.pieces[id].Text != "" // or added tokens would get other ids
+	}
 	have, ok := t.hf.json.Model.Vocab[t.pieces[id].Text]
 	return ok && have == id
 }
@@ -122,26 +125,25 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 	// time.
 	type dict = map[string]any
 	var all [4]any // nil becomes null: no such part
-	if t.cfg.Family == SentencePiece {
-		var steps []dict
-		var pre any
-		switch {
-		// What put the space there when the file was read decides how it is
-		// written: the two spellings differ before texts that begin with a
-		// space.
-		case t.hf == nil && t.cfg.DummyPrefix, t.hf != nil && t.hf.prefix == prefixAlways:
-			steps = append(steps, dict{"type": "Prepend", "prepend": space})
-		case t.hf != nil && t.hf.prefix != prefixNone, t.hf != nil && t.hf.splitSpaces:
-			scheme := map[prefixRule]string{prefixNone: "never", prefixUnless: "always", prefixFirst: "first"}[t.hf.prefix]
-			pre = dict{"type": "Metaspace", "replacement": space, "prepend_scheme": scheme, "split": t.hf.splitSpaces}
+	if t.hf != nil {
+		// What was read is written again.
+		f := t.hf.json
+		for i, raw := range []json.RawMessage{f.Normalizer, f.PreTokenizer, f.PostProcessor, f.Decoder} {
+			if len(raw) > 0 {
+				all[i] = raw
+			}
 		}
-		if t.cfg.EscapeSpaces && pre == nil {
+	} else {
+		var steps []dict
+		if t.cfg.DummyPrefix {
+			steps = append(steps, dict{"type": "Prepend", "prepend": space})
+		}
+		if t.cfg.EscapeSpaces {
 			steps = append(steps, dict{"type": "Replace", "pattern": dict{"String": " "}, "content": space})
 		}
 		if len(steps) > 0 {
 			all[0] = dict{"type": "Sequence", "normalizers": steps}
 		}
-		all[1] = pre
 		// ▁ becomes a space, bytes become characters, and the dummy space goes.
 		// The decoder undoes, in this order, what the encoder did.
 		decoders := []dict{{"type": "Replace", "pattern": dict{"String": space}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
@@ -149,36 +151,9 @@ func (t *BPE) jsonParts() (parts [4][]byte, err error) {
 			decoders = append(decoders, dict{"type": "Strip", "content": " ", "start": 1, "stop": 0})
 		}
 		all[3] = dict{"type": "Sequence", "decoders": decoders}
-	} else {
-		// The parts apply in turn; one of them must spell bytes as characters,
-		// and if none that cuts does so, one that only does that comes last.
-		var steps []dict
-		// In the byte-level family all rules are pre-tokenizers.
-		whole := false
-		for _, s := range t.hf.steps {
-			switch s.cut {
-			case cutDigits:
-				steps = append(steps, dict{"type": "Digits", "individual_digits": true})
-			case cutGPT2:
-				steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": s.prefixSpace, "trim_offsets": true, "use_regex": true})
-				whole = true
-			case cutNone:
-				steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": s.prefixSpace, "trim_offsets": true, "use_regex": false})
-				whole = true
-			default:
-				steps = append(steps, dict{"type": "Split", "pattern": dict{"Regex": patternOf(s.cut)}, "behavior": "Isolated", "invert": false})
-			}
-		}
-		if !whole {
-			steps = append(steps, dict{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})
-		}
-		all[1] = dict{"type": "Sequence", "pretokenizers": steps}
-		// Decoding is the spelling of bytes backwards; the flags have no
-		// meaning there, and Hugging Face writes them.
-		all[3] = dict{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}
 	}
 	// A tokenizer with one token for both ends leaves adding it to its user.
-	if t.bos >= 0 && t.bos != t.eos {
+	if t.bos >= 0 && t.bos != t.eos && all[2] == nil {
 		bos := t.pieces[t.bos].Text
 		special := dict{"SpecialToken": dict{"id": bos, "type_id": 0}}
 		text := func(id string, n int) dict { return dict{"Sequence": dict{"id": id, "type_id": n}} }

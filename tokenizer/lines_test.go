@@ -145,8 +145,14 @@ func TestParseErrors(t *testing.T) {
 		{"j", []byte(`{"model": {"type": "BPE", "vocab": {"a": 4000000}}}`), "ids go up to 4000000 with only 1 pieces"},
 		{"j", []byte(`{"model": {"vocab": {"a": 0, "b": 0}}}`), "have the same id 0"},
 		{"j", []byte(`{"model": {"vocab": {"a": 0}, "merges": ["a c"]}}`), "model.merges[0]"},
-		{"j", []byte(`{"normalizer": {"type": "Lowercase"}, "model": {"vocab": {"a": 0}}}`), "normalizer Lowercase is not supported"},
-		{"j", []byte(`{"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "x+"}, "behavior": "Isolated"}, "model": {"vocab": {"a": 0}}}`), `the pattern "x+"`},
+		{"j", []byte(`{"normalizer": {"type": "Nmt"}, "model": {"vocab": {"a": 0}}}`), "normalizer Nmt is not supported"},
+		{"j", []byte(`{"normalizer": {"type": "NFC", "form": 2}, "model": {"vocab": {"a": 0}}}`), `normalizer: json: unknown field "form"`},
+		{"j", []byte(`{"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(x+)+"}, "behavior": "Isolated"}, "model": {"vocab": {"a": 0}}}`), `pattern "(x+)+" is not supported`},
+		{"j", []byte(`{"pre_tokenizer": {"type": "UnicodeScripts"}, "model": {"vocab": {"a": 0}}}`), "pre-tokenizer UnicodeScripts is not supported"},
+		{"j", []byte(`{"decoder": {"type": "CTC"}, "model": {"vocab": {"a": 0}}}`), "decoder CTC is not supported"},
+		{"j", []byte(`{"post_processor": {"type": "Other"}, "model": {"vocab": {"a": 0}}}`), "post-processor Other is not supported"},
+		{"j", []byte(`{"more": 1, "model": {"vocab": {"a": 0}}}`), `unknown field "more"`},
+		{"j", []byte(`{"added_tokens": [{"id": 9, "content": "x"}], "model": {"vocab": {"a": 0}}}`), `added token "x" has id 9, but its place in the vocabulary is 1`},
 	} {
 		if _, err := Parse(c.name, c.data); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)

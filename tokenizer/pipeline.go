@@ -17,30 +17,15 @@ type pipeline struct {
 	raw   matcher // tokens to find before normalising
 	norm  matcher // and after it
 
-	prefix      prefixRule // of the SentencePiece family
-	splitSpaces bool       // no merge crosses the start of a space
-
-	steps        []step // of the byte-level family, one after the other
-	ignoreMerges bool   // a word that is a piece is that piece, however it merges
+	normalizers  []normalizer
+	steps        []step // pre-tokenizers, one after the other
+	dropUnknown  bool
+	spelled      bool // words come out of steps with a character for each byte
+	ignoreMerges bool // a word that is a piece is that piece, however it merges
 	whole        map[string]int32
 
-	json *jsonFile // what the file said, for writing it again
-}
-
-// prefixRule says before which texts the dummy space goes.
-type prefixRule uint8
-
-const (
-	prefixNone   prefixRule = iota
-	prefixAlways            // before each text between added tokens
-	prefixUnless            // the same, unless it starts with a space
-	prefixFirst             // only where it is the start of the whole, unless it starts with a space
-)
-
-// step is one pre-tokenizer.
-type step struct {
-	cut         cutter
-	prefixSpace bool // a space goes before what does not start with one
+	decode []decodePart
+	json   *jsonFile // what the file said, for writing it again
 }
 
 // addedToken is an entry of tokenizer.json's added_tokens.
@@ -62,6 +47,7 @@ type matcher struct {
 	first [256]bool
 	size  []int // of the text of each symbol of trie
 	token []int // the added token of each symbol
+	plain bool  // special tokens are found but left in the text
 }
 
 // newMatcher builds a matcher; texts[i] is the form in which token i appears,
@@ -83,14 +69,15 @@ func newMatcher(texts []string) matcher {
 	return m
 }
 
-// next finds the first match in text[at:] that counts. [start, end) is what it
-// takes of the text and token the added token; token is -1 if there is none.
-func (m *matcher) next(p *pipeline, text []byte, at int) (start, end, token int) {
+// next finds the first match at or behind from that counts. [start, end) is what
+// it takes of the text, of which what lies before done is taken already, token
+// is the added token, -1 if there is none, and the search goes on at again.
+func (m *matcher) next(p *pipeline, text []byte, from, done int) (start, end, token, again int) {
 	// Most files have no tokens of one of the two sorts.
 	if m.trie.cells == nil {
-		return len(text), len(text), -1
+		return len(text), len(text), -1, len(text)
 	}
-	for i := at; i < len(text); {
+	for i := from; i < len(text); {
 		if !m.first[text[i]] {
 			i++
 			continue
@@ -105,20 +92,27 @@ func (m *matcher) next(p *pipeline, text []byte, at int) (start, end, token int)
 		// the next one starts behind it.
 		i = end
 		a := &p.added[token]
-		if a.SingleWord && (endsWithWord(text[:start]) || startsWithWord(text[end:])) {
+		if m.plain && a.Special || a.SingleWord && (endsWithWord(text[:start]) || startsWithWord(text[end:])) {
 			continue
 		}
+		again = end
 		// White space to the left of it belongs to the token, though never what
-		// an earlier one has taken.
+		// an earlier one has taken. To the right it takes what there is, and
+		// yet another token may be found in there: the library's search goes
+		// on where the spelling ends.
 		if a.LStrip {
-			start = max(at, len(bytes.TrimRightFunc(text[:start], unicode.IsSpace)))
+			start = max(done, len(bytes.TrimRightFunc(text[:start], unicode.IsSpace)))
 		}
 		if a.RStrip {
 			end = len(text) - len(bytes.TrimLeftFunc(text[end:], unicode.IsSpace))
 		}
-		return start, end, token
+		// One that an earlier token has taken altogether is gone.
+		if start >= end {
+			continue
+		}
+		return start, end, token, again
 	}
-	return len(text), len(text), -1
+	return len(text), len(text), -1, len(text)
 }
 
 // endsWithWord says whether the last character belongs to a word.
@@ -140,120 +134,181 @@ func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
 }
 
+// between calls f for the texts between the tokens that m finds, in order, and
+// appends the tokens' ids. f hears where its text begins.
+func (p *pipeline) between(m *matcher, dst []int32, text []byte, f func(dst []int32, text []byte, at int) []int32) []int32 {
+	done, from := 0, 0
+	for {
+		start, end, token, again := m.next(p, text, from, done)
+		if start > done {
+			dst = f(dst, text[done:start], done)
+		}
+		if token < 0 {
+			return dst
+		}
+		dst = append(dst, p.added[token].ID)
+		done, from = end, again
+	}
+}
+
 // encode appends the ids of text to dst.
 func (p *pipeline) encode(t *BPE, st *state, dst []int32, text []byte) []int32 {
-	// Texts between added tokens are encoded one by one, and ids come in order.
-	for at := 0; at < len(text); {
-		start, end, token := p.raw.next(p, text, at)
-		if start > at {
-			dst = p.encodeBetween(t, st, dst, text[at:start], at == 0)
-		}
-		if token >= 0 {
-			dst = append(dst, p.added[token].ID)
-		}
-		at = end
+	if p.raw.trie.cells == nil {
+		return p.encodeBetween(t, st, dst, text, true)
 	}
-	return dst
+	return p.between(&p.raw, dst, text, func(dst []int32, text []byte, at int) []int32 {
+		return p.encodeBetween(t, st, dst, text, at == 0)
+	})
 }
 
 // encodeBetween encodes a text between added tokens; first says that it is the
-// start of the whole text.
-//
-// Only the first text may get a dummy space under prefixFirst.
+// start of the whole text, as one prepend_scheme wants to know.
 func (p *pipeline) encodeBetween(t *BPE, st *state, dst []int32, text []byte, first bool) []int32 {
-	if t.cfg.Family == SentencePiece {
-		st.norm = p.normalize(t, st.norm[:0], text, first)
-		text = st.norm
+	// Hugging Face's tokenizers are given Unicode; each byte that is none is
+	// U+FFFD here, but for vocabularies that have all bytes.
+	if t.cfg.Family == SentencePiece && !utf8.Valid(text) {
+		b := st.buffer(0)
+		*b = appendValid((*b)[:0], text)
+		text = *b
 	}
-	for at := 0; at < len(text); {
-		start, end, token := p.norm.next(p, text, at)
-		if start > at {
-			if t.cfg.Family == SentencePiece {
-				dst = p.encodeSpaced(t, st, dst, text[at:start])
-			} else {
-				dst = p.encodeStep(t, st, dst, text[at:start], 0)
-			}
+	for i := range p.normalizers {
+		b := st.buffer(1 + i)
+		*b = p.normalizers[i].apply((*b)[:0], text)
+		text = *b
+	}
+	if p.norm.trie.cells == nil {
+		if len(text) == 0 {
+			return dst
 		}
-		if token >= 0 {
-			dst = append(dst, p.added[token].ID)
+		return p.encodeStep(t, st, dst, text, 0, first)
+	}
+	return p.between(&p.norm, dst, text, func(dst []int32, text []byte, at int) []int32 {
+		return p.encodeStep(t, st, dst, text, 0, first && at == 0)
+	})
+}
+
+// appendValid appends text with U+FFFD for each byte that is not UTF-8.
+func appendValid(dst, text []byte) []byte {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r == utf8.RuneError && n == 1 {
+			dst = append(dst, replacement...)
+		} else {
+			dst = append(dst, text[:n]...)
 		}
-		at = end
+		text = text[n:]
 	}
 	return dst
 }
 
-// normalize appends the form of text that merging works on: see BPE.normalize.
-func (p *pipeline) normalize(t *BPE, dst, text []byte, first bool) []byte {
-	// Metaspace, unlike Prepend, puts no space before a text that has one.
-	// A text may also begin with ▁ as such, which counts as a space here.
-	starts := len(text) > 0 && (text[0] == ' ' || bytes.HasPrefix(text, []byte(space)))
-	switch p.prefix {
-	case prefixAlways:
-		dst = append(dst, ' ')
-	case prefixUnless, prefixFirst:
-		if !starts && (first || p.prefix == prefixUnless) {
-			dst = append(dst, ' ')
-		}
-	}
-	// What stands before bare is the dummy space, which is not folded again.
-	bare := len(dst)
-	// Nearly always; then one copy does.
-	if utf8.Valid(text) {
-		dst = append(dst, text...)
-	} else {
-		for len(text) > 0 {
-			unit, n := t.normalUnit(text)
-			dst, text = append(dst, unit...), text[n:]
-		}
-	}
-	if t.cfg.EscapeSpaces {
-		dst = foldSpaces(dst, bare)
-	}
-	return dst
-}
-
-// encodeSpaced encodes normalised text of the SentencePiece family.
-func (p *pipeline) encodeSpaced(t *BPE, st *state, dst []int32, text []byte) []int32 {
-	from := len(dst)
-	if !p.splitSpaces {
-		return t.encodeWords(st, dst, from, text, false)
-	}
-	// Every space starts a word of its own, even in a run of them.
-	begin := 0
-	for i := 1; i <= len(text); i++ {
-		if i == len(text) || text[i] == ' ' {
-			// Unknown characters do not join across words here, so each word
-			// begins its own stretch of ids.
-			dst = t.encodeWords(st, dst, len(dst), text[begin:i], false)
-			begin = i
-		}
-	}
-	return dst
-}
-
-// encodeStep applies the pre-tokenizers from number n on and encodes the words.
+// encodeStep applies the pre-tokenizers from number n on to text, which is not
+// empty, and encodes the words.
 //
 // Steps nest: what one has cut, the next cuts further.
-func (p *pipeline) encodeStep(t *BPE, st *state, dst []int32, text []byte, n int) []int32 {
+func (p *pipeline) encodeStep(t *BPE, st *state, dst []int32, text []byte, n int, first bool) []int32 {
 	if n == len(p.steps) {
-		// All cuts are made: text is one word.
-		// With ignore_merges a word that is a piece is taken whole, though
-		// merging may not lead there.
-		if id, ok := p.whole[string(text)]; ok {
-			return append(dst, id)
-		}
-		return t.encodeWord(st, dst, len(dst), text)
+		return p.encodeWord(t, st, dst, text)
 	}
 	s := &p.steps[n]
-	// At most one step does this, so one buffer is enough.
-	if s.prefixSpace && text[0] != ' ' {
-		st.norm = append(append(st.norm[:0], ' '), text...)
-		text = st.norm
+	text = s.change(st.buffer(1+len(p.normalizers)+n), text, first)
+	if s.cut != cutNone {
+		// A scanner needs no list of what it finds.
+		for at := 0; at < len(text); {
+			size := s.cut.next(text[at:])
+			dst = p.encodeCut(t, st, dst, text[at:at+size], n, first && at == 0)
+			at += size
+		}
+		return dst
 	}
-	for len(text) > 0 {
-		i := s.cut.next(text)
-		dst = p.encodeStep(t, st, dst, text[:i], n+1)
-		text = text[i:]
+	if s.find == nil {
+		return p.encodeCut(t, st, dst, text, n, first)
 	}
+	// What is found is kept on a stack, for the steps within this one find
+	// things, too.
+	base := len(st.cuts)
+	st.cuts = s.pieces(st.cuts, base, text)
+	for i, end := base, len(st.cuts); i < end; i++ {
+		c := st.cuts[i]
+		dst = p.encodeCut(t, st, dst, text[c.lo:c.hi], n, first && c.lo == 0)
+	}
+	st.cuts = st.cuts[:base]
 	return dst
+}
+
+// encodeCut hands what step n has cut to the next.
+func (p *pipeline) encodeCut(t *BPE, st *state, dst []int32, text []byte, n int, first bool) []int32 {
+	if p.steps[n].spell {
+		b := st.buffer(2 + len(p.normalizers) + len(p.steps))
+		*b = (*b)[:0]
+		for _, c := range text {
+			*b = utf8.AppendRune(*b, byteRune[c])
+		}
+		text = *b
+	}
+	return p.encodeStep(t, st, dst, text, n+1, first)
+}
+
+// encodeWord encodes what all cuts have left.
+func (p *pipeline) encodeWord(t *BPE, st *state, dst []int32, text []byte) []int32 {
+	b := st.buffer(1 + len(p.normalizers) + len(p.steps))
+	switch {
+	case p.spelled:
+		*b = (*b)[:0]
+		for _, r := range string(text) {
+			*b = append(*b, runeByte[r])
+		}
+		text = *b
+	case t.cfg.EscapeSpaces && bytes.Contains(text, []byte(space)):
+		*b = foldSpaces(append((*b)[:0], text...), 0)
+		text = *b
+	}
+	// With ignore_merges a word that is a piece is taken whole, though merging
+	// may not lead there.
+	if id, ok := p.whole[string(text)]; ok {
+		return append(dst, id)
+	}
+	// Where nothing stands for them, unknown characters are gone before merging,
+	// and what they stood between may merge.
+	if p.dropUnknown {
+		b := st.buffer(3 + len(p.normalizers) + len(p.steps))
+		*b = (*b)[:0]
+		for len(text) > 0 {
+			n := 1
+			if !t.rules.bytewise {
+				_, n = utf8.DecodeRune(text)
+			}
+			if t.known(text[:n]) {
+				*b = append(*b, text[:n]...)
+			}
+			text = text[n:]
+		}
+		if text = *b; len(text) == 0 {
+			return dst
+		}
+	}
+	// A run of unknown characters is one within a word only, so that each word
+	// begins its own stretch of ids.
+	if t.cfg.Family == ByteLevel {
+		return t.encodeWord(st, dst, len(dst), text)
+	}
+	return t.encodeWords(st, dst, len(dst), text, false)
+}
+
+// known says whether the vocabulary has a character, or a byte.
+func (t *BPE) known(char []byte) bool {
+	sym := t.rules.trie.longest(char)
+	return sym >= 0 && len(t.rules.text[sym]) == len(char)
+}
+
+// dropsUnknown says whether unknown characters vanish, and there may be any.
+func (t *BPE) dropsUnknown() bool {
+	if t.unk >= 0 || t.cfg.ByteFallback {
+		return false
+	}
+	for b := range 256 {
+		if !t.rules.bytewise || !t.known([]byte{byte(b)}) {
+			return true
+		}
+	}
+	return false
 }

@@ -24,7 +24,7 @@ func SpecialsInText(t Tokenizer) bool {
 	}
 	for _, m := range []*matcher{&b.hf.raw, &b.hf.norm} {
 		for _, i := range m.token {
-			if b.hf.added[i].Special {
+			if b.hf.added[i].Special && !m.plain {
 				return true
 			}
 		}
@@ -45,7 +45,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 		cfg: t.cfg, pieces: t.pieces, unk: t.unk, bos: t.bos, eos: t.eos, bosName: t.bosName, eosName: t.eosName, bytes: t.bytes,
 		user: t.user, rawUser: t.rawUser, chars: t.chars, charsHash: t.charsHash,
 		rules: t.rules, emit: t.emit, unused: t.unused, keepUnknowns: t.keepUnknowns, hf: t.hf,
-		texts: t.texts, byteOf: t.byteOf, special: t.special, spec: t.spec, hash: t.hash,
+		texts: t.texts, byteOf: t.byteOf, special: t.special, decodesBytes: t.decodesBytes, spec: t.spec, hash: t.hash,
 	}
 	u.bar(barred)
 	if t.hf != nil {
@@ -60,7 +60,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 				p.whole[text] = id
 			}
 		}
-		p.readAdded(u, true)
+		p.raw.plain, p.norm.plain = true, true
 	}
 	return u
 }

@@ -6,7 +6,8 @@ package tokenizer
 // byte-level tokenizers: with U+FFFD for each byte that is no UTF-8).
 type Stream struct {
 	d   decoder
-	raw Tokenizer // of tokenizers that decode to bytes
+	raw Tokenizer    // of tokenizers that decode to bytes
+	hf  *jsonDecoder // of vocabularies with listed merges that do not
 	buf []byte
 	one [1]int32
 	tmp []byte
@@ -15,9 +16,14 @@ type Stream struct {
 // NewStream starts a text: the first id fed is its first.
 func NewStream(t Tokenizer) *Stream {
 	s := new(Stream)
-	if bpe, ok := t.(*BPE); ok && bpe.cfg.Family == SentencePiece {
+	bpe, ok := t.(*BPE)
+	switch {
+	case ok && bpe.hf == nil:
 		s.d.t = bpe
-	} else {
+	case ok && !bpe.decodesBytes:
+		s.hf = new(jsonDecoder)
+		s.hf.start(bpe)
+	default:
 		s.raw = t
 	}
 	return s
@@ -27,6 +33,10 @@ func NewStream(t Tokenizer) *Stream {
 // The result is valid until the next call.
 func (s *Stream) Next(id int32) []byte {
 	s.buf = s.buf[:0]
+	if s.hf != nil {
+		s.buf = s.hf.next(s.buf, id)
+		return s.buf
+	}
 	if s.raw == nil {
 		s.buf = s.d.next(s.buf, id)
 		return s.buf
@@ -39,8 +49,13 @@ func (s *Stream) Next(id int32) []byte {
 	return s.buf
 }
 
-// Flush ends the text: it returns U+FFFD for each byte that was held back.
+// Flush ends the text: it returns what was held back, U+FFFD for each byte that
+// is no character.
 func (s *Stream) Flush() []byte {
+	if s.hf != nil {
+		s.buf = s.hf.flush(s.buf[:0])
+		return s.buf
+	}
 	s.buf = s.d.flush(s.buf[:0])
 	return s.buf
 }
