@@ -16,6 +16,9 @@ type normalizer struct {
 	// Whether a plain space may come out of what was none.
 	spaces bool
 	escape bool // spaces become ▁
+	// front says whether the start of a text stays in it, as one prepend_scheme
+	// wants to know; nil is always.
+	front func(text []byte) bool
 }
 
 // maxPartDepth bounds how deep the parts of a file nest.
@@ -60,9 +63,13 @@ func (p *pipeline) readNormalizer(n *jsonPart, depth int) error {
 	case "Lowercase":
 		z.apply = lowercase
 	case "StripAccents":
+		z.front = func(text []byte) bool {
+			r, _ := utf8.DecodeRune(text)
+			return !isAccent(r)
+		}
 		z.apply = func(dst, text []byte) []byte {
 			return appendRunes(dst, text, func(dst []byte, r rune) []byte {
-				if unicode.Is(unicode.M, r) {
+				if isAccent(r) {
 					return dst
 				}
 				return utf8.AppendRune(dst, r)
@@ -71,6 +78,10 @@ func (p *pipeline) readNormalizer(n *jsonPart, depth int) error {
 	case "Strip":
 		left, right := n.StripLeft == nil || *n.StripLeft, n.StripRight == nil || *n.StripRight
 		z.key += fmt.Sprintf(" %v %v", left, right)
+		z.front = func(text []byte) bool {
+			r, _ := utf8.DecodeRune(text)
+			return !left || !unicode.IsSpace(r)
+		}
 		z.apply = func(dst, text []byte) []byte {
 			if left {
 				text = bytes.TrimLeftFunc(text, unicode.IsSpace)
@@ -160,6 +171,6 @@ func lowercase(dst, text []byte) []byte {
 		if r == 'İ' { // the one character whose lower case is two
 			return append(dst, "i\u0307"...)
 		}
-		return utf8.AppendRune(dst, unicode.ToLower(r))
+		return utf8.AppendRune(dst, lowerOf(r))
 	})
 }

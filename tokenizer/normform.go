@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"slices"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -127,6 +128,9 @@ func (d *normData) decompose(dst []rune, r rune, compat bool) []rune {
 			dst = append(dst, hangulT+t)
 		}
 		return dst
+	}
+	if unicode.Is(notDecomposed, r) {
+		return append(dst, r)
 	}
 	if compat {
 		if s, ok := d.compat[r]; ok {

@@ -172,6 +172,9 @@ func (p *pipeline) encodeBetween(t *BPE, st *state, dst []int32, text []byte, fi
 		text = *b
 	}
 	for i := range p.normalizers {
+		if f := p.normalizers[i].front; first && f != nil {
+			first = f(text)
+		}
 		b := st.buffer(1 + i)
 		*b = p.normalizers[i].apply((*b)[:0], text)
 		text = *b

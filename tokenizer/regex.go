@@ -90,14 +90,17 @@ const (
 )
 
 // compileRegex parses an expression.
-func compileRegex(source string) (*regex, error) {
+func compileRegex(source string) (*regex, error) { return compileFor(source, false) }
+
+// compileFor parses an expression of Oniguruma's or of Rust's.
+func compileFor(source string, rust bool) (*regex, error) {
 	if len(source) > maxRegex {
 		return nil, fmt.Errorf("a pattern of %d bytes, more than %d", len(source), maxRegex)
 	}
 	if !utf8.ValidString(source) {
 		return nil, fmt.Errorf("pattern %q is not UTF-8", source)
 	}
-	p := &rxParser{rest: source}
+	p := &rxParser{rest: source, rust: rust}
 	n, err := p.alternatives(0, false)
 	if err == nil && p.rest != "" {
 		err = fmt.Errorf("unexpected %q", p.rest[:1])
@@ -108,7 +111,10 @@ func compileRegex(source string) (*regex, error) {
 	return &regex{source: source, node: n}, nil
 }
 
-type rxParser struct{ rest string }
+type rxParser struct {
+	rest string
+	rust bool // \w as Rust's expressions have it
+}
 
 func (p *rxParser) peek() rune {
 	r, n := utf8.DecodeRuneInString(p.rest)
@@ -362,7 +368,15 @@ func (p *rxParser) escape(inClass bool) (rxItem, error) {
 	case 'd', 'D':
 		return class(func(r rune) bool { return unicode.Is(unicode.Nd, r) }, r == 'D')
 	case 'w', 'W':
-		return class(isWord, r == 'W')
+		// Oniguruma counts no joiners and, but for classes, the numbers of
+		// Latin-1.
+		word := func(r rune) bool {
+			return isWord(r) && !unicode.Is(unicode.Join_Control, r) || classOf(r) == letter || !inClass && r < 0x100 && classOf(r) == number
+		}
+		if p.rust {
+			word = isWord
+		}
+		return class(word, r == 'W')
 	case 'p', 'P':
 		return p.property(r == 'P')
 	case 'n':

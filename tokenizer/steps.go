@@ -231,7 +231,10 @@ func isNumeric(r rune) bool { return classOf(r) == number }
 // isPunctuation is what Hugging Face's library takes for punctuation: that of
 // Unicode, and all symbols of ASCII.
 func isPunctuation(r rune) bool {
-	return r < utf8.RuneSelf && (unicode.IsPunct(r) || unicode.IsSymbol(r)) || r >= utf8.RuneSelf && unicode.IsPunct(r)
+	if r < utf8.RuneSelf {
+		return unicode.IsPunct(r) || unicode.IsSymbol(r)
+	}
+	return r == 0x166D || r == 0x111C9 || unicode.IsPunct(r) && !unicode.Is(notPunctuation, r)
 }
 
 // readPreTokenizer reads a pre-tokenizer and those within it.
@@ -279,7 +282,7 @@ func (p *pipeline) readPreTokenizer(t *BPE, n *jsonPart, depth int) error {
 		s.find, s.behavior = findChars(isPunctuation), b
 		s.label = "punctuation"
 	case "Whitespace":
-		x, err := compileRegex(`\w+|[^\w\s]+`)
+		x, err := compileFor(`\w+|[^\w\s]+`, true)
 		if err != nil {
 			return err
 		}
