@@ -28,6 +28,7 @@ func letters(t *testing.T, alphabet string, merges ...[2]string) string {
 		return map[string]any{"id": id, "content": text, "special": true}
 	}
 	b, err := json.Marshal(map[string]any{
+		"decoder":      map[string]any{"type": "Fuse"},
 		"added_tokens": []any{control(0, "<unk>"), control(1, "<s>")},
 		"model":        map[string]any{"type": "BPE", "unk_token": "<unk>", "vocab": vocab, "merges": append([][2]string{}, merges...)},
 	})
