@@ -20,6 +20,7 @@ type catalogue struct {
 	have   map[string]string // the file's name, by the model's
 	alias  map[string]string // of names that the file says are others, by the file's names
 	notes  []string
+	looked int // weights for which similar names were looked for
 }
 
 // aliaser is a file that says of tensors it left out which others they are.
@@ -38,7 +39,7 @@ func newCatalogue(info model.Info, path string, f File, names []naming) (*catalo
 	for _, t := range tensors {
 		list = append(list, t.Name)
 	}
-	most, also := -1, []naming(nil)
+	fits, also := -1, []naming(nil)
 	var best map[string]string // the file's name for each that is wanted
 	var clash error            // of two prefixes that fit equally well
 	for _, n := range names {
@@ -58,21 +59,21 @@ func newCatalogue(info model.Info, path string, f File, names []naming) (*catalo
 				}
 			}
 			switch {
-			case len(found) > most:
-				most, best, also, clash = len(found), found, nil, nil
+			case len(found) > fits:
+				fits, best, also, clash = len(found), found, nil, nil
 				c.names, c.prefix, c.wanted = n, r, wanted
-			case len(found) == most && n.label == c.names.label && c.prefix != (rename{}) && !maps.Equal(found, best):
+			case len(found) == fits && n.label == c.names.label && c.prefix != (rename{}) && !maps.Equal(found, best):
 				clash = bad(path, -1, "the names of tensors fit the model in two ways: %s, and %s; which of the two is meant would be a guess", c.prefix, r)
-			case len(found) == most && n.label != c.names.label:
+			case len(found) == fits && n.label != c.names.label:
 				also = append(also, n)
 			}
 		}
 	}
 	// Of a file of something else, what is missing says more.
-	if clash != nil && 2*most > len(info.Weights) {
+	if clash != nil && 2*fits > len(info.Weights) {
 		return nil, clash
 	}
-	if err := c.ambiguous(info, also, most); err != nil {
+	if err := c.ambiguous(info, also, fits); err != nil {
 		return nil, err
 	}
 	c.have = map[string]string{}
@@ -104,11 +105,11 @@ func wantedNames(info *model.Info, n naming) map[string]bool {
 }
 
 // ambiguous refuses names that two namings share, where they disagree on pairs.
-func (c *catalogue) ambiguous(info model.Info, also []naming, most int) error {
+func (c *catalogue) ambiguous(info model.Info, also []naming, fits int) error {
 	config := c.f.Config()
 	for _, n := range also {
 		rotated := slices.ContainsFunc(info.Weights, func(w model.Weight) bool { return w.Rope != "" })
-		if most < len(info.Weights) || n.layout == c.names.layout || !rotated {
+		if fits < len(info.Weights) || n.layout == c.names.layout || !rotated {
 			continue
 		}
 		// Hugging Face's configuration always has the one, Meta's always the other.
@@ -157,6 +158,10 @@ func (c *catalogue) lacks(w *model.Weight) string {
 		return fmt.Sprintf("the spec's names for %s's form have none for weight %s", c.names.label, w.Name)
 	}
 	msg := fmt.Sprintf("no tensor %q for weight %s", c.called(name), w.Name)
+	// Each name is compared with each, and no more messages than these are shown.
+	if c.looked++; c.looked > most {
+		return msg
+	}
 	// What nobody wants may be what is missing, misspelt.
 	best, least := "", len(name)/3+1
 	for to, at := range c.have {

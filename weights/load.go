@@ -216,10 +216,11 @@ func (c *catalogue) check(info model.Info, p *assignment) error {
 	return nil
 }
 
+// most is how many problems are shown: a file of another model misses hundreds.
+const most = 5
+
 // several joins a few problems, a line each.
 func several(problems []string) string {
-	// A file of another model misses hundreds.
-	const most = 5
 	if len(problems) > most {
 		problems = append(problems[:most:most], fmt.Sprintf("and %d more", len(problems)-most))
 	}
