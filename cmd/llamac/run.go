@@ -159,7 +159,7 @@ func (c *trainCmd) Run() error {
 
 // generateCmd becomes the generated program's command of that name.
 type generateCmd struct {
-	Spec        string   `arg:"" optional:"" help:"Specification of the model, a .jsonnet file or the name of one that is inside llamac; its run folder has the weights."`
+	Spec        string   `arg:"" help:"Specification of the model, a .jsonnet file or the name of one that is inside llamac; it describes the weights, which are those of its run folder unless --weights names others."`
 	Set         []string `help:"Override a field of the spec." placeholder:"PATH=VALUE" sep:"none"`
 	RunDir      string   `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
 	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's, Meta's or a run's." placeholder:"PATH" type:"path"`
@@ -174,10 +174,6 @@ type generateCmd struct {
 }
 
 func (c *generateCmd) Run() error {
-	// Optional for kong, so that this message can say what a spec is for.
-	if c.Spec == "" {
-		return usagef("generate needs a SPEC: the spec that describes the weights")
-	}
 	// The same overrides as at training time: they are part of the model's
 	// identity.
 	s, err := loadSpec(c.Spec, c.Set)

@@ -85,10 +85,11 @@ func (e *env) generate(args []string) error {
 	}
 	// A run's own, so that the ids mean what they meant when it was trained.
 	note := func(msg string) { fmt.Fprintln(e.stderr, msg) }
-	tok, err := e.generateTokenizer(f, note)
+	v, err := e.generateTokenizer(f, note)
 	if err != nil {
 		return err
 	}
+	tok := v.tok
 	// Before the model is made: a prompt that is too long needs none.
 	prompt, hidden := promptIDs(tok, e.info.Recipe.BOS, f.prompt)
 	aboutPrompt(tok, f.prompt, e.info.Recipe.BOS, note)
@@ -100,7 +101,7 @@ func (e *env) generate(args []string) error {
 		return err
 	}
 	g := newGenerator(&e.info, dec, 1)
-	g.ids = min(g.ids, tok.Vocab())
+	g.ids, g.ending = min(g.ids, tok.Vocab()), v.ends
 	defer g.close()
 	if err := e.loadFor(f, dec.Params()); err != nil {
 		return err
@@ -125,7 +126,7 @@ func (e *env) generate(args []string) error {
 }
 
 // generateTokenizer decides on the tokenizer.
-func (e *env) generateTokenizer(f generateFlags, note func(string)) (tokenizer.Tokenizer, error) {
+func (e *env) generateTokenizer(f generateFlags, note func(string)) (*vocabulary, error) {
 	c := choice{flag: "--weights", weights: f.weights, named: f.tokenizer, spec: f.spec, accept: f.accept}
 	own, err := e.ownTokenizer(f)
 	if err != nil {
@@ -144,7 +145,13 @@ func (e *env) generateTokenizer(f generateFlags, note func(string)) (tokenizer.T
 	if f.tokenizer == "" && own.Tokenizer == v.tok && own.Hash == "" {
 		note("tokenizer: " + v.from)
 	}
-	return v.tok, nil
+	// Ends of text are the model's, whichever file its vocabulary was read from.
+	if f.tokenizer != "" && len(v.ends) == 0 {
+		if differs, _ := own.Differs(v.tok); differs == "" {
+			v.ends = own.Ends
+		}
+	}
+	return v, nil
 }
 
 // ownTokenizer is the one that the weights, or the run, bring along.
@@ -238,7 +245,7 @@ func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32,
 		if err != nil {
 			return false, fmt.Errorf("token %d of the text: %w", length, err)
 		}
-		if ends(tok, id) {
+		if g.ends(tok, id) {
 			break
 		}
 		if err := show(id); err != nil {

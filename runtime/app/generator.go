@@ -15,13 +15,15 @@ type generator struct {
 	dec  model.Decoder
 	info *model.Info
 	// [most, vocabulary].
-	logits  []float32 // a row for each text
-	tokens  []int32
-	seqs    []int32
-	want    []int32
-	most    int // texts that can be written side by side
-	ids     int // ids that may be written: those behind them have no text
-	prefill int // tokens the decoder takes at once
+	logits []float32 // a row for each text
+	tokens []int32
+	seqs   []int32
+	want   []int32
+	most   int // texts that can be written side by side
+	ids    int // ids that may be written: those behind them have no text
+
+	ending  []int32 // ids that end a text beside EOS and BOS
+	prefill int     // tokens the decoder takes at once
 }
 
 // newGenerator makes room for a number of texts side by side, or for as many
@@ -90,9 +92,9 @@ type text struct {
 }
 
 // ends tells whether a token ends a document: LLaMA's tokenizers begin the
-// next one with BOS.
-func ends(tok tokenizer.Tokenizer, id int32) bool {
-	return id >= 0 && (id == tok.EOS() || id == tok.BOS())
+// next one with BOS, and models of chats have further ends.
+func (g *generator) ends(tok tokenizer.Tokenizer, id int32) bool {
+	return id >= 0 && (id == tok.EOS() || id == tok.BOS() || slices.Contains(g.ending, id))
 }
 
 // write continues texts, which all begin with the same prompt, by up to n
@@ -147,7 +149,7 @@ func (g *generator) together(tok tokenizer.Tokenizer, prompt []int32, texts []*t
 				return fmt.Errorf("token %d of the text: %w", len(t.ids), err)
 			}
 			t.ids = append(t.ids, id)
-			if t.ended = ends(tok, id); t.ended {
+			if t.ended = g.ends(tok, id); t.ended {
 				continue
 			}
 			// Rows of logits are those of the tokens that were fed, in their

@@ -21,22 +21,23 @@ type vocabulary struct {
 	tok     tokenizer.Tokenizer
 	from    string                 // for messages
 	content func() ([]byte, error) // the file to keep with a run, empty for bytes
+	ends    []int32                // ids that end a text beside EOS and BOS
 }
 
 // bytesVocabulary needs no file.
 func bytesVocabulary() *vocabulary {
-	return &vocabulary{tokenizer.Byte(), "bytes", func() ([]byte, error) { return nil, nil }}
+	return &vocabulary{tok: tokenizer.Byte(), from: "bytes", content: func() ([]byte, error) { return nil, nil }}
 }
 
 // ofOwn is the tokenizer that weights bring along.
-func ofOwn(o *weights.Own) *vocabulary { return &vocabulary{o.Tokenizer, o.Name(), o.Content} }
+func ofOwn(o *weights.Own) *vocabulary { return &vocabulary{o.Tokenizer, o.Name(), o.Content, o.Ends} }
 
 // openVocabulary opens what a flag names: a tokenizer file, or weights that bring
 // their tokenizer along.
 func openVocabulary(path string) (*vocabulary, error) {
 	t, err := tokenizer.Open(path)
 	if err == nil {
-		return &vocabulary{t, path, func() ([]byte, error) { return tokenizer.Content(path) }}, nil
+		return &vocabulary{tok: t, from: path, content: func() ([]byte, error) { return tokenizer.Content(path) }}, nil
 	}
 	if own, e := weights.OwnTokenizer(path); e == nil && own.Tokenizer != nil {
 		return ofOwn(own), nil

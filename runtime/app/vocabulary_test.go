@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,6 +211,64 @@ func TestTokenizerOfOtherPrograms(t *testing.T) {
 		generate(t, change, "--weights", w, "--prompt", "α", "-n", "0").want(t, 0, "α", "tokenizer: "+beside)
 		generate(t, change, "--weights", w, "--tokenizer", cyrillic).want(t, 2, "belong to another tokenizer, "+beside)
 		generate(t, change, "--weights", w, "--spec-tokenizer", cyrillic).want(t, 2, "--tokenizer "+beside+" takes theirs")
+	}
+}
+
+// TestEndsOfText: what generation_config.json says ends a text, one id or several.
+func TestEndsOfText(t *testing.T) {
+	greek := letters(t, alphabet('α', 20))
+	_, checkpoint := trained(t)
+	b, err := os.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := os.ReadFile(greek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(e *env) {
+		for i := range e.info.Weights {
+			e.info.Weights[i].HF = e.info.Weights[i].Name
+		}
+		bindFake(&e.info)
+	}
+	dir := t.TempDir()
+	write := func(name string, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("model.safetensors", withoutMoments(t, b))
+	write("tokenizer.json", g)
+	text := func(args ...string) string {
+		r := generate(t, change, append([]string{"--weights", dir, "--prompt", "αβ", "-n", "9", "--temperature", "0"}, args...)...)
+		r.want(t, 0)
+		return r.out
+	}
+	whole := []rune(text())
+	if len(whole) != 11 {
+		t.Fatalf("%q", string(whole))
+	}
+	tok, err := tokenizer.Open(greek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := tok.Encode(nil, []byte(string(whole[2])))[0]
+	for _, config := range []string{fmt.Sprint(next), fmt.Sprintf("[999999, %d]", next)} {
+		write("generation_config.json", []byte(`{"eos_token_id": `+config+`}`))
+		for _, args := range [][]string{nil, {"--tokenizer", greek}} {
+			if got := text(args...); got != "αβ" {
+				t.Errorf("%s, %v: %q", config, args, got)
+			}
+		}
+	}
+	// Damage is said, and config.json asked instead.
+	write("generation_config.json", []byte(`{"eos_token_id": "x"}`))
+	write("config.json", []byte(fmt.Sprintf(`{"eos_token_id": %d}`, next)))
+	r := generate(t, change, "--weights", dir, "--prompt", "αβ", "-n", "9", "--temperature", "0")
+	r.want(t, 0, "generation_config.json: eos_token_id is neither an id nor a list of them")
+	if r.out != "αβ" {
+		t.Errorf("%q", r.out)
 	}
 }
 
