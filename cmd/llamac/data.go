@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/llamac/llamac/data"
 	"github.com/llamac/llamac/data/prepare"
@@ -51,8 +50,14 @@ func prepareData(s *specs.Spec, o corpus.Options) (dir, tokenizerFile string, er
 	defer stop()
 	dir, tokenizerFile, err = corpus.Prepare(ctx, s, o)
 	// The line has served; what follows is the result.
-	if o.Reading != nil && isTerminal(os.Stderr) {
-		fmt.Fprint(os.Stderr, "\r\x1b[K")
+	if o.Reading != nil {
+		clearLine()
+	}
+	if err == nil {
+		gobuild.Use(dir)
+		if tokenizerFile != "" {
+			gobuild.Use(tokenizerFile)
+		}
 	}
 	// Whatever failed then failed because it was told to stop.
 	if err != nil && ctx.Err() != nil {
@@ -188,38 +193,6 @@ func (c *dataSampleCmd) Run() error {
 	}
 	defer set.Close()
 	return st.WriteSample(stdout, c.First, c.N, tok.Decode)
-}
-
-// progressLine shows preparation: on a terminal as one line that is drawn over
-// and over, elsewhere as a line every ten seconds.
-// Nothing of it goes to standard output.
-type progressLine struct{ last time.Time }
-
-// show writes the line, if it is time to.
-func (l *progressLine) show(format string, args ...any) {
-	now := time.Now()
-	// Asked each time, which costs nothing beside the work.
-	terminal := isTerminal(os.Stderr)
-	switch since := now.Sub(l.last); {
-	// As often as an eye follows.
-	case terminal && since > 100*time.Millisecond:
-		fmt.Fprintf(os.Stderr, "\r\x1b[K"+format, args...)
-	case !terminal && l.last.IsZero(): // quick work leaves no line in a log
-	// Often enough to see in a log that it lives.
-	case !terminal && since > 10*time.Second:
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
-	default:
-		return
-	}
-	l.last = now
-}
-
-// isTerminal reports whether a person may be watching the file.
-// A character device is near enough: /dev/null is one too, and nobody sees what
-// goes there.
-func isTerminal(f *os.File) bool {
-	fi, err := f.Stat()
-	return err == nil && fi.Mode()&os.ModeCharDevice != 0
 }
 
 // bar draws a share; the total may not be known yet.

@@ -39,6 +39,7 @@ type cli struct {
 	Data      dataCmd      `cmd:"" help:"Prepare a spec's data, and look at it."`
 	Specs     specsCmd     `cmd:"" help:"List the specs that are inside llamac."`
 	Init      initCmd      `cmd:"" help:"Write a spec to start from."`
+	Cache     cacheCmd     `cmd:"" help:"List and clean the cache of builds, data sets and vocabularies."`
 	Doctor    doctorCmd    `cmd:"" help:"Show what this machine has and what will be used."`
 	Help      helpCmd      `cmd:"" help:"Show what a command takes, as its --help does."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/corpus"
@@ -32,7 +33,7 @@ func (c *buildCmd) Run() error {
 	if err := notSpec(c.Out, s); err != nil {
 		return err
 	}
-	bin, err := binary(s)
+	bin, err := binary(s, true)
 	if err != nil {
 		return err
 	}
@@ -52,17 +53,29 @@ func (c *buildCmd) Run() error {
 	return nil
 }
 
-// binary compiles and builds a spec in the cache.
-// The second time it is found there, so that train and generate start at once.
-func binary(s *specs.Spec) (string, error) {
+// binary compiles and builds a spec in the cache, and if show is set says so on
+// standard error. The second time it is found there, so that train and generate
+// start at once.
+func binary(s *specs.Spec, show bool) (string, error) {
+	// Most specs compile before anybody would read it; auto takes its time.
+	end := func() {}
+	if show {
+		end = working("compiling "+s.Name, 300*time.Millisecond)
+	}
 	// In a module of its own, named after the spec.
 	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
+	end()
 	if err != nil {
 		return "", err
 	}
 	m, err := gobuild.New(s.Name, s.Name, r.Files)
 	if err != nil {
 		return "", err
+	}
+	if show {
+		m.OnBuild = func() func() {
+			return working("building "+s.Name+" with go build, which compiles Go's standard library as well the first time", 0)
+		}
 	}
 	return m.Binary(s.Name)
 }
@@ -118,7 +131,7 @@ func (c *trainCmd) Run() error {
 	if err := corpus.Missing(s); err != nil && o.Vocabulary == "" {
 		return err
 	}
-	bin, err := binary(s)
+	bin, err := binary(s, !c.JSON)
 	if err != nil {
 		return err
 	}
@@ -180,7 +193,7 @@ func (c *generateCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	bin, err := binary(s)
+	bin, err := binary(s, true)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/llamac/llamac"
 	"github.com/llamac/llamac/codegen"
@@ -49,6 +50,10 @@ var directive = regexp.MustCompile(`(?m)^//go:generate .*\n`)
 type Module struct {
 	Path  string // module path, or import path of the folder: "gopher"
 	Files map[string][]byte
+
+	// OnBuild, if not nil, is called when Binary has to build, and what it
+	// returns when that has ended.
+	OnBuild func() (end func())
 }
 
 // New makes a module of a generated package named pkg. Its files must have
@@ -265,13 +270,23 @@ func (m *Module) Binary(name string) (string, error) {
 	// 64 bits of the hash: a cache holds some hundred binaries, not billions.
 	dir := filepath.Join(cache, "build", name+"-"+hex.EncodeToString(key[:8]))
 	bin := filepath.Join(dir, "bin", name+exe())
+	// Before it is looked for, so that nobody removes it in between.
+	Use(dir)
 	if _, err := os.Stat(bin); err == nil {
 		return bin, nil
+	}
+	if m.OnBuild != nil {
+		defer m.OnBuild()()
 	}
 	if err := m.Write(dir); err != nil {
 		return "", err
 	}
-	return bin, Build(dir, bin)
+	if err := Build(dir, bin); err != nil {
+		return "", err
+	}
+	Use(dir) // which was not there to be marked
+	prune(cache, time.Now())
+	return bin, nil
 }
 
 // toolchain says what Go makes binaries, and for what: with the source, that is
