@@ -27,22 +27,23 @@ import (
 // cli is the command line; the fields' tags are its help.
 // The order is that of the help.
 type cli struct {
-	Compile   compileCmd   `cmd:"" help:"Compile a spec to Go source."`
-	Build     buildCmd     `cmd:"" help:"Compile a spec and build one self-contained binary."`
-	Train     trainCmd     `cmd:"" help:"Train the model of a spec."`
-	Generate  generateCmd  `cmd:"" help:"Write text with a trained model."`
-	Plan      planCmd      `cmd:"" help:"Show what a model needs: parameters, memory, work."`
-	Inspect   inspectCmd   `cmd:"" help:"Show the graph after every pass."`
-	Bisect    bisectCmd    `cmd:"" help:"Find the pass after which a model computes something else."`
-	Replay    replayCmd    `cmd:"" help:"Run a crash or a failing case of the compiler again."`
-	Tokenizer tokenizerCmd `cmd:"" help:"Encode, decode, describe and learn vocabularies."`
-	Data      dataCmd      `cmd:"" help:"Prepare a spec's data, and look at it."`
-	Specs     specsCmd     `cmd:"" help:"List the specs that are inside llamac."`
-	Init      initCmd      `cmd:"" help:"Write a spec to start from."`
-	Cache     cacheCmd     `cmd:"" help:"List and clean the cache of builds, data sets and vocabularies."`
-	Doctor    doctorCmd    `cmd:"" help:"Show what this machine has and what will be used."`
-	Help      helpCmd      `cmd:"" help:"Show what a command takes, as its --help does."`
-	Version   versionCmd   `cmd:"" help:"Show the version."`
+	Compile    compileCmd    `cmd:"" help:"Compile a spec to Go source."`
+	Build      buildCmd      `cmd:"" help:"Compile a spec and build one self-contained binary."`
+	Train      trainCmd      `cmd:"" help:"Train the model of a spec."`
+	Generate   generateCmd   `cmd:"" help:"Write text with a trained model."`
+	Plan       planCmd       `cmd:"" help:"Show what a model needs: parameters, memory, work."`
+	Inspect    inspectCmd    `cmd:"" help:"Show the graph after every pass."`
+	Bisect     bisectCmd     `cmd:"" help:"Find the pass after which a model computes something else."`
+	Replay     replayCmd     `cmd:"" help:"Run a crash or a failing case of the compiler again."`
+	Tokenizer  tokenizerCmd  `cmd:"" help:"Encode, decode, describe and learn vocabularies."`
+	Data       dataCmd       `cmd:"" help:"Prepare a spec's data, and look at it."`
+	Specs      specsCmd      `cmd:"" help:"List the specs that are inside llamac."`
+	Init       initCmd       `cmd:"" help:"Write a spec to start from."`
+	Cache      cacheCmd      `cmd:"" help:"List and clean the cache of builds, data sets and vocabularies."`
+	Doctor     doctorCmd     `cmd:"" help:"Show what this machine has and what will be used."`
+	Help       helpCmd       `cmd:"" help:"Show what a command takes, as its --help does."`
+	Completion completionCmd `cmd:"" help:"Print a script that completes commands, flags, specs and files in a shell."`
+	Version    versionCmd    `cmd:"" help:"Show the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`
 }
