@@ -74,7 +74,7 @@ func binary(s *specs.Spec, show bool) (string, error) {
 	}
 	if show {
 		m.OnBuild = func() func() {
-			return working("building "+s.Name+" with go build, which compiles Go's standard library as well the first time", 0)
+			return working("building "+s.Name+" with go build, slow the first time", 0)
 		}
 	}
 	return m.Binary(s.Name)
