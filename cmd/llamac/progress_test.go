@@ -54,7 +54,8 @@ func TestProgressWithoutTerminal(t *testing.T) {
 		if e := c.Run(); e != nil {
 			t.Fatalf("%v: %v\n%s", args, e, &err)
 		}
-		return out.String(), err.String()
+		// Which a machine that is busy with other tests may take long over.
+		return out.String(), regexp.MustCompile(`(?m)^compiling pocket.*\n`).ReplaceAllString(err.String(), "")
 	}
 	out, log := run("cache")
 	phases := regexp.MustCompile(`(?s)^building pocket with go build.*\nreading text for the vocabulary: .*\nlearning the vocabulary .*\npreparing data .*\n$`)

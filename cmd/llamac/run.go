@@ -60,7 +60,7 @@ func binary(s *specs.Spec, show bool) (string, error) {
 	// Most specs compile before anybody would read it; auto takes its time.
 	end := func() {}
 	if show {
-		end = working("compiling "+s.Name, 300*time.Millisecond)
+		end = working("compiling "+s.Name, time.Second)
 	}
 	// In a module of its own, named after the spec.
 	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
