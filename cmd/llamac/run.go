@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/corpus"
@@ -57,10 +56,14 @@ func (c *buildCmd) Run() error {
 // standard error. The second time it is found there, so that train and generate
 // start at once.
 func binary(s *specs.Spec, show bool) (string, error) {
-	// Most specs compile before anybody would read it; auto takes its time.
+	// Most specs compile before anybody would read it, and a log needs no line
+	// of it; auto takes its time.
 	end := func() {}
-	if show {
-		end = working("compiling "+s.Name, time.Second)
+	switch {
+	case show && drawable():
+		end = working("compiling "+s.Name, redraw)
+	case show:
+		end = working("compiling "+s.Name, relog)
 	}
 	// In a module of its own, named after the spec.
 	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
