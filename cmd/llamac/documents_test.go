@@ -166,8 +166,8 @@ func follow(t *testing.T, root string, list []saying, help *helpTexts, found map
 			found[s.text] = true
 		case strings.HasPrefix(text, "--"):
 			help.hasFlag(t, s)
-		case s.mention && len(words) == 2 && words[0] == "go":
-			// "go generate", the tool and not a call of it
+		case s.mention && len(words) == 2 && (words[0] == "go" || words[0] == "git"):
+			// "go generate", "git checkout", the tool and not a call of it
 		case words[0] == "llamac" && s.mention && !whole:
 			help.has(t, s)
 		case words[0] == "llamac":

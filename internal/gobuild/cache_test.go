@@ -109,9 +109,10 @@ func TestUse(t *testing.T) {
 		t.Errorf("not removed: %v, %v", done, err)
 	}
 	// A folder outside, such as one of -o, is nobody's entry.
-	Use(t.TempDir())
-	if len(uses.held) != 0 {
-		t.Errorf("held: %v", uses.held)
+	outside := filepath.Join(t.TempDir(), "data", "0123456789abcdef")
+	Use(outside)
+	if uses.held[outside] != nil {
+		t.Errorf("%s is held", outside)
 	}
 }
 
