@@ -76,7 +76,8 @@ func (c *initCmd) Run() error {
 	if c.Name != "" {
 		name := strings.TrimSuffix(c.Name, ".jsonnet")
 		if !slices.Contains(specs.ShippedNames(), name) {
-			return usagef("%s: llamac has no spec of this name inside; there are %s (a file's name goes behind -o)", c.Name, strings.Join(specs.ShippedNames(), ", "))
+			return usagef("%s: llamac has no spec of this name inside; there are %s\n%s starts a new one", c.Name, strings.Join(specs.ShippedNames(), ", "),
+				self()+" init -o "+console.Word(filepath.ToSlash(name)+".jsonnet"))
 		}
 		b, err := fs.ReadFile(specs.ShippedFS(), name+".jsonnet")
 		if err != nil {
