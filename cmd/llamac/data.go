@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/llamac/llamac/data"
 	"github.com/llamac/llamac/data/prepare"
@@ -48,6 +50,15 @@ func prepareData(s *specs.Spec, o corpus.Options) (dir, tokenizerFile string, er
 	// Finished units stay, so an interrupt loses little.
 	ctx, stop := interruptible()
 	defer stop()
+	if o.Reading != nil {
+		// Whether there is anything to do takes a look at all files, which for a
+		// large corpus are read to know their contents.
+		end := sync.OnceFunc(working("looking at the data's files", quickly(5*time.Second)))
+		defer end()
+		learning, reading := o.Learning, o.Reading
+		o.Learning = func(p tokenizer.Progress) { end(); learning(p) }
+		o.Reading = func(p prepare.Progress) { end(); reading(p) }
+	}
 	dir, tokenizerFile, err = corpus.Prepare(ctx, s, o)
 	// The line has served; what follows is the result.
 	if o.Reading != nil {

@@ -85,6 +85,15 @@ func working(what string, delay time.Duration) (end func()) {
 	return func() { close(done); ended.Wait() }
 }
 
+// quickly is the delay for what is mostly done at once: a terminal shows it as
+// soon as an eye would notice, a log only after the time that is given.
+func quickly(inLog time.Duration) time.Duration {
+	if drawable() {
+		return 3 * redraw
+	}
+	return inLog
+}
+
 // clearLine removes the line from a terminal: what follows is the result.
 func clearLine() {
 	if drawable() {

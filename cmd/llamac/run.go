@@ -59,11 +59,8 @@ func binary(s *specs.Spec, show bool) (string, error) {
 	// Most specs compile before anybody would read it, and a log needs no line
 	// of it; auto takes its time.
 	end := func() {}
-	switch {
-	case show && drawable():
-		end = working("compiling "+s.Name, redraw)
-	case show:
-		end = working("compiling "+s.Name, relog)
+	if show {
+		end = working("compiling "+s.Name, quickly(relog))
 	}
 	// In a module of its own, named after the spec.
 	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
