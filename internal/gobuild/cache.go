@@ -24,8 +24,13 @@ type Entry struct {
 // Kinds are what the cache holds, each in a folder of the cache of that name.
 var Kinds = []string{"build", "data", "tokenizer"}
 
-// Names of entries end in a hash of what they were made of.
-var hashed = regexp.MustCompile(`(^|-)[0-9a-f]{16}(\.model)?$`)
+// Names of entries end in a hash of what they were made of; vocabularies are
+// files with the ending of their format behind it.
+var hashed = map[string]*regexp.Regexp{
+	"build":     regexp.MustCompile(`-[0-9a-f]{16}$`),
+	"data":      regexp.MustCompile(`^[0-9a-f]{16}$`),
+	"tokenizer": regexp.MustCompile(`-[0-9a-f]{16}\.(model|json|bin|gguf)$`),
+}
 
 // Entries lists what is in a cache folder, the longest unused first. Files that
 // llamac has not written are none of them, so that nothing of anybody else is
@@ -38,7 +43,7 @@ func Entries(cache string) (list []Entry, err error) {
 		}
 		for _, f := range found {
 			e := Entry{Kind: kind, Name: f.Name(), Path: filepath.Join(cache, kind, f.Name())}
-			if !hashed.MatchString(e.Name) || !e.ours(f) {
+			if !hashed[kind].MatchString(e.Name) || !e.ours(f) {
 				continue
 			}
 			if err := e.measure(); errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +71,7 @@ func (e *Entry) ours(f fs.DirEntry) bool {
 	case "data":
 		return f.IsDir() && (begins("manifest.json", "{\n  \"format\": \"llamac data ") || e.prepared())
 	}
-	return f.Type().IsRegular() && filepath.Ext(e.Name) == ".model"
+	return f.Type().IsRegular()
 }
 
 // prepared tells a data set that has no manifest yet, or lost it: nothing but
