@@ -142,8 +142,8 @@ func openOne(dir, name, config string) (File, error) {
 }
 
 // readConfig reads the JSON object that lies beside the weights, nil if there is
-// none. It is there for people and for messages: the model's shapes come from
-// the spec.
+// none. What it says of the model
+// is compared with the spec.
 func readConfig(path string) (config map[string]any, err error) {
 	b, err := readSmall(path)
 	// Weights are complete without it.

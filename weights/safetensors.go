@@ -18,8 +18,7 @@ type safetensors struct {
 	f        source
 	data     int64 // offset of the first tensor's bytes
 	metadata map[string]string
-	// Both are what the file says of itself, and neither is believed: shapes
-	// come from tensors.
+	// Both are what the file says of itself, which has to agree with the spec.
 	config  map[string]any // config.json beside it
 	tensors []stored       // in the order of their bytes
 	at      map[string]int // index in tensors
