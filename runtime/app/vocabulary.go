@@ -93,10 +93,15 @@ func (e *env) choose(c choice, own *weights.Own, note func(string)) (*vocabulary
 
 // candidate is choose without looking at the model.
 func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabulary, error) {
+	// What lies beside the weights and has ids that they have no rows for belongs to
+	// another file.
+	stray := own.Tokenizer != nil && own.From != "" && own.From != c.weights && own.Tokenizer.Vocab() > e.info.Vocab
 	// compared ends in an error where v contradicts the weights and nobody insists.
 	compared := func(v *vocabulary, name, ways string) (*vocabulary, error) {
 		differs, aside := own.Differs(v.tok)
 		switch {
+		case differs != "" && stray:
+			note(fmt.Sprintf("warning: %s has %d ids and the model's vocabulary %d: it is not taken for the tokenizer of the weights", own.Name(), own.Tokenizer.Vocab(), e.info.Vocab))
 		case differs != "" && !c.accept:
 			return nil, usagef("%s: the weights belong to another tokenizer, %s: %s\n\t%s", name, own.Name(), differs, ways)
 		case differs != "":
@@ -126,7 +131,7 @@ func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabul
 		w, err := compared(v, name, ways)
 		// Of two that agree the weights' own has the ends of text that they were
 		// published with.
-		if err != nil || c.accept || own.Tokenizer == nil {
+		if err != nil || c.accept || own.Tokenizer == nil || stray {
 			return w, err
 		}
 		return ofOwn(own), nil

@@ -212,6 +212,13 @@ func TestTokenizerOfOtherPrograms(t *testing.T) {
 		generate(t, change, "--weights", w, "--tokenizer", cyrillic).want(t, 2, "belong to another tokenizer, "+beside)
 		generate(t, change, "--weights", w, "--spec-tokenizer", cyrillic).want(t, 2, "--tokenizer "+beside+" takes theirs")
 	}
+	// One that has more ids than the weights have rows is that of another file.
+	const greekIDs = 22
+	fewer := func(e *env) { foreign(&e.info); e.info.Vocab = greekIDs - 1; bindFake(&e.info) }
+	small := letters(t, alphabet('а', 10))
+	for _, flag := range []string{"--tokenizer", "--spec-tokenizer"} {
+		generate(t, fewer, "--weights", dir, flag, small, "--prompt", "а", "-n", "0").want(t, 0, "warning: "+beside+" has 22 ids and the model's vocabulary 21: it is not taken for the tokenizer of the weights")
+	}
 }
 
 // TestEndsOfText: what generation_config.json says ends a text, one id or several.
