@@ -187,9 +187,10 @@ func (p *rxParser) sequence(depth int, fold bool) (*rxNode, error) {
 	return seq, nil
 }
 
-// unbounded says whether a node holds a repetition without bound.
-func (n *rxNode) unbounded() bool {
-	return n.kind == rxRepeat && n.max < 0 || slices.ContainsFunc(n.kids, (*rxNode).unbounded)
+// choices says whether a node holds a repetition, of which each round would
+// double the ways to match.
+func (n *rxNode) choices() bool {
+	return n.kind == rxRepeat || slices.ContainsFunc(n.kids, (*rxNode).choices)
 }
 
 func (p *rxParser) repeats(n *rxNode) (*rxNode, error) {
@@ -222,8 +223,8 @@ func (p *rxParser) repeats(n *rxNode) (*rxNode, error) {
 			return nil, fmt.Errorf("a repetition of what has no length")
 		case r.max < 0 && n.kind != rxSet:
 			return nil, fmt.Errorf("an unbounded repetition of a group")
-		case r.max > 1 && n.unbounded():
-			return nil, fmt.Errorf("a repeated group with an unbounded repetition in it")
+		case n.kind != rxSet && n.choices():
+			return nil, fmt.Errorf("a repeated group with repetitions in it")
 		}
 		n = r
 		if p.skip("?") {

@@ -56,7 +56,7 @@ func TestRegex(t *testing.T) {
 
 func TestRegexRefused(t *testing.T) {
 	for pattern, want := range map[string]string{
-		`(a+)+`: "group", `(?:ab)*`: "group", `(?:a+){2}`: "unbounded", `(?<=a)b`: "(?<=", `[a&&b]`: "intersection", `[[:alpha:]]`: "class within",
+		`(a+)+`: "group", `(?:ab)*`: "group", `(?:a+){2}`: "repetitions", `((a?)?)?`: "repetitions", `(?<=a)b`: "(?<=", `[a&&b]`: "intersection", `[[:alpha:]]`: "class within",
 		`\bx`: `\b`, `(?i:ss)`: "ss", `(?i:Straße|St)`: "st", `a**`: "repetition", `a{3,2}`: "repetition", `(a`: "closed", `[a`: "closed",
 		`\p{Nope}`: "Nope", `*a`: "*", `a)`: ")", `(?m)a`: "(?m", `\1`: `\1`, `a{2}+`: "repetition", `[b-a]`: "range", `(?!a)*`: "length",
 		strings.Repeat("(", 100) + strings.Repeat(")", 100): "deeper", strings.Repeat("a", 5000): "5000",
