@@ -23,6 +23,8 @@ type decoder struct {
 	// partial holds the paths of objects and arrays that are there, but with
 	// something wrong inside.
 	partial map[string]bool
+	// asked, if not nil, hears the path of each field of the schema.
+	asked func(path string)
 }
 
 // errorf reports a problem with the value at path.
@@ -92,6 +94,9 @@ func (o *object) get(name string) (v any, path string, ok bool) {
 func (o *object) has(name string) bool {
 	if !slices.Contains(o.known, name) {
 		o.known = append(o.known, name)
+	}
+	if o.d.asked != nil {
+		o.d.asked(eval.Field(o.path, name))
 	}
 	_, ok := o.m[name]
 	return ok
@@ -203,6 +208,14 @@ func (o *object) number(name string, dst *float64, b bound) {
 		o.d.errorf(path, "%s must be a number, not %s", path, show(v))
 	case !b.ok(x):
 		o.d.errorf(path, "%s must be %s, not %s", path, b.text, show(x))
+	// Kernels compute in float32, where this would be another number: an epsilon
+	// of 0 divides by it.
+	case x != 0 && float32(x) == 0:
+		o.d.errorf(path, "%s is %s, which is 0 in float32: give at least 1e-38, or 0 where that is meant", path, show(x))
+	case math.Abs(x) > math.MaxFloat32:
+		o.d.errorf(path, "%s is %s, which is infinite in float32: give at most 3.4e38", path, show(x))
+	case !b.ok(float64(float32(x))):
+		o.d.errorf(path, "%s is %s, which is %s in float32: it must be %s there as well", path, show(x), show(float64(float32(x))), b.text)
 	default:
 		*dst = x
 	}

@@ -183,6 +183,11 @@ func (d *decoder) train(o *object, t *Train) {
 	t.Seed = uint64(seed)
 	// 0 writes a checkpoint at the end only.
 	o.int("save_every", &t.SaveEvery, nonNegative)
+	o.section("keep", func(o *object) {
+		o.int("last", &t.Keep.Last, atLeast(1))
+		o.int("every", &t.Keep.Every, nonNegative)
+		o.bool("best", &t.Keep.Best)
+	})
 	o.section("eval", func(o *object) {
 		o.int("every", &t.Eval.Every, nonNegative)
 		o.int("batches", &t.Eval.Batches, nonNegative)

@@ -101,7 +101,15 @@ type Train struct {
 	Seed       uint64
 	Eval       Eval
 	SaveEvery  int // steps between checkpoints
+	Keep       Keep
 	Sample     Sample
+}
+
+// Keep says which checkpoints of a run stay.
+type Keep struct {
+	Last  int  // so many newest
+	Every int  // those of every so many steps for good; 0 for none
+	Best  bool // that of the lowest validation loss, which is saved when it is found
 }
 
 // Eval says when and on how much held-out data the model is evaluated.

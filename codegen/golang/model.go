@@ -68,6 +68,7 @@ func (g *generator) model() (*jen.File, error) {
 		"LR", o.LR, "Beta1", o.Beta1, "Beta2", o.Beta2, "Eps", o.Eps, "WeightDecay", o.WeightDecay, "Clip", o.Clip,
 		"Warmup", s.Schedule.Warmup, "DecaySteps", decay, "MinRatio", s.Schedule.MinRatio,
 		"EvalEvery", r.Eval.Every, "EvalBatches", r.Eval.Batches, "SaveEvery", r.SaveEvery,
+		"KeepLast", r.Keep.Last, "KeepEvery", r.Keep.Every, "KeepBest", r.Keep.Best,
 		"SampleEvery", r.Sample.Every, "SampleCount", r.Sample.Count, "SampleTokens", r.Sample.Tokens,
 		"SamplePrompt", r.Sample.Prompt, "Temperature", r.Sample.Temperature, "TopP", r.Sample.TopP,
 		"BOS", s.Tokenizer.BOS, "EOS", s.Tokenizer.EOS)...)

@@ -105,6 +105,8 @@ type Recipe struct {
 	MinRatio                 float64
 	EvalEvery, EvalBatches   int
 	SaveEvery                int
+	KeepLast, KeepEvery      int // of checkpoints: so many newest, and those of every so many steps; 0 for none
+	KeepBest                 bool
 	SampleEvery, SampleCount int
 	SampleTokens             int
 	SamplePrompt             string

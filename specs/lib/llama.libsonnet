@@ -84,6 +84,9 @@ local node = import 'node.libsonnet';
     accum: 1,
     seed: 1,
     save_every: 1000,
+    // Of checkpoints: the newest ones, those of every so many steps (0 for none),
+    // and that of the lowest validation loss.
+    keep: { last: 2, every: 0, best: true },
     eval: { every: 250, batches: 8 },
     sample: { every: 1000, count: 1, tokens: 128, prompt: '', temperature: 0.8, top_p: 0.95 },
   },
