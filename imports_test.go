@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"data":                    {},
 	"data/prepare":            {"data"},
 	"tokenizer/...":           {"tokenizer", "runtime/filekind", "runtime/gguf"},
-	"weights":                 {"runtime/filekind", "runtime/gguf", "runtime/model", "runtime/rng", "tokenizer"},
+	"weights":                 {"runtime/console", "runtime/filekind", "runtime/gguf", "runtime/model", "runtime/rng", "tokenizer"},
 	"runtime/cpu/...":         {"runtime/cpu/..."},
 	"runtime/console":         {},
 	"runtime/model":           {},

@@ -22,6 +22,7 @@ import (
 type Checkpoint struct {
 	Name      string // of the model
 	SpecHash  string
+	Spec      string // the evaluated spec, JSON; empty in files of earlier versions
 	Version   string // of the llamac that wrote it
 	Step      int    // optimiser steps done
 	Steps     int    // steps that the run is to take
@@ -129,8 +130,11 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 		{"name", c.Name}, {"spec", c.SpecHash}, {"version", c.Version},
 		{"step", strconv.Itoa(c.Step)}, {"steps", strconv.Itoa(c.Steps)},
 		{"sequences", strconv.FormatInt(c.Sequences, 10)}, {"seed", strconv.FormatUint(c.Seed, 10)},
-		{"data", c.Data}, {"tokenizer", c.Tokenizer},
+		{"data", c.Data}, {"tokenizer", c.Tokenizer}, {"spec_json", c.Spec},
 	} {
+		if kv[0] == "spec_json" && kv[1] == "" {
+			continue
+		}
 		// All values are strings, which is all that safetensors' metadata may
 		// hold.
 		fmt.Fprintf(&b, ",%s:%s", quote(kv[0]), quote(kv[1]))
@@ -169,9 +173,10 @@ func quote(s string) string {
 }
 
 // ReadCheckpoint verifies a checkpoint and reads its arenas; m and v may be
-// nil when only the weights are wanted. A file that does not verify is a
-// *FormatError, one that verifies but belongs to another specification a
-// *SpecError; after either the arenas hold anything.
+// nil when only the weights are wanted. A file that does not verify, or holds
+// numbers that are not finite, is a *FormatError, one that verifies but belongs
+// to another model a *SpecError; after either the arenas hold anything. Specs
+// that differ in fields which leave the meaning of weights alone are one model.
 func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Checkpoint, error) {
 	s, c, err := openCheckpoint(path)
 	if err != nil {
@@ -185,7 +190,8 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 	// What is still wanted; empty for another model, whose file is read and
 	// judged all the same.
 	into := map[string][]float32{}
-	if c.SpecHash == info.SpecHash {
+	other := sameModel(path, c.Name, c.SpecHash, c.Spec, info)
+	if other == nil {
 		for i := range info.Weights {
 			w := &info.Weights[i]
 			for prefix, arena := range map[string][]float32{"": params, firstMoment: m, secondMoment: v} {
@@ -227,9 +233,8 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 	// First, since nothing else of a damaged file can be believed.
 	case hex.EncodeToString(sum.Sum(nil)) != s.metadata["sha256"]:
 		return c, bad(path, digestAt, "the checksum does not match the content")
-	case c.SpecHash != info.SpecHash:
-		return c, &SpecError{path, fmt.Sprintf("the checkpoint was written by another specification (%s, hash %.12s); this is %s, hash %.12s",
-			c.Name, c.SpecHash, info.Name, info.SpecHash)}
+	case other != nil:
+		return c, other
 	case shape != nil:
 		return c, shape
 	}
@@ -237,7 +242,17 @@ func ReadCheckpoint(path string, info model.Info, params, m, v []float32) (Check
 	for name := range into {
 		return c, &SpecError{path, fmt.Sprintf("no tensor %q", name)}
 	}
-	return c, nil
+	return c, CheckFinite(path, info, params, m, v)
+}
+
+// VerifyCheckpoint reads a file and compares its checksum.
+func VerifyCheckpoint(path string) error {
+	s, _, err := openCheckpoint(path)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.verify()
 }
 
 // ReadCheckpointState reads the state without the arenas and without
@@ -288,7 +303,7 @@ func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) 
 	default:
 		return nil, c, bad(path, 8, "a checkpoint of version %s; this llamac reads version %s", md[checkpointKey], checkpointVersion)
 	}
-	c = Checkpoint{Name: md["name"], SpecHash: md["spec"], Version: md["version"], Data: md["data"], Tokenizer: md["tokenizer"]}
+	c = Checkpoint{Name: md["name"], SpecHash: md["spec"], Spec: md["spec_json"], Version: md["version"], Data: md["data"], Tokenizer: md["tokenizer"]}
 	// A number that is missing is an error of strconv too.
 	var errs [4]error
 	c.Step, errs[0] = strconv.Atoi(md["step"])

@@ -95,9 +95,54 @@ func TestCheckpointOtherSpec(t *testing.T) {
 	}
 	wantError(t, err, path, "another specification (tiny, hash 0123456789ab)", "this is huge, hash fedcba987654")
 
-	// As a weight file it does fit: the shapes are the same.
-	other.Weights = info.Weights
-	loaded(t, other, path)
+	// Nor as a weight file, though the shapes are the same.
+	wantError(t, Load(other, path, arena(other)), path, "another specification (tiny", "no more of its own than the hash")
+}
+
+// TestCheckpointSameModel reads a checkpoint under each spec of the same model,
+// and names what differs in another.
+func TestCheckpointSameModel(t *testing.T) {
+	info := llama(16, 1, 2, 1, 6, 11, 8, true, "half")
+	a := randomArena(rand.New(rand.NewPCG(1, 3)), info)
+	c := state
+	c.Spec = `{"doc":"x","model":{"dim":16,"n_heads":2,"norm_eps":0.00001,"rope":{"theta":10000}},"optim":{"lr":1}}`
+	path := writeCheckpoint(t, info, c, a, a, a)
+	read := func(spec string) (error, error) {
+		other := info
+		other.SpecHash, other.SpecJSON, other.SpecFile = "fedc", spec, "mine.jsonnet"
+		_, err := ReadCheckpoint(path, other, arena(other), nil, nil)
+		return err, Load(other, path, arena(other))
+	}
+	a1, a2 := read(`{"doc":"y","model":{"dim":16,"head_dim":8,"n_heads":2,"norm_eps":1e-5,"rope":{"theta":1e4}},"optim":{"lr":2}}`)
+	if a1 != nil || a2 != nil {
+		t.Errorf("the same model: %v, %v", a1, a2)
+	}
+	a1, a2 = read(`{"model":{"dim":16,"n_heads":4,"norm_eps":1e-6,"rope":{"theta":10000}}}`)
+	for _, err := range []error{a1, a2} {
+		wantError(t, err, path, "model.n_heads is 2 in the checkpoint (its spec_json) and 4 in mine.jsonnet",
+			"model.norm_eps is 1e-05 in the checkpoint", "--set model.n_heads=2 --set model.norm_eps=1e-05 follows the checkpoint")
+	}
+}
+
+// TestNotFinite reads no numbers that a broken training left.
+func TestNotFinite(t *testing.T) {
+	info := llama(16, 1, 2, 1, 6, 11, 8, true, "half")
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		for i := range 3 {
+			a := [3][]float32{}
+			for j := range a {
+				a[j] = randomArena(rand.New(rand.NewPCG(1, 3)), info)
+			}
+			w := &info.Weights[2]
+			a[i][w.Offset+3] = float32(x)
+			path := writeCheckpoint(t, info, state, a[0], a[1], a[2])
+			_, err := ReadCheckpoint(path, info, arena(info), arena(info), arena(info))
+			wantError(t, err, path, w.Name+" is ", "at element 3")
+			if err := Load(info, path, arena(info)); i == 0 != (err != nil) {
+				t.Errorf("loading %v in arena %d: %v", x, i, err)
+			}
+		}
+	}
 }
 
 // TestCheckpointDamage flips each byte of a small checkpoint, and cuts it at

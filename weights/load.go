@@ -37,8 +37,15 @@ func LoadNoting(info model.Info, path string, params []float32, note func(string
 		if err := s.verify(); err != nil {
 			return err
 		}
+		md := s.metadata
+		if err := sameModel(path, md["name"], md["spec"], md["spec_json"], info); err != nil {
+			return err
+		}
 	}
-	return load(info, path, f, params, note)
+	if err := load(info, path, f, params, note); err != nil {
+		return err
+	}
+	return CheckFinite(path, info, params)
 }
 
 // naming is one way to find a model's weights in a file.
