@@ -72,7 +72,7 @@ func prepareData(s *specs.Spec, o corpus.Options) (dir, tokenizerFile string, er
 	}
 	// Whatever failed then failed because it was told to stop.
 	if err != nil && ctx.Err() != nil {
-		err = errInterrupted
+		err = context.Cause(ctx)
 	}
 	return dir, tokenizerFile, err
 }

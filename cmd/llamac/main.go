@@ -111,9 +111,12 @@ func status(err error) int {
 	var list diag.List
 	var one *diag.Error
 	var child errChild
+	var stopped errInterrupted
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &stopped):
+		return 128 + int(stopped.signal)
 	case errors.As(err, &child):
 		return max(1, child.status)
 	case errors.As(err, &usage), errors.As(err, &list), errors.As(err, &one):

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
@@ -84,9 +84,11 @@ func binary(s *specs.Spec, show bool) (string, error) {
 // program. Flags that the program has are passed on.
 type trainCmd struct {
 	specFlags
-	RunDir  string  `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
+	RunDir  *string `name:"run" help:"Folder of the run." placeholder:"DIR"`
 	Steps   *int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
 	Resume  bool    `help:"Go on from the newest checkpoint of the run."`
+	Changes bool    `name:"accept-changes" help:"With --resume: go on although fields of the recipe, or the data, changed."`
+	Skip    *string `name:"skip-step" help:"With --resume: let step N pass over a batch, or over so many as N:TIMES says." placeholder:"N"`
 	Init    string  `help:"Start from weights that generate --weights takes as well; a vocabulary that the spec has learned is then theirs." placeholder:"WEIGHTS" type:"path"`
 	Accept  bool    `name:"accept-tokenizer" help:"Train the weights of --init on with another tokenizer than theirs."`
 	Device  string  `help:"Where to compute: cpu." default:"cpu"`
@@ -115,9 +117,12 @@ func (c *trainCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	run := c.RunDir
-	if run == "" {
-		run = filepath.Join("runs", s.Name)
+	if c.RunDir != nil && *c.RunDir == "" {
+		return usagef("--run=: the run needs a folder")
+	}
+	run := filepath.Join("runs", s.Name)
+	if c.RunDir != nil {
+		run = *c.RunDir
 	}
 	// Before any text is read: it is to become ids that the weights know.
 	if o.Vocabulary, err = trainedVocabulary(s, o, run, c.Init, c.Resume, c.Accept, func(msg string) {
@@ -152,7 +157,9 @@ func (c *trainCmd) Run() error {
 			args = append(args, "--"+name, value)
 		}
 	}
-	add("run", c.RunDir, c.RunDir != "")
+	if c.RunDir != nil {
+		add("run", *c.RunDir, true)
+	}
 	args = append(args, given("steps", c.Steps)...)
 	add("init", c.Init, c.Init != "")
 	if c.Accept {
@@ -164,6 +171,10 @@ func (c *trainCmd) Run() error {
 	if c.Resume {
 		args = append(args, "--resume")
 	}
+	if c.Changes {
+		args = append(args, "--accept-changes")
+	}
+	args = append(args, given("skip-step", c.Skip)...)
 	if c.JSON {
 		args = append(args, "--json")
 	}
@@ -240,15 +251,42 @@ func execute(bin, spec string, set, args []string) error {
 	for _, s := range set {
 		call += " --set " + console.Word(s)
 	}
-	return become(bin, args, append(os.Environ(), "LLAMAC_CALL="+self(), "LLAMAC_SPEC="+call))
+	sets, err := json.Marshal(set)
+	if err != nil {
+		return err
+	}
+	// Itemised as well, for the record that a run keeps.
+	return become(bin, args, append(os.Environ(), "LLAMAC_CALL="+self(), "LLAMAC_SPEC="+call, "LLAMAC_SET="+string(sets)))
 }
 
-// errInterrupted replaces whatever failed because of an interrupt. It is status
-// 1: the work is not done.
-var errInterrupted = errors.New("interrupted; the next run goes on from here")
+// errInterrupted replaces whatever failed because of a signal. Its status is
+// what shells give for one, which scripts can tell from a failure.
+type errInterrupted struct{ signal syscall.Signal }
 
-// interruptible is a context that ends at the first interrupt.
-// A second interrupt ends the process as usual, since nothing listens any more.
+func (errInterrupted) Error() string { return "interrupted; the next run goes on from here" }
+
+// interruptible is a context that ends at the first signal, which is its cause.
+// A second one ends the process as usual, since nothing listens any more.
 func interruptible() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		// A process under nohup ignores some of these on purpose.
+		if !signal.Ignored(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
+	go func() {
+		select {
+		case sig := <-signals:
+			signal.Stop(signals)
+			n, ok := sig.(syscall.Signal)
+			if !ok {
+				n = syscall.SIGINT
+			}
+			cancel(errInterrupted{n})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
 }

@@ -108,9 +108,9 @@ func (s *session) evaluate(rec *record) error {
 func (s *session) diagnoseEval(step int, loss float64) error {
 	what := fmt.Sprintf("step %d: the validation loss is %v", step, loss)
 	if node := s.trainer.Diagnose(s.val.batch); node != "" {
-		return fmt.Errorf("%s: the first result that is not finite is that of %s", what, node)
+		return &brokenStep{step, fmt.Errorf("%s: the first result that is not finite is that of %s", what, node)}
 	}
-	return fmt.Errorf("%s", what)
+	return &brokenStep{step, fmt.Errorf("%s", what)}
 }
 
 // fill sets every element: -1 is a target that does not count.

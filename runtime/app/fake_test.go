@@ -38,7 +38,7 @@ func fakeInfo() model.Info {
 			{Name: "gain", Shape: []int{fakeVocab}, Offset: 3*fakeGap + fakeVocab*(fakeVocab+1), Init: model.Init{Kind: "ones"}},
 		},
 		Recipe: model.Recipe{MicroBatch: 2, Accum: 2, Steps: 40, Seed: 1, LR: 0.05, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8,
-			WeightDecay: 0.1, Clip: 1, Warmup: 4, MinRatio: 0.1, EvalEvery: 8, EvalBatches: 3, SaveEvery: 3,
+			WeightDecay: 0.1, Clip: 1, Warmup: 4, MinRatio: 0.1, EvalEvery: 8, EvalBatches: 3, SaveEvery: 3, KeepLast: 2,
 			SampleEvery: 16, SampleCount: 3, SampleTokens: 12, SamplePrompt: "func ", Temperature: 0.8, TopP: 0.9},
 		Memory: model.Memory{Weights: 1 << 18, Grads: 1 << 18, Moments: 1 << 19, TrainActivations: 1 << 16,
 			DecodeActivations: 1 << 12, KVCache: 1 << 12, KVBlock: 8, KVBlocks: 12, Prefill: 4, MaxSequences: 4},

@@ -36,12 +36,11 @@ type runDir struct {
 }
 
 const (
-	// The newest, and one before it in case the newest is damaged.
-	keepCheckpoints = 2
-	lockPatience    = 2 * time.Second
-	checkpointDir   = "checkpoints"
-	sampleDir       = "samples"
-	temporary       = ".tmp"
+	lockPatience  = 2 * time.Second
+	checkpointDir = "checkpoints"
+	sampleDir     = "samples"
+	temporary     = ".tmp"
+	aside         = ".damaged"
 )
 
 // outFile is a file that is being written.
@@ -192,14 +191,17 @@ func stepOf(name, suffix string) (int, bool) {
 		return 0, false
 	}
 	n, err := strconv.Atoi(s)
-	return n, err == nil && n >= 0
+	// No other spelling of a number: its file would be looked for under this one.
+	return n, err == nil && n >= 0 && s == fmt.Sprintf("%08d", n)
 }
 
-// save writes a checkpoint and removes those that are no longer kept.
+// save writes a checkpoint and removes those that are no longer kept, once the
+// new one has been read back.
 //
-// The number that is kept counts the new one. Later steps of an abandoned
-// attempt are not counted, and clean removes them on resuming.
-func (d *runDir) save(step int, content func(outFile) error) (string, error) {
+// keeps is asked with the number of newer checkpoints, the new one included.
+// Later steps of an abandoned attempt are not counted, and clean removes them on
+// resuming. What is no checkpoint of this run is left alone.
+func (d *runDir) save(step int, keeps func(step, rank int) bool, content func(outFile) error) (string, error) {
 	path := d.checkpointPath(step)
 	// The new one is whole before an old one goes.
 	if err := d.write(path, content); err != nil {
@@ -209,18 +211,40 @@ func (d *runDir) save(step int, content func(outFile) error) (string, error) {
 	if err != nil {
 		return path, err
 	}
-	kept := 0
+	rank, verified := 0, false
 	for _, s := range steps {
 		if s > step { // left behind by a run that was resumed from before it
 			continue
 		}
-		if kept++; kept > keepCheckpoints {
-			if err := os.Remove(d.checkpointPath(s)); err != nil {
+		if !keeps(s, rank) {
+			if !verified {
+				if err := weights.VerifyCheckpoint(path); err != nil {
+					return path, fmt.Errorf("%w: no older checkpoint is removed", err)
+				}
+				verified = true
+			}
+			if err := d.removeOwn(s, path); err != nil {
 				return path, err
 			}
 		}
+		rank++
 	}
 	return path, nil
+}
+
+// removeOwn removes the checkpoint of a step if it is one of the run that wrote
+// another file.
+func (d *runDir) removeOwn(step int, other string) error {
+	path := d.checkpointPath(step)
+	mine, err := weights.ReadCheckpointState(other)
+	if err != nil {
+		return err
+	}
+	c, err := weights.ReadCheckpointState(path)
+	if err != nil || c.Step != step || c.Name != mine.Name || c.Seed != mine.Seed || c.Tokenizer != mine.Tokenizer {
+		return nil // somebody's file, or a damaged one
+	}
+	return os.Remove(path)
 }
 
 // newest finds the newest checkpoint that verifies, by reading it. Damaged
@@ -249,10 +273,11 @@ func (d *runDir) newest(read func(path string) (weights.Checkpoint, error), dama
 	return c, false, nil
 }
 
-// clean removes what a run that goes on from a step must not find: temporary
-// files and whatever belongs to later steps. step -1 removes everything.
-// Resumed from step 200, a run must not find samples of step 300: they would be
-// taken for its own.
+// clean removes what a run that goes on from a step must not find: its own
+// temporary files and samples of later steps, which would be taken for its own.
+// step -1 removes everything. A checkpoint of a later step is one that did not
+// verify: it is put aside under another name, for it may be all that is left of
+// hours of work.
 func (d *runDir) clean(step int) error {
 	// Nothing else in the folder is looked at.
 	for _, sub := range []string{"", checkpointDir, sampleDir} {
@@ -261,10 +286,18 @@ func (d *runDir) clean(step int) error {
 			return err
 		}
 		for _, e := range entries {
-			stale := strings.HasSuffix(e.Name(), temporary) || step < 0 && e.Name() == "loss.svg"
+			whole, torn := strings.CutSuffix(e.Name(), temporary)
+			stale := torn && ownName(sub, whole) || step < 0 && e.Name() == "loss.svg"
 			switch sub {
 			case checkpointDir:
 				s, ok := stepOf(e.Name(), ".safetensors")
+				if ok && step >= 0 && s > step && !e.IsDir() {
+					path := d.join(sub, e.Name())
+					if err := os.Rename(path, path+aside); err != nil {
+						return err
+					}
+					continue
+				}
 				stale = stale || ok && s > step
 			case sampleDir:
 				name, _, ok := cutLast(e.Name(), "-")
@@ -279,6 +312,20 @@ func (d *runDir) clean(step int) error {
 		}
 	}
 	return nil
+}
+
+// ownName tells whether a run writes files of a name in a folder of its own.
+func ownName(sub, name string) bool {
+	switch sub {
+	case checkpointDir:
+		_, ok := stepOf(name, ".safetensors")
+		return ok
+	case sampleDir:
+		name, _, ok := cutLast(name, "-")
+		_, numbered := stepOf(name, "")
+		return ok && numbered
+	}
+	return name == settingsFile || name == "loss.svg" || strings.HasPrefix(name, "tokenizer")
 }
 
 // cutLast is strings.Cut around the last occurrence.

@@ -20,7 +20,8 @@ import (
 )
 
 // Main runs the command that the process's arguments name and exits: with
-// status 0 when it is done, 1 when the work failed, 2 when the call is wrong.
+// status 0 when it is done, 1 when the work failed, 2 when the call is wrong, and
+// 128 and the number of a signal when that stopped it.
 func Main(info model.Info) {
 	e := newEnv(info)
 	status := e.run(os.Args[1:])
@@ -136,7 +137,10 @@ func (e *env) callAs(command string, args ...string) string {
 // status prints an error and gives the exit status for it.
 func (e *env) status(err error) int {
 	var u errUsage
+	var sig errSignal
 	switch {
+	case errors.As(err, &sig):
+		return 128 + int(sig)
 	// Help is no failure.
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"time"
 
 	"github.com/llamac/llamac/tokenizer"
 )
@@ -19,6 +21,9 @@ type trainFlags struct {
 	steps, workers             int
 	seed                       uint64
 	resume, json               bool
+	acceptChanges              bool
+	skip                       skip     // of --skip-step; the zero value if not given
+	args                       []string // as typed
 	given                      map[string]bool
 }
 
@@ -34,6 +39,8 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	fs.BoolVar(&f.accept, "accept-tokenizer", false, "train the weights of --init on with another tokenizer than theirs")
 	fs.StringVar(&f.init, "init", "", "start from these weights, a file or folder as of generate --weights (a run's as well), instead of random ones")
 	fs.BoolVar(&f.resume, "resume", false, "go on from the newest checkpoint of the run, as if it had never stopped")
+	fs.BoolVar(&f.acceptChanges, "accept-changes", false, "with --resume: go on although the recipe or the data changed")
+	skipStep := fs.String("skip-step", "", "with --resume: let step `N` pass over a batch, or over so many as N:TIMES says")
 	// The default of each flag is the recipe's, so that help shows what would
 	// happen.
 	fs.IntVar(&f.steps, "steps", r.Steps, "optimiser steps of the whole run")
@@ -44,8 +51,18 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 		return f, err
 	}
 	// Defaults and what was typed look alike in the values.
-	f.given = given(fs)
+	f.given, f.args = given(fs), args
+	if *skipStep != "" {
+		var err error
+		if f.skip, err = parseSkip(*skipStep); err != nil {
+			return f, err
+		}
+	}
 	switch {
+	case !f.resume && f.acceptChanges:
+		return f, usagef("--accept-changes: is about a run that goes on; add --resume")
+	case !f.resume && f.skip.Step > 0:
+		return f, usagef("--skip-step: is about a run that goes on; add --resume")
 	case f.steps < 1:
 		return f, usagef("--steps=%d: a run takes at least one step", f.steps)
 	case f.workers < 0:
@@ -63,6 +80,7 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 // changes. Nothing in them changes from step to step: that is in the
 // checkpoints.
 type settings struct {
+	Format    int    `json:"format,omitempty"` // of this file; 0 before it had a number
 	Name      string `json:"name"`
 	Spec      string `json:"spec"`
 	SpecHash  string `json:"spec_hash"`
@@ -74,13 +92,32 @@ type settings struct {
 	Tokenizer string `json:"tokenizer,omitempty"` // file, within the run folder if relative; empty for bytes
 	Init      string `json:"init,omitempty"`
 
+	// What the run can be made again from: the evaluated spec that is in force,
+	// what it was set to, and how the run was started.
+	TokenizerHash string          `json:"tokenizer_hash,omitempty"`
+	Go            string          `json:"go,omitempty"`
+	Set           []string        `json:"set,omitempty"`
+	Args          []string        `json:"args,omitempty"`
+	Started       string          `json:"started,omitempty"` // RFC 3339
+	SpecJSON      json.RawMessage `json:"spec_json,omitempty"`
+
+	// What a resumed run was told to do otherwise, in the order of its steps.
+	Changes []change `json:"changes,omitempty"`
+	Skips   []skip   `json:"skips,omitempty"`
+
 	// What a data set is opened with.
 	seed    uint64
 	context int
 	masked  bool // the model reads where documents begin
 }
 
-const settingsFile = "run.json"
+const (
+	settingsFile   = "run.json"
+	settingsFormat = 2
+)
+
+// goVersion is that of the Go that built the program.
+func goVersion() string { return runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH }
 
 // readSettings reads run.json; the bool is false where there is none.
 func (d *runDir) readSettings() (settings, bool, error) {
@@ -94,7 +131,10 @@ func (d *runDir) readSettings() (settings, bool, error) {
 		return s, false, err
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
-		return s, false, fmt.Errorf("%s: %w", path, err)
+		return s, false, fmt.Errorf("%s: is damaged (%v); move it away, and --resume makes it anew from what the newest checkpoint says", path, err)
+	}
+	if s.Format > settingsFormat {
+		return s, false, fmt.Errorf("%s: has format %d, and this llamac knows %d at most: go on with the llamac that wrote it (%s)", path, s.Format, settingsFormat, s.Version)
 	}
 	return s, true, nil
 }
@@ -115,7 +155,8 @@ func (d *runDir) writeSettings(s settings) error {
 // restore.
 func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error) {
 	s := settings{Name: e.info.Name, Spec: e.info.SpecFile, SpecHash: e.info.SpecHash, Version: e.info.Version,
-		Steps: f.steps, Seed: f.seed, Data: f.data, Init: f.init}
+		Steps: f.steps, Seed: f.seed, Data: f.data, Init: f.init,
+		Format: settingsFormat, SpecJSON: rawSpec(e.info.SpecJSON), Set: e.sets(), Go: goVersion(), Args: f.args, Started: e.now().UTC().Format(time.RFC3339)}
 	// Absolute: going on may happen from another folder.
 	if s.Data != "" {
 		abs, err := filepath.Abs(s.Data)
@@ -140,7 +181,11 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 		}
 		// What decides the data's order and the meaning of ids stays what it
 		// was.
-		s.Seed, s.Tokenizer, s.DataHash = old.Seed, old.Tokenizer, old.DataHash
+		s.Seed, s.Tokenizer, s.DataHash, s.TokenizerHash = old.Seed, old.Tokenizer, old.DataHash, old.TokenizerHash
+		s.SpecHash, s.SpecJSON, s.Changes, s.Skips = old.SpecHash, old.SpecJSON, old.Changes, old.Skips
+		if old.Started != "" {
+			s.Set, s.Args, s.Started, s.Go, s.Version = old.Set, old.Args, old.Started, old.Go, old.Version
+		}
 	}
 	if s.Data == "" {
 		return s, usagef("--data: train needs a prepared data set (llamac data prepare SPEC writes one)")

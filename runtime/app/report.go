@@ -48,6 +48,7 @@ type summary struct {
 	last       *record
 	lastVal    *record
 	checkpoint string
+	best       string // checkpoint of the lowest validation loss, where it is another
 	curve      string
 	next       string // a command to call now
 }
@@ -118,5 +119,5 @@ func (j *jsonReport) note(msg string) { j.emit("note", map[string]any{"message":
 // done comes once, last.
 func (j *jsonReport) done(s summary) {
 	j.emit("done", map[string]any{"finished": s.finished, "step": s.step, "steps": s.steps, "tokens": s.tokens,
-		"seconds": s.took.Seconds(), "checkpoint": s.checkpoint, "curve": s.curve, "next": s.next})
+		"seconds": s.took.Seconds(), "checkpoint": s.checkpoint, "best": s.best, "curve": s.curve, "next": s.next})
 }

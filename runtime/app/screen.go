@@ -227,6 +227,9 @@ func (s *screen) done(sum summary) {
 	if sum.checkpoint != "" {
 		add("saved", "%s", sum.checkpoint)
 	}
+	if sum.best != "" {
+		add("best", "%s", sum.best)
+	}
 	if sum.curve != "" {
 		add("curve", "%s", sum.curve)
 	}

@@ -15,6 +15,7 @@ import (
 // The run asks once a step, so that a checkpoint is always of a whole step.
 type stopper struct {
 	flag    atomic.Bool
+	number  atomic.Int32 // of the signal that asked first
 	signals chan os.Signal
 	quit    chan struct{}
 }
@@ -34,10 +35,11 @@ func listen(r reporter, now func() time.Time) *stopper {
 		for {
 			// A buffered channel: the runtime drops signals that nobody
 			// receives.
+			var sig os.Signal
 			select {
 			case <-s.quit:
 				return
-			case <-s.signals:
+			case sig = <-s.signals:
 			}
 			// One Ctrl-C may arrive twice, from the terminal and from a
 			// parent that passes it on.
@@ -45,12 +47,13 @@ func listen(r reporter, now func() time.Time) *stopper {
 			switch {
 			case !s.flag.Load():
 				first = now()
+				s.number.Store(int32(signalNumber(sig)))
 				s.flag.Store(true)
 				r.note("stopping after this step, with a checkpoint (once more to quit at once)")
 			// The process ends here, without what is deferred: the lock and the
 			// files are the system's to close.
 			case now().Sub(first) > same:
-				os.Exit(1)
+				os.Exit(int(128 + signalNumber(sig)))
 			}
 		}
 	}()
@@ -58,6 +61,24 @@ func listen(r reporter, now func() time.Time) *stopper {
 }
 
 func (s *stopper) asked() bool { return s.flag.Load() }
+
+// signal is the one that asked, 0 for none.
+func (s *stopper) signal() syscall.Signal { return syscall.Signal(s.number.Load()) }
+
+// signalNumber is that of the system's table: 2 for an interrupt.
+func signalNumber(sig os.Signal) syscall.Signal {
+	if n, ok := sig.(syscall.Signal); ok {
+		return n
+	}
+	return syscall.SIGINT
+}
+
+// errSignal ends a command that a signal stopped, which has said so itself. The
+// status is what a shell gives for it, so that what follows can tell a run that
+// was stopped from one that is done.
+type errSignal syscall.Signal
+
+func (e errSignal) Error() string { return "stopped by a signal: " + syscall.Signal(e).String() }
 
 // end gives the signals their usual meaning back.
 func (s *stopper) end() {

@@ -1,10 +1,11 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +48,19 @@ type session struct {
 	have      limit // memory before anything was allocated
 	haveKnown bool
 	peakFLOPS float64 // of the machine
-	began     time.Time
+	// Where this process began: a function of it, and of the skips, is what each
+	// step reads.
+	origin      int   // step
+	originSeq   int64 // number of the first sequence behind it
+	originToken int64 // tokens trained on until then
+	known       int   // of checkpoints before this step nobody knows why they stay
+	changed     []change
+	adopted     bool // a spec that differs is in force from now on
+	rebuilt     bool // run.json was not there
+	in          batches
+	inNext      int64 // number of the next sequence that in reads
+
+	began time.Time
 	// Tokens and seconds decay by the same factor at every step: their quotient
 	// is a mean over about the last ten steps, and a long step counts by its
 	// length.
@@ -55,6 +68,7 @@ type session struct {
 	seconds float64 // and
 	paced   float64 // tokens of the last steps, decaying: their ratio is a smooth pace
 	bestVal float64
+	best    int // step of it, 0 for none
 	lastVal *record
 	drawnAt time.Time // when loss.svg was drawn
 	saved   string    // newest checkpoint
@@ -134,6 +148,10 @@ func (s *session) prepare() error {
 	if s.feed, err = s.open(s.set.Data, s.set); err != nil {
 		return err
 	}
+	if h := s.set.TokenizerHash; resumed && h != "" && h != s.tok.Hash() {
+		return fmt.Errorf("the tokenizer (hash %.12s) is not the one that the run in %s began with (hash %.12s): its ids mean other text", s.tok.Hash(), s.dir.path, h)
+	}
+	s.set.TokenizerHash = s.tok.Hash()
 	// Ids mean nothing under another tokenizer, and nothing else would notice:
 	// the loss would merely be bad.
 	if h := s.feed.Tokenizer(); h != s.tok.Hash() {
@@ -141,8 +159,11 @@ func (s *session) prepare() error {
 	}
 	// The same step must read the same sequences as it would have.
 	if resumed && s.set.DataHash != "" && s.feed.Identity() != s.set.DataHash {
-		return fmt.Errorf("%s: the data set is not the one that the run in %s began with (hash %.12s, began with %.12s)",
-			s.set.Data, s.dir.path, s.feed.Identity(), s.set.DataHash)
+		if !s.flags.acceptChanges {
+			return fmt.Errorf("%s: the data set is not the one that the run in %s began with (hash %.12s, began with %.12s)\n%s goes on with it",
+				s.set.Data, s.dir.path, s.feed.Identity(), s.set.DataHash, s.callAs("train", append(s.runArg(), "--resume", "--accept-changes")...))
+		}
+		s.changed = append(s.changed, change{Path: "data", Old: s.set.DataHash, New: s.feed.Identity()})
 	}
 	s.set.DataHash = s.feed.Identity()
 	// The trainer's arenas are the bulk of the run's memory. They come after
@@ -174,9 +195,17 @@ func (s *session) prepare() error {
 // openRun takes the run's folder and settles flags and its past. It tells
 // whether there is a past to go on from.
 func (s *session) openRun() (resumed bool, err error) {
+	if err := s.checkFolder(); err != nil {
+		return false, err
+	}
 	steps, err := s.dir.checkpoints()
 	if err != nil {
 		return false, err
+	}
+	if len(steps) == 0 {
+		if err := s.checkOrphans(); err != nil {
+			return false, err
+		}
 	}
 	// A folder with steps in it is somebody's work, and starting anew would
 	// remove it.
@@ -184,14 +213,30 @@ func (s *session) openRun() (resumed bool, err error) {
 		return false, usagef("%s: already holds a run at step %s; add --resume to go on with it, or name another folder with --run",
 			s.dir.path, thousands(int64(steps[0])))
 	}
+	if len(steps) > 0 && !s.flags.resume {
+		if c, err := weights.ReadCheckpointState(s.dir.checkpointPath(0)); err != nil || c.Name != s.info.Name {
+			return false, usagef("%s: is no checkpoint of %s, and starting here would remove it; name another folder with --run", s.dir.checkpointPath(0), s.info.Name)
+		}
+	}
 	var old settings
 	if s.flags.resume {
 		if old, resumed, err = s.dir.readSettings(); err != nil {
 			return false, err
 		}
+		if !resumed && len(steps) > 0 {
+			if old, err = s.rebuild(steps); err != nil {
+				return false, err
+			}
+			resumed = true
+		}
 	}
 	if s.set, err = s.settle(s.flags, old, resumed); err != nil {
 		return false, err
+	}
+	if resumed && len(steps) > 0 {
+		if err := s.compareRecipe(old); err != nil {
+			return false, err
+		}
 	}
 	// The folder is locked before anything in it is changed.
 	if err := s.dir.open(); err != nil {
@@ -200,6 +245,9 @@ func (s *session) openRun() (resumed bool, err error) {
 	// Killed before its first checkpoint: --resume in a script should start
 	// such a run and not fail.
 	if s.flags.resume && len(steps) == 0 {
+		if s.flags.skip.Step > 0 {
+			return false, usagef("--skip-step=%d: %s holds no checkpoint to go on from", s.flags.skip.Step, s.dir.path)
+		}
 		s.report.note(fmt.Sprintf("%s holds no checkpoint: starting at step 0", s.dir.path))
 		return false, nil
 	}
@@ -248,16 +296,26 @@ func (s *session) restore() error {
 	}
 	// Both are derived from what the run was told; if they differ from what the
 	// checkpoint says, the next step would not be the one that was due.
-	if c.Seed != s.set.Seed || c.Sequences != s.sequences(c.Step) {
+	straight := len(s.set.Changes)+len(s.changed)+len(s.set.Skips) == 0 && !s.rebuilt
+	if c.Seed != s.set.Seed || straight && c.Sequences != s.sequences(c.Step) {
 		return fmt.Errorf("%s: the checkpoint (seed %d, next sequence %d) contradicts %s (seed %d) and the recipe (next sequence %d)",
 			s.dir.checkpointPath(c.Step), c.Seed, c.Sequences, settingsFile, s.set.Seed, s.sequences(c.Step))
 	}
 	s.step, s.saved = c.Step, s.dir.checkpointPath(c.Step)
+	s.origin, s.originSeq, s.originToken = c.Step, c.Sequences, c.Sequences*int64(s.info.Context)
+	if err := s.record(c.Step); err != nil {
+		return err
+	}
 	// More steps, or fewer, are allowed. They change the learning rate of what
 	// is to come, which should not pass unsaid.
 	if c.Steps != s.set.Steps {
 		s.report.note(fmt.Sprintf("the run was to take %s steps and now takes %s: the learning rate of the coming steps changes with it",
 			thousands(int64(c.Steps)), thousands(int64(s.set.Steps))))
+		if err := s.dir.writeSettings(s.set); err != nil {
+			return err
+		}
+	}
+	if s.rebuilt {
 		if err := s.dir.writeSettings(s.set); err != nil {
 			return err
 		}
@@ -272,6 +330,13 @@ func (s *session) restore() error {
 	// The best loss so far, and the newest, come from the log.
 	for i := range s.log.history {
 		s.noteVal(&s.log.history[i])
+	}
+	s.known = c.Step
+	if h := s.log.history; len(h) > 0 {
+		s.known = h[0].Step - 1
+		if last := h[len(h)-1]; last.Step == c.Step {
+			s.originToken = last.Tokens
+		}
 	}
 	return nil
 }
@@ -288,24 +353,53 @@ func (s *session) adopt() {
 	s.rate = schedule.Cosine{Peak: r.LR, MinRatio: r.MinRatio, Warmup: r.Warmup, Decay: r.DecaySteps}
 }
 
-// sequences is the number of the first training sequence after a step.
-func (s *session) sequences(step int) int64 {
+// perStep is how many sequences a step trains on.
+func (s *session) perStep() int64 {
 	// The data set is cut by the recipe as compiled, which flags do not change.
 	r := s.info.Recipe
-	return int64(step) * int64(r.Accum) * int64(r.MicroBatch)
+	return int64(r.Accum) * int64(r.MicroBatch)
 }
 
+// sequences is the number of the first training sequence after a step, which
+// this process has not begun behind.
+func (s *session) sequences(step int) int64 {
+	return s.originSeq + int64(step-s.origin)*s.perStep() + s.skipped(s.origin, step)*s.perStep()
+}
+
+// first is the number of the first training sequence of a step.
+func (s *session) first(step int) int64 { return s.sequences(step) - s.perStep() }
+
 // stepTokens is how many tokens a step trains on.
-func (s *session) stepTokens() int64 { return s.sequences(1) * int64(s.info.Context) }
+func (s *session) stepTokens() int64 { return s.perStep() * int64(s.info.Context) }
+
+// tokens is how many tokens the run has trained on after a step.
+func (s *session) tokens(step int) int64 {
+	return s.originToken + int64(step-s.origin)*s.stepTokens()
+}
+
+// next reads a micro-batch, the first of a step from where that begins.
+func (s *session) next(step, micro int) (model.Batch, error) {
+	if at := s.first(step); micro == 0 && (s.in == nil || s.inNext != at) {
+		if s.in != nil {
+			s.in.Close()
+		}
+		s.in, s.inNext = s.feed.Batches(at, s.recipe.MicroBatch), at
+	}
+	s.inNext += int64(s.recipe.MicroBatch)
+	return s.in.Next()
+}
 
 // loop takes the steps that are left.
 func (s *session) loop() error {
 	s.began, s.beganAt = s.now(), s.step
-	in := s.feed.Batches(s.sequences(s.step), s.recipe.MicroBatch)
-	defer in.Close()
+	defer func() {
+		if s.in != nil {
+			s.in.Close()
+		}
+	}()
 	s.stopping = s.stop.asked()
 	for s.step < s.recipe.Steps && !s.stopping {
-		if err := s.oneStep(in); err != nil {
+		if err := s.oneStep(); err != nil {
 			return s.failed(err)
 		}
 	}
@@ -321,7 +415,7 @@ func (s *session) loop() error {
 
 // oneStep trains one step and does what is due after it. Its order matters:
 // what a step writes is on the disk before the checkpoint that says it is done.
-func (s *session) oneStep(in batches) error {
+func (s *session) oneStep() error {
 	r, n := s.recipe, s.step+1
 	start := s.now()
 	loss := 0.0
@@ -329,7 +423,7 @@ func (s *session) oneStep(in batches) error {
 	// update.
 	for a := range r.Accum {
 		s.report.phase("training", a, r.Accum)
-		batch, err := in.Next()
+		batch, err := s.next(n, a)
 		if err != nil {
 			return err
 		}
@@ -341,7 +435,7 @@ func (s *session) oneStep(in batches) error {
 		}
 		loss += l / float64(r.Accum)
 	}
-	rec := record{Step: n, Tokens: int64(n) * s.stepTokens(), Loss: loss, LR: s.rate.LR(n)}
+	rec := record{Step: n, Tokens: s.tokens(n), Loss: loss, LR: s.rate.LR(n)}
 	rec.GradNorm = s.trainer.Update(model.Hyper{Step: n, LR: rec.LR, Beta1: r.Beta1, Beta2: r.Beta2, Eps: r.Eps,
 		WeightDecay: r.WeightDecay, Clip: r.Clip, GradScale: 1 / float64(r.Accum)})
 	if !finite(rec.GradNorm) {
@@ -384,7 +478,7 @@ func (s *session) oneStep(in batches) error {
 	// Asked once: a request that comes after the checkpoint waits for the next
 	// step, so that no step is left without one.
 	s.stopping = s.stop.asked()
-	if due(n, r.SaveEvery) || last || s.stopping {
+	if due(n, r.SaveEvery) || due(n, r.KeepEvery) || best && r.KeepBest || last || s.stopping {
 		if err := s.checkpoint(); err != nil {
 			return err
 		}
@@ -403,7 +497,9 @@ func finite(x float64) bool { return x-x == 0 }
 func (s *session) noteVal(r *record) {
 	if r.ValLoss != nil {
 		s.lastVal = r
-		s.bestVal = min(s.bestVal, *r.ValLoss)
+		if *r.ValLoss < s.bestVal {
+			s.bestVal, s.best = *r.ValLoss, r.Step
+		}
 	}
 }
 
@@ -428,9 +524,12 @@ func (s *session) checkpoint() error {
 		return err
 	}
 	m, v := s.trainer.Moments()
-	c := weights.Checkpoint{Name: s.info.Name, SpecHash: s.info.SpecHash, Version: s.info.Version, Step: s.step, Steps: s.recipe.Steps,
+	if err := weights.CheckFinite("the state after this step", s.info, s.trainer.Params(), m, v); err != nil {
+		return &brokenStep{s.step, fmt.Errorf("step %d: nothing is saved: %w", s.step, err)}
+	}
+	c := weights.Checkpoint{Name: s.info.Name, SpecHash: s.info.SpecHash, Spec: s.info.SpecJSON, Version: s.info.Version, Step: s.step, Steps: s.recipe.Steps,
 		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash(), Vocabulary: s.content}
-	path, err := s.dir.save(s.step, func(f outFile) error {
+	path, err := s.dir.save(s.step, s.keeps, func(f outFile) error {
 		// Beside its place and renamed, like every file of a run.
 		return weights.WriteCheckpoint(f, s.info, c, s.trainer.Params(), m, v)
 	})
@@ -459,7 +558,7 @@ func (s *session) draw(now bool) error {
 
 // finish says how the run ended and what to do next.
 func (s *session) finish() error {
-	sum := summary{finished: s.step >= s.recipe.Steps, step: s.step, steps: s.recipe.Steps, tokens: int64(s.step) * s.stepTokens(),
+	sum := summary{finished: s.step >= s.recipe.Steps, step: s.step, steps: s.recipe.Steps, tokens: s.tokens(s.step),
 		took: s.now().Sub(s.began), lastVal: s.lastVal, checkpoint: s.saved}
 	if len(s.log.history) > 0 {
 		sum.last, sum.curve = s.log.last(), s.dir.join("loss.svg")
@@ -475,8 +574,25 @@ func (s *session) finish() error {
 	} else {
 		sum.next = s.callAs("train", append(s.runArg(), "--resume")...)
 	}
+	if s.best > 0 && s.best != s.step {
+		if path := s.dir.checkpointPath(s.best); exists(path) {
+			sum.best = fmt.Sprintf("%s, validation %.4f", path, s.bestVal)
+		}
+	}
+	if sum.finished && s.beganAt == s.step {
+		s.report.note(fmt.Sprintf("all %s steps were done already; %s goes on", thousands(int64(s.step)),
+			s.callAs("train", append(s.runArg(), "--resume", "--steps", strconv.Itoa(2*s.step))...)))
+	}
 	s.report.done(sum)
+	if sig := s.stop.signal(); sig != 0 && !sum.finished {
+		return errSignal(sig)
+	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // oneLine is a prompt's last line that holds anything: a command with a line
@@ -497,6 +613,11 @@ func (s *session) runArg() []string {
 // diagnose names the node whose result is the first that is not finite. micro
 // is the number of the micro-batch, -1 when the step's sum went wrong.
 func (s *session) diagnose(step int, what string, micro int) error {
+	// Weights that are broken already break every batch: the step before did it.
+	m, v := s.trainer.Moments()
+	if err := weights.CheckFinite("the state before this step", s.info, s.trainer.Params(), m, v); err != nil {
+		return &brokenStep{step - 1, fmt.Errorf("step %d: %s: %w", step, what, err)}
+	}
 	// A watch looks at every result of every kernel, so it is only set now.
 	s.report.phase("looking for the node", 0, 1)
 	first, last := micro, micro
@@ -504,7 +625,7 @@ func (s *session) diagnose(step int, what string, micro int) error {
 		first, last = 0, s.recipe.Accum-1
 	}
 	// The batches are read again: they are a function of the step's number.
-	in := s.feed.Batches(s.sequences(step-1)+int64(first*s.recipe.MicroBatch), s.recipe.MicroBatch)
+	in := s.feed.Batches(s.first(step)+int64(first*s.recipe.MicroBatch), s.recipe.MicroBatch)
 	defer in.Close()
 	for a := first; a <= last; a++ {
 		batch, err := in.Next()
@@ -512,22 +633,10 @@ func (s *session) diagnose(step int, what string, micro int) error {
 			return err
 		}
 		if node := s.trainer.Diagnose(batch); node != "" {
-			return fmt.Errorf("step %d: %s: the first result that is not finite is that of %s (micro-batch %d of %d)",
-				step, what, node, a+1, s.recipe.Accum)
+			return &brokenStep{step, fmt.Errorf("step %d: %s: the first result that is not finite is that of %s (micro-batch %d of %d)",
+				step, what, node, a+1, s.recipe.Accum)}
 		}
 		// Each micro-batch alone is fine, and their sum is not.
 	}
-	return fmt.Errorf("step %d: %s, though every node's result is finite: the sum over the micro-batches overflows", step, what)
-}
-
-// failed adds what is safe to an error that stops the run.
-func (s *session) failed(err error) error {
-	if sc, ok := s.report.(*screen); ok {
-		sc.leave()
-		// The bar leaves its line, or the error would stand behind it.
-	}
-	if s.saved == "" {
-		return err
-	}
-	return errors.Join(err, fmt.Errorf("the last good checkpoint is %s; %s goes on from it", s.saved, s.callAs("train", append(s.runArg(), "--resume")...)))
+	return &brokenStep{step, fmt.Errorf("step %d: %s, though every node's result is finite: the sum over the micro-batches overflows", step, what)}
 }
