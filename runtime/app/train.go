@@ -316,6 +316,9 @@ func (s *session) restore() error {
 		}
 	}
 	if s.rebuilt {
+		if s.set.Tokenizer, err = s.dir.keepTokenizer(s.content); err != nil {
+			return err
+		}
 		if err := s.dir.writeSettings(s.set); err != nil {
 			return err
 		}
