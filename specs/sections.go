@@ -100,6 +100,12 @@ func (o *object) section(name string, fields func(*object)) {
 // packages and of files.
 var goName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
+// device names a file that Windows takes for a device.
+var device = regexp.MustCompile(`^(con|prn|aux|nul|com[0-9]|lpt[0-9])$`)
+
+// maxName bounds a spec's name: files are called after it, with more behind it.
+const maxName = 64
+
 // name decodes the spec's name, which becomes a Go package's.
 func (d *decoder) name(o *object, s *Spec) {
 	o.string("name", &s.Name)
@@ -108,9 +114,19 @@ func (d *decoder) name(o *object, s *Spec) {
 	case !d.ok("name"):
 	case !goName.MatchString(s.Name):
 		d.errorf("name", "name must be a Go identifier of a-z, 0-9 and _, not %s", show(s.Name))
-	// A package cannot be called "func", and "main" is a program.
-	case token.IsKeyword(s.Name), s.Name == "main":
-		d.errorf("name", "name %s cannot be a Go package's", s.Name)
+	// A package cannot be called "func", "main" is a program, and of package
+	// init nothing can be imported.
+	case token.IsKeyword(s.Name), s.Name == "main", s.Name == "init":
+		d.errorf("name", "name %s cannot be a Go package's; %s_model can", s.Name, s.Name)
+	// Go keeps such packages for tests of others.
+	case strings.HasSuffix(s.Name, "_test"):
+		d.errorf("name", "name %s cannot be a Go package's, for it ends in _test; %s can", s.Name, strings.TrimSuffix(s.Name, "_test")+"_tests")
+	// Nor may any part of an import path have such a name, on any system.
+	case device.MatchString(s.Name):
+		d.errorf("name", "name %s is a device on Windows, where no file can be called so; %s_model can", s.Name, s.Name)
+	// It is a part of file names, whose length systems bound.
+	case len(s.Name) > maxName:
+		d.errorf("name", "name has %d letters, more than %d", len(s.Name), maxName)
 	}
 }
 

@@ -100,7 +100,7 @@ type Train struct {
 	Steps      int
 	Seed       uint64
 	Eval       Eval
-	SaveEvery  int // steps between checkpoints
+	SaveEvery  int // steps between checkpoints; 0 for the last step only
 	Keep       Keep
 	Sample     Sample
 }
@@ -114,13 +114,13 @@ type Keep struct {
 
 // Eval says when and on how much held-out data the model is evaluated.
 type Eval struct {
-	Every   int // steps
-	Batches int // micro-batches of validation data
+	Every   int // steps; 0 for after the last one only
+	Batches int // micro-batches of validation data; 0 for no evaluation
 }
 
 // Sample says what the training run writes as samples of its own text.
 type Sample struct {
-	Every       int // steps; 0 never
+	Every       int // steps, and the last one; 0 for never
 	Count       int
 	Tokens      int
 	Prompt      string

@@ -222,7 +222,7 @@ func (c *compileCmd) Run() error {
 func (c *compileCmd) place(name string) (string, error) {
 	switch {
 	case c.Standalone:
-		return name, nil
+		return gobuild.ModulePath(name), nil
 	case c.Out == "" || c.StopAfter != "":
 		return "", nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -63,12 +64,12 @@ func binary(s *specs.Spec, show bool) (string, error) {
 		end = working("compiling "+s.Name, quickly(relog))
 	}
 	// In a module of its own, named after the spec.
-	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(s.Name)})
+	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(gobuild.ModulePath(s.Name))})
 	end()
 	if err != nil {
 		return "", err
 	}
-	m, err := gobuild.New(s.Name, s.Name, r.Files)
+	m, err := gobuild.New(gobuild.ModulePath(s.Name), s.Name, r.Files)
 	if err != nil {
 		return "", err
 	}
@@ -189,7 +190,8 @@ type generateCmd struct {
 	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's, Meta's or a run's." placeholder:"PATH" type:"path"`
 	Tokenizer   string   `help:"Tokenizer file, where the weights have none inside or beside them." placeholder:"FILE" type:"path"`
 	Accept      bool     `name:"accept-tokenizer" help:"Use --tokenizer, or the spec's, although the weights belong to another one."`
-	Prompt      string   `help:"Text to go on from."`
+	Prompt      string   `help:"Text to go on from; - reads standard input."`
+	PromptFile  string   `help:"File with the text to go on from, all its bytes; - reads standard input." placeholder:"FILE" type:"path"`
 	N           int      `short:"n" help:"Tokens to write." default:"256" placeholder:"NEW_TOKENS"`
 	Temperature *float64 `help:"0 takes the likeliest token; the spec's by default." placeholder:"T"`
 	TopP        *float64 `help:"Draw from the likeliest tokens that make up this share; the spec's by default." placeholder:"P"`
@@ -198,6 +200,11 @@ type generateCmd struct {
 }
 
 func (c *generateCmd) Run() error {
+	// Before the model is compiled. The program judges them as well, for those
+	// who call it themselves.
+	if err := c.check(); err != nil {
+		return err
+	}
 	// The same overrides as at training time: they are part of the model's
 	// identity.
 	s, err := loadSpec(c.Spec, c.Set)
@@ -208,9 +215,7 @@ func (c *generateCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	// Always with a prompt, an empty one included: the program would ask for
-	// it.
-	args := []string{"generate", "--prompt", c.Prompt, "-n", strconv.Itoa(c.N), "--top-k", strconv.Itoa(c.TopK)}
+	args := []string{"generate", "-n", strconv.Itoa(c.N), "--top-k", strconv.Itoa(c.TopK)}
 	args = append(args, given("temperature", c.Temperature)...)
 	args = append(args, given("top-p", c.TopP)...)
 	args = append(args, given("seed", c.Seed)...)
@@ -222,12 +227,29 @@ func (c *generateCmd) Run() error {
 		args = append(args, "--spec-tokenizer", corpus.TokenizerPath(s))
 	}
 	// Flags of text: empty is the same as not given.
-	for _, f := range [][2]string{{"run", c.RunDir}, {"weights", c.Weights}, {"tokenizer", c.Tokenizer}} {
+	for _, f := range [][2]string{{"prompt", c.Prompt}, {"prompt-file", c.PromptFile}, {"run", c.RunDir}, {"weights", c.Weights}, {"tokenizer", c.Tokenizer}} {
 		if f[1] != "" {
 			args = append(args, "--"+f[0], f[1])
 		}
 	}
 	return execute(bin, c.Spec, c.Set, args)
+}
+
+// check judges the flags whose values are wrong for every model.
+func (c *generateCmd) check() error {
+	switch {
+	case c.Prompt != "" && c.PromptFile != "":
+		return usagef("--prompt-file=%s: give either a prompt or a file with one", c.PromptFile)
+	case c.N < 0:
+		return usagef("--n=%d: must not be negative", c.N)
+	case c.Temperature != nil && !(*c.Temperature >= 0 && *c.Temperature <= math.MaxFloat64):
+		return usagef("--temperature=%v: must be 0 or more", *c.Temperature)
+	case c.TopP != nil && !(*c.TopP > 0 && *c.TopP <= 1):
+		return usagef("--top-p=%v: must be greater than 0 and at most 1", *c.TopP)
+	case c.TopK < 0:
+		return usagef("--top-k=%d: must not be negative", c.TopK)
+	}
+	return nil
 }
 
 // given passes a flag on if it was given: otherwise the binary decides.

@@ -56,6 +56,11 @@ type Module struct {
 	OnBuild func() (end func())
 }
 
+// ModulePath is the path of the module that a spec of this name becomes. Its
+// first part has a dot, as no path of Go's own library has: a spec may be called
+// math.
+func ModulePath(name string) string { return "llamac.local/" + name }
+
 // New makes a module of a generated package named pkg. Its files must have
 // been generated with Runtime(module path).
 func New(modulePath, pkg string, files []codegen.File) (*Module, error) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"time"
 
 	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/rng"
@@ -16,10 +17,10 @@ import (
 // generateFlags are the arguments of generate.
 // What to write with, what to begin with, and how to choose.
 type generateFlags struct {
-	run, weights, tokenizer, prompt string
-	spec                            string // the specification's tokenizer file
-	accept                          bool   // --accept-tokenizer
-	n, workers                      int
+	run, weights, tokenizer, prompt, promptFile string
+	spec                                        string // the specification's tokenizer file
+	accept                                      bool   // --accept-tokenizer
+	n, workers                                  int
 	sample.Config
 }
 
@@ -34,10 +35,11 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file, where the weights have none inside or beside them")
 	fs.StringVar(&f.spec, "spec-tokenizer", "", "tokenizer file of the spec, which llamac passes on: used where neither the weights nor --tokenizer bring one")
 	fs.BoolVar(&f.accept, "accept-tokenizer", false, "use --tokenizer, or the spec's, although the weights belong to another one")
-	fs.StringVar(&f.prompt, "prompt", "", "text to go on from")
+	fs.StringVar(&f.prompt, "prompt", "", "text to go on from; - reads standard input")
+	fs.StringVar(&f.promptFile, "prompt-file", "", "file with the text to go on from, all its bytes; - reads standard input")
 	fs.IntVar(&f.n, "n", 256, "new tokens at most")
 	fs.Float64Var(&f.Temperature, "temperature", r.Temperature, "0 takes the most probable token each time")
-	fs.Float64Var(&f.TopP, "top-p", r.TopP, "draw from the fewest tokens that have this probability together; 0 or 1 for all")
+	fs.Float64Var(&f.TopP, "top-p", r.TopP, "draw from the fewest tokens that have this probability together; 1 for all")
 	fs.IntVar(&f.TopK, "top-k", 0, "draw from so many most probable tokens, 0 for all")
 	fs.Uint64Var(&f.Seed, "seed", 0, "seed of the draws; another one each time without it")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines of the kernels, 0 for one a processor; results do not depend on it")
@@ -55,18 +57,24 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 	switch {
 	case on["run"] && on["weights"]:
 		return f, usagef("--weights: give either a run or a weight file")
+	case on["prompt"] && on["prompt-file"]:
+		return f, usagef("--prompt-file=%s: give either a prompt or a file with one", f.promptFile)
+	case on["prompt-file"] && f.promptFile == "":
+		return f, usagef("--prompt-file=: names no file")
 	case f.n < 0:
 		return f, usagef("--n=%d: must not be negative", f.n)
 	case f.Temperature < 0 || math.IsNaN(f.Temperature) || math.IsInf(f.Temperature, 0):
 		return f, usagef("--temperature=%v: must be 0 or more", f.Temperature)
-	case !(f.TopP >= 0 && f.TopP <= 1):
-		return f, usagef("--top-p=%v: must lie between 0 and 1", f.TopP)
+	// 0 would be the share of no token at all; greedy is temperature 0.
+	case !(f.TopP > 0 && f.TopP <= 1):
+		return f, usagef("--top-p=%v: must be greater than 0 and at most 1", f.TopP)
 	case f.TopK < 0:
 		return f, usagef("--top-k=%d: must not be negative", f.TopK)
 	case f.workers < 0:
 		return f, usagef("--workers=%d: must not be negative", f.workers)
 	}
-	return f, nil
+	f.workers = e.capWorkers(f.workers)
+	return f, e.readPrompt(&f, on["prompt"])
 }
 
 // generate writes text to standard output as it comes, the prompt first, and
@@ -106,23 +114,26 @@ func (e *env) generate(args []string) error {
 	if err := e.loadFor(f, dec.Params()); err != nil {
 		return err
 	}
-	// Hints are for people; a pipe gets none, on standard error either.
-	chatty := terminal(e.stderr)
 	// What was written so far stays, whatever happens.
-	full, err := g.stream(e.stdout, tok, prompt, hidden, f)
-	if err == nil && terminal(e.stdout) {
+	wrote, err := g.stream(e.stdout, tok, prompt, hidden, f, e.now)
+	if err != nil {
+		return err
+	}
+	// A pipe gets the text's bytes and no more.
+	if terminal(e.stdout) {
 		fmt.Fprintln(e.stdout)
 	}
-	if err == nil && chatty {
-		if full {
-			fmt.Fprintf(e.stderr, "(the model's context of %d tokens is full)\n", e.info.Context)
-		}
-		// Without chance there is no seed to tell.
-		if f.Temperature > 0 {
-			fmt.Fprintf(e.stderr, "(--seed %d writes this again)\n", f.Seed)
-		}
+	if wrote.full {
+		fmt.Fprintf(e.stderr, "warning: the model's context of %d tokens is full: %d of %d tokens were written\n", e.info.Context, wrote.tokens, f.n)
 	}
-	return err
+	if f.n > 0 {
+		fmt.Fprintln(e.stderr, wrote)
+	}
+	// A hint for people. Without chance there is no seed to tell.
+	if terminal(e.stderr) && f.Temperature > 0 {
+		fmt.Fprintf(e.stderr, "(--seed %d writes this again)\n", f.Seed)
+	}
+	return nil
 }
 
 // generateTokenizer decides on the tokenizer.
@@ -210,9 +221,25 @@ func (e *env) load(path string, params []float32, note func(string)) error {
 	return err
 }
 
-// stream writes one text token by token. It tells whether the context ended
-// before the text did.
-func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32, hidden int, f generateFlags) (full bool, err error) {
+// written is what stream did.
+type written struct {
+	prompt, tokens int           // ids of the prompt, and new ones that were shown
+	read, wrote    time.Duration // what the prompt took, and the tokens
+	full           bool          // the context ended before the text did
+}
+
+// String gives the speed of reading the prompt and of writing, which differ:
+// a prompt's tokens are read side by side.
+func (w written) String() string {
+	return fmt.Sprintf("prompt: %s in %.2f s, %.1f a second; text: %s in %.2f s, %.1f a second",
+		plural(w.prompt, "token"), w.read.Seconds(), perSecond(w.prompt, w.read), plural(w.tokens, "token"), w.wrote.Seconds(), perSecond(w.tokens, w.wrote))
+}
+
+// perSecond is finite even where a clock has not moved.
+func perSecond(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-6) }
+
+// stream writes one text token by token, and tells what it did.
+func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32, hidden int, f generateFlags, now func() time.Time) (did written, err error) {
 	// Half a character waits for its other half.
 	out := tokenizer.NewStream(tok)
 	show := func(id int32) error {
@@ -222,49 +249,55 @@ func (g *generator) stream(w io.Writer, tok tokenizer.Tokenizer, prompt []int32,
 		}
 		return nil
 	}
+	did.prompt = len(prompt)
 	for _, id := range prompt[hidden:] {
 		if err := show(id); err != nil {
-			return false, err
+			return did, err
 		}
 	}
 	// Only the prompt, as it reads after being encoded.
 	if f.n == 0 {
 		_, err := w.Write(out.Flush())
-		return false, err
+		return did, err
 	}
 	// Sequence 0 alone is used.
 	g.dec.Reset(0)
+	began := now()
 	if err := g.start(0, prompt); err != nil {
-		return false, err
+		return did, err
 	}
+	read := now()
+	did.read = read.Sub(began)
 	choose := sample.New(g.info.Vocab, f.Config)
-	for length := len(prompt); ; {
+	for {
 		// The draw depends on seed and position, so a text is the same however
 		// it was cut into steps.
+		length := len(prompt) + did.tokens
 		id, err := choose.Next(g.row(0), length)
 		if err != nil {
-			return false, fmt.Errorf("token %d of the text: %w", length, err)
+			return did, fmt.Errorf("token %d of the text: %w", length, err)
 		}
 		if g.ends(tok, id) {
 			break
 		}
 		if err := show(id); err != nil {
-			return false, err
+			return did, err
 		}
 		// The last token need not be fed to the model.
-		if length++; length == len(prompt)+f.n {
+		if did.tokens++; did.tokens == f.n {
 			break
 		}
-		if length > g.info.Context {
-			full = true
+		if length+1 > g.info.Context {
+			did.full = true
 			break
 		}
 		// Each new token is a prompt of one, behind what the cache holds.
 		g.tokens = append(g.tokens[:0], id)
 		if err := g.start(0, g.tokens); err != nil {
-			return false, err
+			return did, err
 		}
 	}
+	did.wrote = now().Sub(read)
 	_, err = w.Write(out.Flush())
-	return full, err
+	return did, err
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -60,7 +61,7 @@ func TestGenerateGreedy(t *testing.T) {
 	for _, from := range [][]string{{"--run", dir}, {"--weights", checkpoint}} {
 		r := generate(t, nil, append(from, "--prompt", prompt, "-n", "10", "--temperature", "0")...)
 		r.want(t, 0)
-		if r.out != want || r.err != "" {
+		if r.out != want || !strings.HasPrefix(r.err, "prompt: 9 tokens in ") || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%v: %q and %q, want %q", from, r.out, r.err, want)
 		}
 	}
@@ -103,6 +104,9 @@ func TestGenerateContext(t *testing.T) {
 	for _, n := range []int{1, 5, fakeContext} {
 		r := generate(t, nil, "--run", dir, "--prompt", strings.Repeat("a", n), "-n", "1000", "--temperature", "0")
 		r.want(t, 0)
+		if want := fmt.Sprintf("warning: the model's context of 24 tokens is full: %d of 1000 tokens were written\n", fakeContext+1-n); !strings.Contains(r.err, want) {
+			t.Errorf("prompt of %d: %q, want %q", n, r.err, want)
+		}
 		if len(r.out) != fakeContext+1 {
 			t.Errorf("prompt of %d: %d bytes, want %d", n, len(r.out), fakeContext+1)
 		}

@@ -39,6 +39,7 @@ func Main(info model.Info) {
 // terminal, a clock or a disk that fails when it should not.
 type env struct {
 	info   model.Info
+	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
@@ -54,7 +55,7 @@ type env struct {
 // newEnv is the world outside tests.
 func newEnv(info model.Info) *env {
 	return &env{
-		info: info, stdout: console.NewOutput(os.Stdout), stderr: os.Stderr, getenv: os.Getenv, now: time.Now,
+		info: info, stdin: os.Stdin, stdout: console.NewOutput(os.Stdout), stderr: os.Stderr, getenv: os.Getenv, now: time.Now,
 		memory: availableMemory, peak: peakFLOPS, open: openData, create: createFile,
 	}
 }

@@ -70,6 +70,11 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	case f.run == "":
 		return f, usagef("--run=: the run needs a folder")
 	}
+	// Counts of tokens are int64s.
+	if perStep := float64(r.Accum) * float64(r.MicroBatch) * float64(e.info.Context); float64(f.steps)*perStep > 1<<62 {
+		return f, usagef("--steps=%d: is %.3g tokens, more than the %.3g that can be counted", f.steps, float64(f.steps)*perStep, float64(1<<62))
+	}
+	f.workers = e.capWorkers(f.workers)
 	return f, nil
 }
 

@@ -13,7 +13,7 @@ import (
 func (s *session) judgeSamples() {
 	// As compiled: the flags do not change samples.
 	r := s.info.Recipe
-	s.sampling = r.SampleCount > 0 && r.SampleTokens > 0 && s.info.NewDecoder != nil
+	s.sampling = r.SampleEvery > 0 && r.SampleCount > 0 && r.SampleTokens > 0 && s.info.NewDecoder != nil
 	if !s.sampling {
 		return
 	}

@@ -455,7 +455,7 @@ func (s *session) oneStep() error {
 	if s.peakFLOPS > 0 {
 		rec.MFU = rec.TokensPerS * s.info.FLOPsPerToken / s.peakFLOPS
 	}
-	// The last step is evaluated, sampled and saved in any case.
+	// The last step is evaluated and saved in any case, and sampled if any is.
 	last := n == r.Steps
 	best := false
 	if due(n, r.EvalEvery) || last {
@@ -473,7 +473,7 @@ func (s *session) oneStep() error {
 	s.seconds = 0.9*s.seconds + rec.Seconds
 	s.paced = 0.9*s.paced + float64(s.stepTokens())
 	s.report.step(progress{record: rec, steps: r.Steps, pace: s.paced / max(s.seconds, 1e-9), left: s.left(), first: s.log.history[0].Loss, lastVal: s.lastVal, best: best})
-	if s.samples != nil && (due(n, r.SampleEvery) || last) {
+	if s.samples != nil && r.SampleEvery > 0 && (due(n, r.SampleEvery) || last) {
 		if err := s.writeSamples(); err != nil {
 			return err
 		}
