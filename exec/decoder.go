@@ -21,6 +21,7 @@ type decoder struct {
 	*machine
 	decode       *program
 	n, rows      int // tokens and rows of the step that runs
+	maxTokens    int
 	maxRows      int
 	vocab        int
 	logits       []float32
@@ -65,7 +66,7 @@ func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
 		context = int(sizes["M"]) * block
 	}
 	t.cache = kv.New(int(sizes["S"]), int(sizes["blocks"]), block, context, int(sizes["N"]))
-	t.maxRows = int(sizes["R"])
+	t.maxTokens, t.maxRows = int(sizes["N"]), int(sizes["R"])
 	t.vocab = int(q.Results[0].Type.Last().N)
 	t.logits = (&env{program: t.decode, layer: -1}).at(q.Results[0])
 	return t, nil
@@ -75,20 +76,10 @@ func NewDecoder(p *plan.Plan, o Options) (model.Decoder, error) {
 // want[j], rows of the vocabulary's width. All is checked before the cache changes,
 // so an error leaves it as it was.
 func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
+	if err := model.CheckStep(tokens, seqs, want, logits, t.maxTokens, t.maxRows, t.vocab); err != nil {
+		return err
+	}
 	n, rows := len(tokens), len(want)
-	if n == 0 || rows > t.maxRows || len(seqs) != n || len(logits) < rows*t.vocab {
-		return fmt.Errorf("%d tokens with %d sequences, %d rows (at most %d) and room for %d logits", n, len(seqs), rows, t.maxRows, len(logits))
-	}
-	for i, w := range want {
-		if w < 0 || int(w) >= n {
-			return fmt.Errorf("row %d of %d: want[%d]", w, n, i)
-		}
-	}
-	for i, id := range tokens {
-		if id < 0 || int(id) >= t.vocab {
-			return fmt.Errorf("tokens[%d] is %d, the vocabulary has %d", i, id, t.vocab)
-		}
-	}
 	// Append finds the position of each token and a block for it.
 	pos, copies, err := t.cache.Append(seqs)
 	if err != nil {

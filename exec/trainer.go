@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/runtime/cpu"
@@ -15,6 +16,7 @@ type trainer struct {
 	*machine
 	step, evaluate, update *program
 	stepLoss, evalLoss     func() float32
+	tokens, vocab          int // of a micro-batch, and ids
 }
 
 // NewTrainer allocates what a plan's training needs and resolves its launches.
@@ -45,6 +47,13 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 			return nil, err
 		}
 	}
+	sizes := p.Sizes()
+	t.tokens, t.vocab = int(sizes["B"]*sizes["T"]), math.MaxInt32
+	// A plan of training alone does not say how many ids there are; kernels
+	// refuse those that are none.
+	if q := p.Program("decode"); q != nil {
+		t.vocab = int(q.Results[0].Type.Last().N)
+	}
 	t.stepLoss, t.evalLoss = t.step.result(), t.evaluate.result()
 	return t, nil
 }
@@ -52,6 +61,7 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 // MicroStep adds a micro-batch's gradients, or overwrites with them if it is the
 // step's first, and gives its mean loss in nats.
 func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
+	in.Check(t.tokens, t.vocab)
 	// Closures of gradients read the mode when they run.
 	t.step.mode = cpu.Accumulate
 	// Poison first: what the program then leaves as NaN it should have written.
@@ -104,6 +114,7 @@ func (t *trainer) poisonGrads() {
 
 // Eval gives the mean loss in nats, and changes nothing but activations.
 func (t *trainer) Eval(in model.Batch) float32 {
+	in.Check(t.tokens, t.vocab)
 	t.evaluate.take(in)
 	t.evaluate.run()
 	return t.evalLoss()

@@ -40,10 +40,11 @@ func (g *generator) infer() (*jen.File, error) {
 	// training cost no copy of the model; else the decoder has its own, which
 	// its user fills.
 	lines := []string{
-		"t := &decoder{dev: cpu.New(o.Workers), params: o.Params}",
-		"if t.params == nil {",
-		"t.params = make([]float32, arenaSize)",
+		"params, err := o.Arena(arenaSize)",
+		"if err != nil {",
+		"return nil, err",
 		"}",
+		"t := &decoder{dev: cpu.New(o.Workers), params: params}",
 		"t.w.bind(t.params)",
 		// The cache hands out blocks and knows nothing of what they hold.
 		"t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)",
@@ -99,19 +100,8 @@ func (g *generator) infer() (*jen.File, error) {
 	// Arguments are checked here, once a step: kernels would panic, and a
 	// caller wants an error.
 	step := []string{
-		"n, rows := len(tokens), len(want)",
-		"if n == 0 || rows > maxRows || len(seqs) != n || len(logits) < rows*Vocab {",
-		"return fmt.Errorf(\"%d tokens with %d sequences, %d rows (at most %d) and room for %d logits\", n, len(seqs), rows, maxRows, len(logits))",
-		"}",
-		"for i, w := range want {",
-		"if w < 0 || int(w) >= n {",
-		"return fmt.Errorf(\"row %d of %d: want[%d]\", w, n, i)",
-		"}",
-		"}",
-		"for i, id := range tokens {",
-		"if id < 0 || id >= Vocab {",
-		"return fmt.Errorf(\"tokens[%d] is %d, the vocabulary has %d\", i, id, Vocab)",
-		"}",
+		"if err := model.CheckStep(tokens, seqs, want, logits, maxTokens, maxRows, Vocab); err != nil {",
+		"return err",
 		"}",
 		"pos, copies, err := t.cache.Append(seqs)",
 		"if err != nil {",
@@ -130,7 +120,7 @@ func (g *generator) infer() (*jen.File, error) {
 	// The logits are scratch, overwritten by the next step: they are copied
 	// out.
 	step = append(step, "t.decode(tokens, pos, seqs, t.cache.Table(), want)",
-		"copy(logits[:rows*Vocab], t."+"scratch"+result[len("b"):]+")", "return nil")
+		"copy(logits[:len(want)*Vocab], t."+"scratch"+result[len("b"):]+")", "return nil")
 	f.Comment("Step feeds tokens of sequences and writes the logits of the rows in want.")
 	recv().Id("Step").Params(jen.List(jen.Id("tokens"), jen.Id("seqs"), jen.Id("want")).Index().Int32(), jen.Id("logits").Index().Float32()).Error().Block(g.body(step)...)
 	f.Line()

@@ -141,7 +141,7 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 
 	// The prelude comes behind the inputs, as mode and b may be used by any
 	// line.
-	lines := append(step.inputs(), step.p.prelude(step.mainU, "")...)
+	lines := slices.Concat([]string{"in.Check(B*T, Vocab)"}, step.inputs(), step.p.prelude(step.mainU, ""))
 	// Overwriting replaces clearing: the first micro-batch of a step finds
 	// whatever the last step left.
 	if step.mainU["mode"] {
@@ -155,7 +155,7 @@ func (g *generator) trainerMethods(f *jen.File, step, eval, update *printed) {
 	f.Line()
 	g.layerMethods(f, step, "trainer")
 
-	lines = slices.Concat(eval.inputs(), eval.p.prelude(eval.mainU, ""), eval.main)
+	lines = slices.Concat([]string{"in.Check(B*T, Vocab)"}, eval.inputs(), eval.p.prelude(eval.mainU, ""), eval.main)
 	f.Comment("Eval returns the mean loss of one micro-batch in nats per token.")
 	recv().Id("Eval").Params(in.Clone()).Float32().Block(g.body(append(lines, result(eval)))...)
 	f.Line()

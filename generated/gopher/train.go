@@ -137,6 +137,7 @@ func NewTrainer(o model.Options) (model.Trainer, error) {
 // MicroStep runs forward and backward over one micro-batch and returns its mean
 // loss in nats per token. The first of a step overwrites the gradients.
 func (t *trainer) MicroStep(in model.Batch, first bool) float32 {
+	in.Check(B*T, Vocab)
 	tokens, targets := in.Tokens, in.Targets
 	d := t.dev
 	b := &t.step
@@ -239,6 +240,7 @@ func (t *trainer) layerBwd(l int, mode cpu.Mode) {
 
 // Eval returns the mean loss of one micro-batch in nats per token.
 func (t *trainer) Eval(in model.Batch) float32 {
+	in.Check(B*T, Vocab)
 	tokens, targets := in.Tokens, in.Targets
 	d := t.dev
 	b := &t.eval

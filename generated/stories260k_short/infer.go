@@ -3,7 +3,6 @@
 package stories260k_short
 
 import (
-	"fmt"
 	"github.com/llamac/llamac/runtime/cpu"
 	"github.com/llamac/llamac/runtime/kv"
 	"github.com/llamac/llamac/runtime/model"
@@ -52,10 +51,11 @@ type decodeScratch struct {
 
 // NewDecoder allocates all that inference needs.
 func NewDecoder(o model.Options) (model.Decoder, error) {
-	t := &decoder{dev: cpu.New(o.Workers), params: o.Params}
-	if t.params == nil {
-		t.params = make([]float32, arenaSize)
+	params, err := o.Arena(arenaSize)
+	if err != nil {
+		return nil, err
 	}
+	t := &decoder{dev: cpu.New(o.Workers), params: params}
 	t.w.bind(t.params)
 	t.cache = kv.New(sequences, kvBlocks, kvBlock, Context, maxTokens)
 	act := make([]float32, 37632)
@@ -85,19 +85,8 @@ func NewDecoder(o model.Options) (model.Decoder, error) {
 
 // Step feeds tokens of sequences and writes the logits of the rows in want.
 func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
-	n, rows := len(tokens), len(want)
-	if n == 0 || rows > maxRows || len(seqs) != n || len(logits) < rows*Vocab {
-		return fmt.Errorf("%d tokens with %d sequences, %d rows (at most %d) and room for %d logits", n, len(seqs), rows, maxRows, len(logits))
-	}
-	for i, w := range want {
-		if w < 0 || int(w) >= n {
-			return fmt.Errorf("row %d of %d: want[%d]", w, n, i)
-		}
-	}
-	for i, id := range tokens {
-		if id < 0 || id >= Vocab {
-			return fmt.Errorf("tokens[%d] is %d, the vocabulary has %d", i, id, Vocab)
-		}
+	if err := model.CheckStep(tokens, seqs, want, logits, maxTokens, maxRows, Vocab); err != nil {
+		return err
 	}
 	pos, copies, err := t.cache.Append(seqs)
 	if err != nil {
@@ -109,7 +98,7 @@ func (t *decoder) Step(tokens, seqs, want []int32, logits []float32) error {
 		}
 	}
 	t.decode(tokens, pos, seqs, t.cache.Table(), want)
-	copy(logits[:rows*Vocab], t.scratch.logits)
+	copy(logits[:len(want)*Vocab], t.scratch.logits)
 	return nil
 }
 

@@ -46,6 +46,7 @@ type Options struct {
 	// Params, if not nil, is a weights arena to use instead of a new one: a
 	// training run's own samples read the trainer's. A decoder may ignore it;
 	// whoever passes it compares with what Params of the decoder returns.
+	// Of another length than the arena has it is an error.
 	Params []float32
 }
 
@@ -139,6 +140,9 @@ type Batch struct {
 // Trainer runs the bound programs of training. It is not safe for concurrent
 // use. No method allocates.
 type Trainer interface {
+	// Batches must be as Batch.Check has them: another one is a mistake of the
+	// caller's, and panics with the part that is wrong.
+
 	// MicroStep runs forward and backward over one micro-batch and returns
 	// its mean loss in nats per token. The first micro-batch of a step
 	// overwrites the gradients, the others add to them.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/llamac/llamac/runtime/model"
@@ -121,6 +122,12 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 		} else if i := firstDifference(first, grads); i >= 0 {
 			t.Errorf("%d workers: gradient %d is %v, with 1 worker %v", workers, i, grads[i], first[i])
 		}
+		// A slice with room behind it must not be read beyond its end.
+		short := in
+		short.Tokens = in.Tokens[:5]
+		if got := panicOf(func() { tr.MicroStep(short, true) }); !strings.HasPrefix(got, "model: Batch.Tokens has 5 tokens") {
+			t.Errorf("a batch of 5 tokens: %q", got)
+		}
 		// A second micro-batch of the same tokens adds the same gradients:
 		// exactly twice, up to rounding.
 		tr.MicroStep(in, false)
@@ -136,6 +143,13 @@ func CheckTrainer(t *testing.T, info *model.Info) {
 		}
 		tr.Close()
 	}
+}
+
+// panicOf is what f panics with.
+func panicOf(f func()) (msg string) {
+	defer func() { msg = fmt.Sprint(recover()) }()
+	f()
+	return
 }
 
 // compare checks each weight's gradient against times the wanted one.
@@ -172,6 +186,9 @@ func firstDifference(a, b []float32) int {
 // lengths side by side in one step, and one that shares another's prefix.
 func CheckDecoder(t *testing.T, info *model.Info) {
 	t.Helper()
+	if _, err := info.NewDecoder(model.Options{Params: make([]float32, 5)}); err == nil {
+		t.Error("an arena of 5 numbers is taken for the weights")
+	}
 	want, err := ReadF32(filepath.Join("testdata", "logits.f32"))
 	if err != nil {
 		t.Fatal(err)
