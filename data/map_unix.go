@@ -12,7 +12,7 @@ import (
 const canMap = true
 
 // mapFile maps a whole file for reading. A file that is cut short under a
-// mapping ends the process; nothing in llamac changes a shard in place.
+// mapping faults where it is read: see region.touch.
 func mapFile(f *os.File, size int64) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED)
 }
