@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/compile":        {"internal/diag", "specs", "ir", "ir/build", "passes", "plan", "codegen", "codegen/golang"},
 	"internal/gobuild":        {".", "codegen"},
 	"internal/oracle":         {"specs", "ir", "ir/build", "ir/interp", "passes", "plan", "runtime/model", "runtime/model/modeltest"},
-	"internal/corpus":         {"specs", "data/prepare", "tokenizer", "internal/diag", "internal/gobuild"},
+	"internal/corpus":         {"specs", "data", "data/prepare", "tokenizer", "internal/diag", "internal/gobuild"},
 	"internal/generate":       {"specs", "codegen", "internal/compile", "internal/oracle", "runtime/model/modeltest"},
 	"internal/inspect":        {"specs", "ir", "ir/build", "passes", "plan", "internal/compile", "internal/diag"},
 	"internal/generate/run":   {"internal/generate", "internal/gobuild"},

@@ -47,6 +47,7 @@ type SourceInfo struct {
 	Epochs     float64     `json:"epochs"` // epochs the spec expects, 0 when it says nothing
 	Files      int         `json:"files"`  // input files
 	Dedup      bool        `json:"dedup"`
+	Split      string      `json:"split"` // what is held out: "documents" whole, by "position" the end of each; "" for none
 	Train      Counts      `json:"train"`
 	HeldOut    Counts      `json:"held_out"`
 	Duplicates Counts      `json:"duplicates"` // documents dropped as equal to an earlier one

@@ -48,6 +48,21 @@ func newMixture(shares []float64) (*mixture, error) {
 	return m, nil
 }
 
+// CheckShares fails for shares that make no mixture, or with which a source would
+// never be drawn.
+func CheckShares(names []string, shares []float64) error {
+	m, err := newMixture(shares)
+	if err != nil {
+		return err
+	}
+	for i, c := range m.counts {
+		if c == 0 && shares[i] > 0 {
+			return fmt.Errorf("source %q has a share of %g, too small to be drawn: the smallest is 1 of %d; give it more, or leave it out", names[i], shares[i], longestPeriod)
+		}
+	}
+	return nil
+}
+
 // period finds the shortest period in which all shares are whole numbers of
 // sequences, or gives the longest one allowed.
 func period(exact []float64) int64 {
@@ -57,7 +72,8 @@ next:
 	for p := int64(1); p <= 20000; p++ {
 		for _, s := range exact {
 			c := s * float64(p)
-			if math.Abs(c-math.Round(c)) > 1e-9*float64(p) {
+			// A share that would round to nothing is no whole number.
+			if math.Abs(c-math.Round(c)) > 1e-9*float64(p) || s > 0 && math.Round(c) == 0 {
 				continue next
 			}
 		}

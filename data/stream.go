@@ -62,6 +62,13 @@ func (s *Set) Stream(cfg StreamConfig) (*Stream, error) {
 	if st.mix, err = newMixture(shares); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Dir, err)
 	}
+	var names []string
+	for i := range s.sources {
+		names = append(names, s.sources[i].name)
+	}
+	if err := CheckShares(names, shares); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Dir, err)
+	}
 	for i := range s.sources {
 		src := &s.sources[i]
 		// Found at the start, not after the hours until its first turn.

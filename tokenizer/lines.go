@@ -242,71 +242,66 @@ func readLines(r io.Reader) iter.Seq2[[]byte, error] {
 	}
 }
 
-// fileBlock is the size of the blocks in which Files reads, in bytes.
-const fileBlock = 1 << 20
+// fileBlock is the size of the blocks in which Files reads, in bytes; longestLine
+// is what a block grows to for the sake of one line.
+const (
+	fileBlock   = 1 << 20
+	longestLine = 256 << 20
+)
 
-// Files yields the contents of text files for Train, in blocks of whole lines.
-// Of a line longer than a block, which Train leaves out anyhow, it yields the
-// start, so that memory is bounded on any input. Errors name the file.
-//
-// Blocks end at line ends, so that no word is cut in two by the reading.
+// Files yields the contents of text files for Train, in blocks of whole lines, so
+// that no word is cut in two by the reading. A line of more than 256 MiB is an
+// error, so that memory is bounded on any input. Errors name the file.
 func Files(paths ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		buf := make([]byte, fileBlock)
 		for _, path := range paths {
-			if !yieldFile(path, buf, yield) {
+			if !yieldFile(path, &buf, yield) {
 				return
 			}
 		}
 	}
 }
 
-// yieldFile yields one file and says whether to go on.
-func yieldFile(path string, buf []byte, yield func([]byte, error) bool) bool {
+// yieldFile yields one file and says whether to go on. buf serves all files.
+func yieldFile(path string, buf *[]byte, yield func([]byte, error) bool) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		yield(nil, err)
 		return false
 	}
 	defer f.Close()
-	// One buffer serves all files; what is held is moved to its beginning.
-	held := 0         // bytes at the start of buf that belong to an unfinished line
-	skipping := false // to the end of a line whose start has been yielded
+	held := 0 // bytes at the start of buf that belong to an unfinished line
+	at := int64(0)
 	for {
-		n, err := f.Read(buf[held:])
+		if held == len(*buf) {
+			if held >= longestLine {
+				yield(nil, fmt.Errorf("%s: offset %d: a line of more than %d bytes", path, at-int64(held), longestLine))
+				return false
+			}
+			*buf = append(*buf, make([]byte, len(*buf))...)
+		}
+		n, err := f.Read((*buf)[held:])
+		at += int64(n)
 		n += held
-		held = 0
 		if err != nil && err != io.EOF {
 			yield(nil, err)
 			return false
 		}
-		// [begin, end) is what can be yielded: whole lines.
-		begin, end := 0, bytes.LastIndexByte(buf[:n], '\n')+1
-		if skipping {
-			begin = bytes.IndexByte(buf[:n], '\n') + 1
-			skipping = begin == 0
-			if skipping {
-				begin = n
-				// Inside of the long line, and no end yet: nothing of this block
-				// counts.
-			}
-		}
 		if err == io.EOF {
 			// What is left at the end of a file is its last line.
-			return begin >= n || yield(buf[begin:n], nil)
+			return n == 0 || yield((*buf)[:n], nil)
 		}
-		switch {
-		case skipping:
+		// Looking at what is new only: a long line comes in many pieces.
+		end := held + bytes.LastIndexByte((*buf)[held:n], '\n') + 1
+		if end == held {
+			held = n
 			continue
-		// A whole block without a line end: its start is given out, and the
-		// rest of the line passed over.
-		case end == 0 && n == len(buf):
-			skipping, end = true, n
 		}
-		if begin < end && !yield(buf[begin:end], nil) {
+		if !yield((*buf)[:end], nil) {
 			return false
 		}
 		// The beginning of the next line, or nothing.
-		held = copy(buf, buf[max(begin, end):n])
+		held = copy(*buf, (*buf)[end:n])
 	}
 }

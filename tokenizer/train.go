@@ -17,7 +17,13 @@ type TrainOptions struct {
 	VocabSize         int
 	CharacterCoverage float64 // part of all characters that get a piece of their own; the rest are unknown
 	MaxPieceLength    int     // characters
-	MaxLineLength     int     // bytes; longer lines are left out (spm_train's max_sentence_length)
+	MaxLineLength     int     // bytes; longer lines are left out or cut (spm_train's max_sentence_length)
+
+	// CutLongLines learns from lines longer than MaxLineLength, in parts that are
+	// cut where a word begins, so that no count differs from that of the whole
+	// line; within a word only where it alone is longer. spm_train leaves such
+	// lines out, and so nearly all of a text with a line for each document.
+	CutLongLines bool
 
 	SplitDigits     bool // each digit is a piece of its own
 	SplitByScript   bool // no piece has characters of two scripts
@@ -43,7 +49,8 @@ type TrainOptions struct {
 }
 
 // LlamaOptions are the options that LLaMA's tokenizer was trained with, except
-// that it saw a sample of 200 million lines.
+// that it saw a sample of 200 million lines. Long lines are left out, as
+// there.
 func LlamaOptions(vocabSize int) TrainOptions {
 	return TrainOptions{
 		VocabSize: vocabSize, CharacterCoverage: 0.99995, MaxPieceLength: 16, MaxLineLength: 4192,
@@ -65,7 +72,8 @@ type Progress struct {
 type TrainReport struct {
 	Bytes        int64 // of text, line ends included
 	Lines        int64 // learned from
-	LongLines    int64 // left out, longer than MaxLineLength
+	LongLines    int64 // longer than MaxLineLength: left out, or cut
+	LongBytes    int64 // of those lines
 	MarkedLines  int64 // left out, because they hold ▅, SentencePiece's own mark
 	Words        int   // distinct
 	Characters   int   // that got a piece
@@ -239,7 +247,13 @@ func (o *TrainOptions) alphabet(words []wordCount, report *TrainReport) ([]charC
 		all += n
 	}
 	if all == 0 {
-		return nil, errors.New("no text to learn from")
+		if report.LongLines > 0 {
+			return nil, fmt.Errorf("no text to learn from: all %d lines are longer than %d bytes", report.LongLines, o.MaxLineLength)
+		}
+		if report.MarkedLines > 0 {
+			return nil, fmt.Errorf("no text to learn from: all %d lines hold %c, the mark of SentencePiece", report.MarkedLines, mark)
+		}
+		return nil, errors.New("no text to learn from: the input is empty")
 	}
 	slices.SortFunc(chars, func(a, b charCount) int {
 		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.r, b.r))

@@ -49,7 +49,19 @@ const (
 func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOptions, report *TrainReport) ([]wordCount, error) {
 	// The normaliser of the tokenizer that is being made, so that training sees
 	// text as encoding will.
-	c := &counter{opt: opt, norm: &BPE{cfg: opt.config()}, total: newWordTable()}
+	c := &counter{opt: opt, total: newWordTable()}
+	for i := range c.norms {
+		cfg := opt.config()
+		switch lineKind(i) {
+		case midWord:
+			cfg.DummyPrefix = false
+		case atSpace:
+			// The space that the part begins with is the word's own, unless the
+			// normaliser drops it.
+			cfg.DummyPrefix = opt.RemoveExtraSpaces
+		}
+		c.norms[i] = &BPE{cfg: cfg}
+	}
 	for range opt.Workers {
 		c.tables = append(c.tables, newWordTable())
 		c.lines = append(c.lines, lineStats{})
@@ -76,18 +88,31 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 				line = doc[:i]
 			}
 			doc = doc[min(len(line)+1, len(doc)):]
-			// Too long a line is passed on cut, so that it is still counted
-			// as too long and a text without line ends needs no memory.
-			batch = append(append(batch, line[:min(len(line), opt.MaxLineLength+1)]...), '\n')
-			if len(batch) >= countBatch {
-				stretch += len(batch)
-				c.work <- batch
-				batch = <-c.free
-				if stretch >= limit {
-					c.merge(report)
-					stretch = 0
+			kind := wholeLine
+			if len(line) > opt.MaxLineLength {
+				report.LongLines++
+				report.LongBytes += int64(len(line))
+				if !opt.CutLongLines {
+					continue
 				}
-				opt.Progress(Progress{Phase: "read", Done: report.Bytes})
+			}
+			for {
+				part, rest, next := cutLine(line, opt.MaxLineLength)
+				batch = append(append(append(batch, byte(kind)), part...), '\n')
+				if len(batch) >= countBatch {
+					stretch += len(batch)
+					c.work <- batch
+					batch = <-c.free
+					if stretch >= limit {
+						c.merge(report)
+						stretch = 0
+					}
+					opt.Progress(Progress{Phase: "read", Done: report.Bytes})
+				}
+				if len(rest) == 0 {
+					break
+				}
+				line, kind = rest, next
 			}
 		}
 	}
@@ -101,20 +126,48 @@ func countWords(ctx context.Context, docs iter.Seq2[[]byte, error], opt *TrainOp
 	opt.Progress(Progress{Phase: "read", Done: report.Bytes, Total: report.Bytes})
 	for _, s := range c.lines {
 		report.Lines += s.read
-		report.LongLines += s.long
 		report.MarkedLines += s.marked
 	}
 	return c.total.words(), nil
 }
 
 // lineStats counts lines by what became of them.
-type lineStats struct{ read, long, marked int64 }
+type lineStats struct{ read, marked int64 }
+
+// lineKind is how a line, or a part of one, begins.
+type lineKind byte
+
+const (
+	wholeLine lineKind = iota
+	atSpace            // goes on at a space
+	midWord            // goes on within a word
+	lineKinds
+)
+
+// cutLine cuts the first part off a line: all of it, or at most so many bytes, up
+// to the last run of spaces that can begin a word, else up to a character.
+func cutLine(line []byte, most int) (part, rest []byte, next lineKind) {
+	if len(line) <= most {
+		return line, nil, wholeLine
+	}
+	for i := most; i > 0; i-- {
+		// A ▁ of the text counts as a space.
+		if line[i] == ' ' && line[i-1] != ' ' && !bytes.HasSuffix(line[:i], []byte("▁")) {
+			return line[:i], line[i:], atSpace
+		}
+	}
+	n := most
+	for n > 1 && n > most-utf8.UTFMax && !utf8.RuneStart(line[n]) {
+		n--
+	}
+	return line[:n], line[n:], midWord
+}
 
 // counter hands batches of lines to workers, each with a table of its own.
 type counter struct {
 	// Buffers move in a circle, tables belong to a worker.
 	opt    *TrainOptions
-	norm   *BPE // for its normaliser
+	norms  [lineKinds]*BPE // for their normalisers
 	tables []*wordTable
 	lines  []lineStats
 	total  *wordTable
@@ -135,8 +188,8 @@ func (c *counter) start() {
 			defer c.done.Done()
 			for batch := range c.work {
 				for rest := batch; len(rest) > 0; {
-					n := bytes.IndexByte(rest, '\n')
-					c.countLine(c.tables[i], &c.lines[i], rest[:n])
+					n := 1 + bytes.IndexByte(rest[1:], '\n') // the first byte is the kind
+					c.countLine(c.tables[i], &c.lines[i], lineKind(rest[0]), rest[1:n])
 					rest = rest[n+1:]
 				}
 				c.free <- batch[:0]
@@ -177,20 +230,19 @@ func (c *counter) merge(report *TrainReport) {
 // countLine counts the words of one line.
 //
 // Lines that hold SentencePiece's own mark are left out, as there.
-func (c *counter) countLine(t *wordTable, stats *lineStats, line []byte) {
+func (c *counter) countLine(t *wordTable, stats *lineStats, kind lineKind, line []byte) {
 	switch {
 	case len(line) == 0:
-		return
-	case len(line) > c.opt.MaxLineLength:
-		stats.long++
 		return
 	case bytes.Contains(line, []byte(string(mark))):
 		stats.marked++
 		return
 	}
 	// The line is treated as a text to encode would be.
-	stats.read++
-	buf := c.norm.normalize(t.line[:0], line)
+	if kind == wholeLine {
+		stats.read++
+	}
+	buf := c.norms[kind].normalize(t.line[:0], line)
 	// Special pieces in the text must not become pieces by merging.
 	if bytes.IndexByte(buf, '<') >= 0 {
 		buf = c.foldMeta(buf)

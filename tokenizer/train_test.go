@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // comparePieces compares a trained vocabulary with what spm_train made.
@@ -294,6 +295,57 @@ func TestTrainMemory(t *testing.T) {
 	}
 }
 
+// A text with a line for each document gives the vocabulary that it gives with
+// the limit out of the way, whatever the limit is, as long as words fit.
+func TestLongLinesAreCut(t *testing.T) {
+	data, err := os.ReadFile("testdata/corpus.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text string
+	// The mark leaves out a line, which here would be 300.
+	for lines := range slices.Chunk(strings.Split(strings.ReplaceAll(string(data), string(mark), ""), "\n"), 300) {
+		text += strings.Join(lines, "  ") + "\n"
+	}
+	for name, change := range map[string]func(*TrainOptions){
+		"llama":                 func(*TrainOptions) {},
+		"no prefix":             func(o *TrainOptions) { o.DummyPrefix = false },
+		"extra spaces":          func(o *TrainOptions) { o.RemoveExtraSpaces = true },
+		"extra spaces, and not": func(o *TrainOptions) { o.RemoveExtraSpaces, o.SpaceOnlyPieces = true, false },
+	} {
+		opt := LlamaOptions(900)
+		opt.CharacterCoverage = 0.999
+		change(&opt)
+		opt.MaxLineLength = 60000
+		want := mustTrain(t, opt, text)
+		opt.CutLongLines = true
+		for _, most := range []int{300, 1000, 4192} {
+			opt.MaxLineLength = most
+			got, report, err := TrainReported(context.Background(), Lines(text), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			comparePieces(t, got, want)
+			if t.Failed() {
+				t.Fatalf("%s, lines of %d bytes", name, most)
+			}
+			if report.LongLines < 3 || report.LongBytes < report.Bytes/2 {
+				t.Errorf("%d lines of %d bytes are reported as long", report.LongLines, report.LongBytes)
+			}
+		}
+	}
+	// A word that does not fit is cut between characters.
+	for _, text := range []string{strings.Repeat("語", 100), strings.Repeat("é", 100), strings.Repeat("\x80", 100), "x" + strings.Repeat(" ", 100)} {
+		for line := []byte(text); len(line) > 0; {
+			part, rest, _ := cutLine(line, 10)
+			if len(part) == 0 || len(part) > 10 || len(rest) > 0 && text[0] != 0x80 && !utf8.Valid(part) {
+				t.Fatalf("%q is cut to %q", line, part)
+			}
+			line = rest
+		}
+	}
+}
+
 func TestTrainErrors(t *testing.T) {
 	failing := func(yield func([]byte, error) bool) {
 		_ = yield([]byte("text\n"), nil) && yield(nil, os.ErrPermission)
@@ -312,7 +364,8 @@ func TestTrainErrors(t *testing.T) {
 		change     func(*TrainOptions)
 	}{
 		{"", "no text to learn from", nil},
-		{"▅", "no text to learn from", nil},
+		{"▅", "no text to learn from: all 1 lines hold ▅", nil},
+		{strings.Repeat("long ", 1000), "no text to learn from: all 1 lines are longer than 4192 bytes", nil},
 		{"abc", "the text has only enough for a vocabulary of 269, not 400", nil},
 		{"abc", "4 characters and 259 special pieces do not fit a vocabulary of 260", func(o *TrainOptions) { o.VocabSize = 260 }},
 		{"abc", "a vocabulary of 0 pieces", func(o *TrainOptions) { o.VocabSize = 0 }},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -33,7 +34,20 @@ func corpusOptions(show bool) (corpus.Options, error) {
 	if err != nil {
 		return corpus.Options{}, err
 	}
-	o := corpus.Options{Cache: cache}
+	// Once each: files are listed for the vocabulary and for the set.
+	told := map[string]bool{}
+	note := func(what string) {
+		if !told[what] {
+			told[what] = true
+			clearLine()
+			fmt.Fprintln(os.Stderr, what)
+		}
+	}
+	o := corpus.Options{Cache: cache, OnNote: note, Learned: func(opt tokenizer.TrainOptions, r *tokenizer.TrainReport) {
+		for _, n := range learningNotes(opt, r) {
+			note("vocabulary: " + n)
+		}
+	}}
 	if show {
 		// One line for both: a spec's vocabulary is learned before its text is
 		// tokenised.
@@ -193,6 +207,14 @@ type dataSampleCmd struct {
 }
 
 func (c *dataSampleCmd) Run() error {
+	switch {
+	case c.N < 1:
+		return usagef("-n=%d: want at least one sequence", c.N)
+	case c.First < 0:
+		return usagef("--first=%d: sequences are numbered from 0", c.First)
+	case c.First > math.MaxInt64-int64(c.N):
+		return usagef("--first=%d: sequences are numbered up to %d, and %d from there on are too many", c.First, math.MaxInt64-1, c.N)
+	}
 	s, err := c.load()
 	if err != nil {
 		return err

@@ -88,6 +88,7 @@ type trainCmd struct {
 	RunDir  *string `name:"run" help:"Folder of the run." placeholder:"DIR"`
 	Steps   *int    `help:"Optimiser steps of the whole run; the spec's by default." placeholder:"N"`
 	Resume  bool    `help:"Go on from the newest checkpoint of the run."`
+	Data    string  `help:"Prepared data set to use instead of the spec's sources as they are now." placeholder:"DIR" type:"path"`
 	Changes bool    `name:"accept-changes" help:"With --resume: go on although fields of the recipe, or the data, changed."`
 	Skip    *string `name:"skip-step" help:"With --resume: let step N pass over a batch, or over so many as N:TIMES says." placeholder:"N"`
 	Init    string  `help:"Start from weights that generate --weights takes as well; a vocabulary that the spec has learned is then theirs." placeholder:"WEIGHTS" type:"path"`
@@ -125,6 +126,9 @@ func (c *trainCmd) Run() error {
 	if c.RunDir != nil {
 		run = *c.RunDir
 	}
+	if err := c.sameText(s, o, run); err != nil {
+		return err
+	}
 	// Before any text is read: it is to become ids that the weights know.
 	if o.Vocabulary, err = trainedVocabulary(s, o, run, c.Init, c.Resume, c.Accept, func(msg string) {
 		if !c.JSON {
@@ -141,7 +145,7 @@ func (c *trainCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	dir, tok, err := prepareData(s, o)
+	dir, tok, err := c.text(s, o)
 	if err != nil {
 		return err
 	}

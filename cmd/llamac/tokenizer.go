@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"github.com/llamac/llamac/data/prepare"
 	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/tokenizer"
 )
@@ -85,6 +88,8 @@ type tokTrainCmd struct {
 	VocabSize int      `help:"Pieces to learn." required:"" placeholder:"N"`
 	Model     string   `help:"File to write." required:"" type:"path" placeholder:"OUT.model"`
 	Coverage  float64  `help:"Share of all characters that get a piece of their own." default:"0.99995"`
+	MaxLine   int      `name:"max-sentence-length" help:"Bytes of a line that are learned from as a whole." default:"4192" placeholder:"BYTES"`
+	LongLines string   `help:"What becomes of longer lines: cut, or drop as spm_train does." enum:"cut,drop" default:"cut"`
 }
 
 func (c *tokTrainCmd) Run() error {
@@ -92,20 +97,37 @@ func (c *tokTrainCmd) Run() error {
 	for _, g := range c.Input {
 		// Quoted on the command line, a pattern reaches here on every system;
 		// what is not one matches itself.
-		m, err := filepath.Glob(g)
-		if err != nil {
-			return usagef("--input=%s: %v", g, err)
+		m := []string{g}
+		if _, err := os.Stat(g); err != nil {
+			if m, err = filepath.Glob(g); err != nil {
+				return usagef("--input=%s: %v", g, err)
+			}
 		}
 		// A pattern that matches nothing is a slip, and never meant.
 		if len(m) == 0 {
 			return usagef("--input=%s: no such file", g)
 		}
-		files = append(files, m...)
+		for _, path := range m {
+			// Of a folder, a compressed file or one in UTF-16 the vocabulary
+			// would be none of any text.
+			if err := prepare.CheckText(path); err != nil {
+				return fmt.Errorf("--input: %w", err)
+			}
+			if real, err := filepath.EvalSymlinks(path); err == nil {
+				if path, err = filepath.Abs(real); err != nil {
+					return err
+				}
+			}
+			if !slices.Contains(files, path) {
+				files = append(files, path)
+			}
+		}
 	}
 	// Byte fallback, single digits, no normalisation: what LLaMA's own
 	// vocabulary was learned with.
 	opt := tokenizer.LlamaOptions(c.VocabSize)
 	opt.CharacterCoverage = c.Coverage
+	opt.MaxLineLength, opt.CutLongLines = c.MaxLine, c.LongLines == "cut"
 	// Learning is silent to a file and shown to a person.
 	l := &progressLine{}
 	opt.Progress = l.learning
@@ -114,7 +136,7 @@ func (c *tokTrainCmd) Run() error {
 	defer stop()
 	t, report, err := tokenizer.TrainReported(ctx, tokenizer.Files(files...), opt)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", strings.Join(c.Input, ", "), err)
 	}
 	var b bytes.Buffer
 	if err := tokenizer.WriteModel(&b, t); err != nil {
@@ -126,10 +148,31 @@ func (c *tokTrainCmd) Run() error {
 	}
 	// The vocabulary is good all the same, but not the one that more memory
 	// would give.
-	if report.DroppedWords > 0 {
-		fmt.Fprintf(os.Stderr, "%d rare words were left out for lack of memory\n", report.DroppedWords)
+	for _, note := range learningNotes(opt, report) {
+		fmt.Fprintln(os.Stderr, note)
 	}
 	// Which may be fewer than asked for, where the text has no more to give.
 	fmt.Fprintf(stdout, "%s: %d pieces\n", c.Model, t.Vocab())
 	return nil
+}
+
+// learningNotes says what of the text a vocabulary was not learned from, or not
+// as it stands.
+func learningNotes(opt tokenizer.TrainOptions, r *tokenizer.TrainReport) (notes []string) {
+	add := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	if r.LongLines > 0 {
+		share := 100 * float64(r.LongBytes) / float64(r.Bytes)
+		if opt.CutLongLines {
+			add("lines longer than %d bytes: %d, %.3g%% of the text; learned from in parts, cut at spaces", opt.MaxLineLength, r.LongLines, share)
+		} else {
+			add("warning: lines longer than %d bytes: %d, %.3g%% of the text; left out, --long-lines=cut learns from them", opt.MaxLineLength, r.LongLines, share)
+		}
+	}
+	if r.MarkedLines > 0 {
+		add("warning: lines that hold U+2585, SentencePiece's own mark: %d, left out", r.MarkedLines)
+	}
+	if r.DroppedWords > 0 {
+		add("warning: %d rare words were left out for lack of memory", r.DroppedWords)
+	}
+	return notes
 }

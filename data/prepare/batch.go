@@ -24,6 +24,7 @@ import (
 // used again, so that reading a corpus does not allocate in proportion to it.
 type batch struct {
 	source *Source
+	split  string // how the source's text is held out
 	docs   []batchDoc
 	body   []byte // of all documents, end to end
 	ids    []int32
@@ -34,13 +35,19 @@ type batch struct {
 // batchDoc is a document and what the workers find out about it.
 type batchDoc struct {
 	rawDoc
-	from, to int    // its place in batch.body
-	ids      [2]int // its place in batch.ids
-	text     int64  // bytes; 0 for a document that is to be left out as empty
-	fix      int32
-	hash     [16]byte
+	from, to int     // its place in batch.body
+	encoded          // the document, or what of it is not in tail
+	tail     encoded // the held-out end, if its source is split by position
 	use      verdict
 	err      error
+}
+
+// encoded is a text as tokens.
+type encoded struct {
+	ids  [2]int // its place in batch.ids
+	text int64  // bytes; 0 for one that is to be left out as empty
+	fix  int32
+	hash [16]byte
 }
 
 const (
@@ -56,6 +63,7 @@ type reader struct {
 	r       *runner
 	ctx     context.Context
 	source  *Source
+	split   string
 	pending chan<- *batch
 	b       *batch
 }
@@ -70,7 +78,7 @@ func (rd *reader) add(d rawDoc) error {
 			return rd.ctx.Err()
 		}
 		rd.b = batches.Get().(*batch)
-		rd.b.source, rd.b.docs, rd.b.body, rd.b.ids, rd.b.err = rd.source, rd.b.docs[:0], rd.b.body[:0], rd.b.ids[:0], nil
+		rd.b.source, rd.b.split, rd.b.docs, rd.b.body, rd.b.ids, rd.b.err = rd.source, rd.split, rd.b.docs[:0], rd.b.body[:0], rd.b.ids[:0], nil
 	}
 	b := rd.b
 	at := len(b.body)
@@ -147,6 +155,7 @@ func (rd *reader) readFile(k *kind, f *inputFile) error {
 		return err
 	}
 	defer in.close()
+	rd.r.note(in.note)
 	return in.readAs(k, rd.add)
 }
 
@@ -154,7 +163,6 @@ func (rd *reader) readFile(k *kind, f *inputFile) error {
 // It runs in any of the workers and touches nothing but the batch.
 func (r *runner) work(b *batch) {
 	k := kinds[b.source.Kind]
-	t := r.cfg.Tokenizer
 	for i := range b.docs {
 		d := &b.docs[i]
 		// Only now: body may have moved while it grew.
@@ -165,47 +173,71 @@ func (r *runner) work(b *batch) {
 			text, d.use, d.err = k.text(b.source, &d.rawDoc)
 		}
 		d.body = nil
-		d.text = int64(len(text))
+		d.encoded, d.tail = encoded{text: int64(len(text))}, encoded{}
 		if d.err != nil || d.use != use || len(text) == 0 {
+			continue
+		}
+		// Bytes of another encoding would be learned as what they are not.
+		if at := invalidAt(text); at >= 0 && !k.anything {
+			d.err = d.bad(0, notUTF8(text, at))
 			continue
 		}
 		if len(text) > mostDoc {
 			d.err = d.bad(0, fmt.Errorf("more than %d bytes in one document", mostDoc))
 			continue
 		}
-		// Of the text, not of the tokens: duplicates stay duplicates under
-		// another tokenizer.
-		sum := sha256.Sum256(text)
-		copy(d.hash[:], sum[:])
-		from := len(b.ids)
-		if r.cfg.AddBOS {
-			b.ids = append(b.ids, t.BOS())
+		rest := text[len(text):]
+		if b.split == splitPosition {
+			at := splitAt(text, r.cfg.Validation)
+			text, rest = text[:at], text[at:]
 		}
-		first := len(b.ids)
-		b.ids = t.Encode(b.ids, text)
-		// Where documents may spell control tokens out, one that begins with BOS
-		// or ends with EOS has it already.
-		if r.cfg.AddBOS && len(b.ids) > first && b.ids[first] == t.BOS() {
-			b.ids, first = slices.Delete(b.ids, from, first), from
+		// A text that goes on in its tail does not end.
+		d.encoded = r.encode(b, text, len(rest) == 0)
+		d.tail = encoded{}
+		if len(rest) > 0 {
+			d.tail = r.encode(b, rest, true)
 		}
-		// Bytes by the table, in which every token stands for the same text
-		// wherever it is.
-		known := int64(0)
-		for _, id := range b.ids[first:] {
-			if uint(id) < uint(len(r.tokenBytes)) { // Writer reports the others
-				known += int64(r.tokenBytes[id])
-			}
-		}
-		// What the table gets wrong at the beginning of a text, so that the
-		// tokens of a document always stand for exactly its bytes.
-		d.fix = int32(d.text - known)
-		if len(b.ids) == first {
-			d.text = 0 // no tokens: as good as empty
-		}
-		if r.cfg.AddEOS && (len(b.ids) == first || b.ids[len(b.ids)-1] != t.EOS()) {
-			b.ids = append(b.ids, t.EOS())
-		}
-		d.ids = [2]int{from, len(b.ids)}
 	}
 	b.done <- struct{}{}
+}
+
+// encode appends a text to the batch's ids. ends says that a document ends with
+// it.
+func (r *runner) encode(b *batch, text []byte, ends bool) (e encoded) {
+	t := r.cfg.Tokenizer
+	e.text = int64(len(text))
+	// Of the text, not of the tokens: duplicates stay duplicates under
+	// another tokenizer.
+	sum := sha256.Sum256(text)
+	copy(e.hash[:], sum[:])
+	from := len(b.ids)
+	if r.cfg.AddBOS {
+		b.ids = append(b.ids, t.BOS())
+	}
+	first := len(b.ids)
+	b.ids = t.Encode(b.ids, text)
+	// Where documents may spell control tokens out, one that begins with BOS
+	// or ends with EOS has it already.
+	if r.cfg.AddBOS && len(b.ids) > first && b.ids[first] == t.BOS() {
+		b.ids, first = slices.Delete(b.ids, from, first), from
+	}
+	// Bytes by the table, in which every token stands for the same text
+	// wherever it is.
+	known := int64(0)
+	for _, id := range b.ids[first:] {
+		if uint(id) < uint(len(r.tokenBytes)) { // Writer reports the others
+			known += int64(r.tokenBytes[id])
+		}
+	}
+	// What the table gets wrong at the beginning of a text, so that the
+	// tokens of a document always stand for exactly its bytes.
+	e.fix = int32(e.text - known)
+	if len(b.ids) == first {
+		e.text = 0 // no tokens: as good as empty
+	}
+	if r.cfg.AddEOS && ends && (len(b.ids) == first || b.ids[len(b.ids)-1] != t.EOS()) {
+		b.ids = append(b.ids, t.EOS())
+	}
+	e.ids = [2]int{from, len(b.ids)}
+	return e
 }

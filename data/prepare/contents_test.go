@@ -188,3 +188,45 @@ func TestFileChangesMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// A set in the cache that was cut, or whose bytes changed, is made again and told
+// of; one that the user named is left as it is.
+func TestDamagedSet(t *testing.T) {
+	for what, damage := range map[string]func(b []byte) []byte{
+		"cut":         func(b []byte) []byte { return b[:len(b)-9] },
+		"a token":     func(b []byte) []byte { b[256] ^= 1; return b },
+		"a header":    func(b []byte) []byte { b[20] ^= 1; return b },
+		"no contents": func(b []byte) []byte { return nil },
+	} {
+		for _, cached := range []bool{true, false} {
+			dir := t.TempDir()
+			put(t, dir, "a.txt", []byte("some text"))
+			var notes []string
+			cfg := Config{Sources: []Source{{Name: "s", Share: 1, Kind: "files", Paths: []string{"a.txt"}}}, Tokenizer: byteTok{}, Base: dir,
+				OnNote: func(s string) { notes = append(notes, s) }}
+			if cfg.OutDir = t.TempDir(); cached {
+				cfg.OutDir, cfg.CacheDir = "", t.TempDir()
+			}
+			set := run(t, cfg)
+			want := files(t, set.Dir)
+			shard := filepath.Join(set.Dir, "s-00000.train.tok")
+			b, err := os.ReadFile(shard)
+			must(t, err)
+			// Beside and renamed: the old set is still mapped.
+			must(t, os.WriteFile(shard+".new", damage(b), 0o666))
+			must(t, os.Rename(shard+".new", shard))
+			_, err = Run(context.Background(), cfg, nil)
+			if !cached {
+				if err == nil || !strings.Contains(err.Error(), "the set is damaged, remove it to prepare it again: "+shard) {
+					t.Errorf("%s: error is %v", what, err)
+				}
+				continue
+			}
+			must(t, err)
+			same(t, what, files(t, set.Dir), want)
+			if len(notes) != 1 || !strings.Contains(notes[0], "damaged and made again: "+shard) {
+				t.Errorf("%s: notes are %q", what, notes)
+			}
+		}
+	}
+}

@@ -101,8 +101,13 @@ func (u *doneUnit) cutOff(limit int64) error {
 	// Of the text of all documents, those to be dropped as duplicates later
 	// included: the limit is on what is read.
 	var sum int64
+	before, beyond := int64(-1), false
 	return u.each(func(d docRef, e data.Doc) error {
-		if p := u.parts[d.part]; sum >= limit && p.dropDoc(d.i) {
+		// The held-out end of a document goes or stays with its beginning.
+		if int64(e.Ord) != before {
+			before, beyond = int64(e.Ord), sum >= limit
+		}
+		if p := u.parts[d.part]; beyond && p.dropDoc(d.i) {
 			p.cut.set(d.i)
 			c, err := d.counts()
 			if err != nil {

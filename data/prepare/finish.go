@@ -2,7 +2,9 @@ package prepare
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/llamac/llamac/data"
 )
@@ -70,6 +72,9 @@ func (r *runner) finish(ctx context.Context) error {
 			}
 		}
 	}
+	if err := f.checkText(m); err != nil {
+		return err
+	}
 	// From here on the set is there for everybody.
 	if err := f.manifest(m); err != nil {
 		return err
@@ -78,13 +83,70 @@ func (r *runner) finish(ctx context.Context) error {
 	return nil
 }
 
+// mostAliens is how many files a message names.
+const mostAliens = 3
+
+// checkText tells what was left out as no text, and refuses a set without text
+// to train on.
+func (f *finishing) checkText(m *data.Manifest) error {
+	for i := range m.Sources {
+		s := &m.Sources[i]
+		var named []string
+		for _, u := range f.units {
+			if u.unit.source == i {
+				named = append(named, u.meta.Aliens...)
+			}
+		}
+		list := strings.Join(named[:min(mostAliens, len(named))], "; ")
+		if len(named) > 0 && s.LeftOut > int64(min(mostAliens, len(named))) {
+			list += fmt.Sprintf("; and %d more", s.LeftOut-int64(min(mostAliens, len(named))))
+		}
+		if s.Share > 0 && s.Train.Tokens == 0 {
+			return emptySource(s, list)
+		}
+		if list != "" {
+			f.r.note(fmt.Sprintf("source %q: left out as no text: %s", s.Name, list))
+		}
+	}
+	return nil
+}
+
+// emptySource says why a source has nothing to train on.
+func emptySource(s *data.SourceInfo, list string) error {
+	var why []string
+	add := func(n int64, what string) {
+		if n > 0 {
+			why = append(why, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	add(s.Empty, "empty")
+	if list == "" {
+		add(s.LeftOut, "left out by the kind of source")
+	} else {
+		why = append(why, "no text: "+list)
+	}
+	add(s.HeldOut.Docs, "held out for validation")
+	add(s.Duplicates.Docs, "equal to others")
+	add(s.Beyond.Docs, "beyond max_bytes")
+	add(s.BadDocs, "broken")
+	add(s.BadFiles, "cut short by an error")
+	if why == nil {
+		why = []string{"they hold no document"}
+	}
+	files := "its file"
+	if s.Files > 1 {
+		files = fmt.Sprintf("its %d files", s.Files)
+	}
+	return fmt.Errorf("source %q has no text to train on; of %s: %s", s.Name, files, strings.Join(why, ", "))
+}
+
 // open opens the shards of all units that the set needs and drops the
 // documents beyond a source's limit.
 // Units are looked at in the plan's order, in which sources follow each other.
 func (f *finishing) open(m *data.Manifest) (complete bool, err error) {
 	r := f.r
 	for i, s := range r.cfg.Sources {
-		m.Sources = append(m.Sources, data.SourceInfo{Name: s.Name, Kind: s.Kind, Files: len(r.plan.files[i]), Dedup: s.Dedup,
+		m.Sources = append(m.Sources, data.SourceInfo{Name: s.Name, Kind: s.Kind, Files: len(r.plan.files[i]), Dedup: s.Dedup, Split: r.plan.split[i],
 			Shards: []data.ShardInfo{}})
 	}
 	// Shares and the like are not the units' business.

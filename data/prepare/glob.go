@@ -2,9 +2,11 @@ package prepare
 
 import (
 	"crypto/sha256"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -14,6 +16,7 @@ import (
 // depend on where the files lie.
 type inputFile struct {
 	path string // to open it
+	real string // where it is, past links
 	name string // with slashes, relative to the fixed part of its pattern: the same on every machine
 	size int64
 	sum  [sha256.Size]byte // of the contents as stored
@@ -81,6 +84,9 @@ func matchParts(pattern, name []string) (bool, error) {
 func excluded(patterns []string, name string) (bool, error) {
 	// Any one is enough.
 	for _, p := range patterns {
+		if p == name || p == path.Base(name) {
+			return true, nil
+		}
 		var ok bool
 		var err error
 		if strings.Contains(p, "/") {
@@ -125,10 +131,14 @@ func glob(dir string, parts []string, found func(path string)) error {
 		}
 		return nil
 	}
+	// A file whose name has brackets, such as data[1].txt, is meant by its name.
+	literal := strings.Contains(parts[0], "[") && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == parts[0] })
 	for _, e := range entries {
-		ok, err := path.Match(parts[0], e.Name())
-		if err != nil {
-			return err
+		ok := e.Name() == parts[0]
+		if !literal {
+			if ok, err = path.Match(parts[0], e.Name()); err != nil {
+				return err
+			}
 		}
 		if !ok || strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(parts[0], ".") {
 			continue
@@ -152,7 +162,7 @@ func glob(dir string, parts []string, found func(path string)) error {
 
 // walk calls found for every regular file below dir, leaving out files and
 // folders that begin with a dot. dir itself may be a link, as GOROOT/src is on
-// Debian; links below it are not followed.
+// Debian; links to folders below it are not followed.
 // Unlike glob it has nothing to match, so the standard library's walk does.
 func walk(dir string, found func(path string)) error {
 	real, err := filepath.EvalSymlinks(dir)
@@ -169,7 +179,17 @@ func walk(dir string, found func(path string)) error {
 			}
 			return nil
 		}
-		if e.Type().IsRegular() {
+		file := e.Type().IsRegular()
+		// A link to a file is one, as for patterns; a link to a folder may be a
+		// circle.
+		if e.Type()&fs.ModeSymlink != 0 {
+			st, err := os.Stat(p)
+			if err != nil {
+				return err
+			}
+			file = st.Mode().IsRegular()
+		}
+		if file {
 			rel, err := filepath.Rel(real, p)
 			if err != nil {
 				return err
@@ -181,25 +201,57 @@ func walk(dir string, found func(path string)) error {
 	})
 }
 
-// sortFiles orders files by name and drops repetitions of a path.
+// sortFiles orders files by name and drops those that are others again: one file
+// may be spelt ./a.txt, a.txt, by its whole path and through links. again says
+// which of the kept ones each was.
 // Byte order of names, which no locale changes.
-func sortFiles(files []inputFile) []inputFile {
+func sortFiles(files []inputFile) (kept []inputFile, again [][2]string) {
 	sort.Slice(files, func(i, j int) bool {
 		if files[i].name != files[j].name {
 			return files[i].name < files[j].name
 		}
 		return files[i].path < files[j].path
 	})
-	// By path: one file under two names is two entries, which the user asked
-	// for.
-	seen := make(map[string]bool, len(files))
+	// Not by inode: hard links are two files, or a file system that joins equal
+	// ones would change the set.
+	links := realPaths{}
+	seen := make(map[string]string, len(files))
 	// In place: the list is the caller's no more.
-	out := files[:0]
+	kept = files[:0]
 	for _, f := range files {
-		if !seen[f.path] {
-			seen[f.path] = true
-			out = append(out, f)
+		f.real = links.of(f.path)
+		if first, ok := seen[f.real]; ok {
+			if first != f.path {
+				again = append(again, [2]string{f.path, first})
+			}
+			continue
+		}
+		seen[f.real] = f.path
+		kept = append(kept, f)
+	}
+	return kept, again
+}
+
+// realPaths finds where files are, past links, and remembers it of folders.
+type realPaths map[string]string
+
+func (r realPaths) of(p string) string {
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		return p
+	}
+	if st, err := os.Lstat(abs); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+		if real, err := filepath.EvalSymlinks(abs); err == nil {
+			return real
 		}
 	}
-	return out
+	dir := filepath.Dir(abs)
+	real, ok := r[dir]
+	if !ok {
+		if real, err = filepath.EvalSymlinks(dir); err != nil {
+			real = dir
+		}
+		r[dir] = real
+	}
+	return filepath.Join(real, filepath.Base(abs))
 }

@@ -9,10 +9,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"strings"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // InputError is broken input: a line that is not JSON, a compressed file that
@@ -56,6 +52,9 @@ type input struct {
 	off    int64  // bytes of text that line has read
 	buf    []byte // scratch of readAll and of long lines
 	most   int    // mostDoc; less in tests
+	packed bool   // r decompresses
+	alien  *alien // what the file is, if it is no text
+	note   string // what a user should know of reading it; may be empty
 }
 
 // counter counts what was read of a file as stored.
@@ -84,8 +83,7 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// openInput opens a file. Whether it is compressed is told by its first bytes;
-// a name that ends in .gz or .zst must be true.
+// openInput opens a file. Whether it is compressed is told by its first bytes.
 // tell is called with every piece read, for progress in bytes as stored.
 func openInput(f *inputFile, tell func(n int)) (*input, error) {
 	file, err := os.Open(f.path)
@@ -112,31 +110,8 @@ func openInput(f *inputFile, tell func(n int)) (*input, error) {
 func newInput(f *inputFile, raw *counter) (*input, error) {
 	stored := bufio.NewReaderSize(raw, 1<<16)
 	in := &input{file: f, stored: stored, raw: raw, close: func() {}, most: mostDoc}
-	// Not the name: files are renamed, and servers unpack.
-	head, _ := stored.Peek(4) // a short file gives what it has
-	switch {
-	// RFC 1952. Common Crawl's files are many members end to end, which the
-	// reader takes as one.
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(stored)
-		if err != nil {
-			return nil, in.fault(err)
-		}
-		in.close = func() { z.Close() }
-		in.r = bufio.NewReaderSize(z, 1<<18)
-	case isZstd(head):
-		// One goroutine: units are what runs side by side.
-		// A frame may ask for a window as large as it likes: bounded.
-		z, err := zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
-		if err != nil {
-			return nil, in.fault(err)
-		}
-		in.close = z.Close
-		in.r = bufio.NewReaderSize(z, 1<<18)
-	case strings.HasSuffix(f.path, ".gz") && len(head) > 0, strings.HasSuffix(f.path, ".zst") && len(head) > 0:
-		return nil, in.fault(fmt.Errorf("starts with bytes % x, which is no compressed data", head))
-	default:
-		in.r = stored
+	if err := in.decompress(); err != nil {
+		return nil, err
 	}
 	return in, nil
 }
@@ -145,7 +120,13 @@ func newInput(f *inputFile, raw *counter) (*input, error) {
 // file of the plan. Broken input may be skipped, and one that changed meanwhile
 // never.
 func (in *input) readAs(k *kind, emit emitFunc) error {
-	err := k.read(in, emit)
+	var err error
+	if !k.anything {
+		err = in.recognise()
+	}
+	if err == nil {
+		err = k.read(in, emit)
+	}
 	var bad *InputError
 	if err != nil && !errors.As(err, &bad) {
 		return err
@@ -168,20 +149,14 @@ func (in *input) verify() error {
 	return nil
 }
 
-// isZstd knows the magic of a frame and of a skippable frame (RFC 8878).
-func isZstd(b []byte) bool {
-	return bytes.HasPrefix(b, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
-		len(b) == 4 && b[0]&0xf0 == 0x50 && bytes.Equal(b[1:], []byte{0x2a, 0x4d, 0x18})
-}
-
 // fault turns an error of reading into one with a position. Errors of the file
 // system stay what they are: no --skip-bad may hide a failing disk.
 func (in *input) fault(err error) error {
 	if in.raw.err != nil {
 		return fmt.Errorf("%s: %w", in.file.path, in.raw.err)
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("compressed data is cut short: %w", err)
+	if in.packed || in.r == nil {
+		err = in.explain(err)
 	}
 	// What was read of the file less what waits in the buffer.
 	return &InputError{File: in.file.path, Offset: in.raw.n - int64(in.stored.Buffered()), Err: err}

@@ -26,6 +26,15 @@ func wet(records ...[3]string) []byte {
 	return b.Bytes()
 }
 
+// window is a frame of zstd that says that it was made with a window of 2^log
+// bytes, and holds "wide" as a raw block.
+func window(t testing.TB, log int) []byte {
+	return append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, byte(log-10) << 3, 4<<3 | 1, 0, 0}, "wide"...)
+}
+
+// bz2 is "one\n", by bzip2 -9.
+var bz2 = []byte("\x42\x5a\x68\x39\x31\x41\x59\x26\x53\x59\x78\x13\xc0\x82\x00\x00\x01\xc1\x00\x00\x10\x02\x01\xa0\x00\x21\x9a\x68\x33\x4d\x0c\xbc\x5d\xc9\x14\xe1\x42\x41\xe0\x4f\x02\x08")
+
 // Broken input, the error it gives, and what --skip-bad keeps of it.
 func TestBrokenInput(t *testing.T) {
 	jsonl := []byte("{\"text\": \"one\"}\n\n{\"text\": \"two\"}\n")
@@ -54,8 +63,38 @@ func TestBrokenInput(t *testing.T) {
 		{"gz without contents", "x.jsonl.gz", "jsonl", gz(t, jsonl)[:6], ": offset 6: compressed data is cut short: unexpected EOF", nil, 0, 1},
 		{"gz with a wrong checksum", "x.jsonl.gz", "jsonl", append(cut(gz(t, jsonl), 8), 1, 2, 3, 4, 5, 6, 7, 8),
 			fmt.Sprintf(": offset %d: gzip: invalid checksum", len(gz(t, jsonl))), []string{"one", "two"}, 0, 1},
-		{"gz in name only", "x.jsonl.gz", "jsonl", jsonl, ": offset 0: starts with bytes 7b 22 74 65, which is no compressed data", nil, 0, 1},
-		{"zst in name only", "x.txt.zst", "files", []byte("hello"), ": offset 0: starts with bytes 68 65 6c 6c, which is no compressed data", nil, 0, 1},
+		{"gz in name only", "x.jsonl.gz", "jsonl", jsonl, "", []string{"one", "two"}, 0, 0},
+		{"zst in name only", "x.txt.zst", "files", []byte("hello"), "", []string{"hello"}, 0, 0},
+		{"gz in name only, and no text", "x.jsonl.gz", "jsonl", []byte("\x1f\x00{}\n"), ": offset 0: starts with bytes 1f 00 7b 7d, which is neither compressed data nor text", nil, 0, 1},
+		{"zeros behind gz", "x.txt.gz", "files", append(gz(t, []byte("one")), make([]byte, 70000)...), "", []string{"one"}, 0, 0},
+		{"zeros between gz members", "x.txt.gz", "files", append(append(gz(t, []byte("one")), 0, 0, 0), gz(t, []byte("two"))...), "", []string{"onetwo"}, 0, 0},
+		{"bytes behind gz", "x.jsonl.gz", "jsonl", append(gz(t, jsonl), "tail"...), fmt.Sprintf(": offset %d: ", len(gz(t, jsonl))) + errTrailing.Error(), []string{"one", "two"}, 0, 1},
+		{"zeros and bytes behind gz", "x.jsonl.gz", "jsonl", append(gz(t, jsonl), "\x00\x00tail"...), fmt.Sprintf(": offset %d: ", len(gz(t, jsonl))+2) + errTrailing.Error(), []string{"one", "two"}, 0, 1},
+		{"second gz member cut", "x.jsonl.gz", "jsonl", append(gz(t, jsonl), gz(t, jsonl)[:8]...),
+			fmt.Sprintf(": offset %d: compressed data is cut short: unexpected EOF", len(gz(t, jsonl))+8), []string{"one", "two"}, 0, 1},
+		{"two zst frames and a skippable one", "x.txt", "files", append(append(zst(t, []byte("one")), "\x5a\x2a\x4d\x18\x03\x00\x00\x00abc"...), zst(t, []byte("two"))...), "", []string{"onetwo"}, 0, 0},
+		{"skippable zst frame first", "x.txt", "files", append([]byte("\x50\x2a\x4d\x18\x00\x00\x00\x00"), zst(t, []byte("two"))...), "", []string{"two"}, 0, 0},
+		{"bytes behind zst", "x.jsonl.zst", "jsonl", append(zst(t, jsonl), "tail"...), fmt.Sprintf(": offset %d: ", len(zst(t, jsonl))+4) + errTrailing.Error(), []string{"one", "two"}, 0, 1},
+		{"zst window of 512 MiB", "x.txt", "files", window(t, 29), "", []string{"wide"}, 0, 0},
+		{"zst window of 4 GiB", "x.txt", "files", window(t, 32), ": offset 6: needs a window of more than 2048 MiB, the limit here and of zstd --long=31: compress it again with a smaller window", nil, 0, 1},
+		{"bz2", "x.txt", "files", bz2, "", []string{"one\n"}, 0, 0},
+		{"two bz2 streams", "x.txt", "files", append(slices.Clone(bz2), bz2...), "", []string{"one\none\n"}, 0, 0},
+		{"bytes behind bz2", "x.txt", "files", append(slices.Clone(bz2), "tail"...), fmt.Sprintf(": offset %d: ", len(bz2)+2) + errTrailing.Error(), nil, 0, 1},
+		{"bz2 cut short", "x.txt", "files", cut(bz2, 5), fmt.Sprintf(": offset %d: compressed data is cut short: unexpected EOF", len(bz2)-5), nil, 0, 1},
+		{"text like bz2", "x.txt", "files", []byte("BZh9 is how bzip2 begins"), "", []string{"BZh9 is how bzip2 begins"}, 0, 0},
+		{"byte order mark of text", "x.txt", "files", []byte("\ufeffone\r\n"), "", []string{"one\r\n"}, 0, 0},
+		{"UTF-16 with a mark", "x.txt", "files", []byte("\xff\xfeo\x00n\x00e\x00"), ": is text in UTF-16LE, and not text in UTF-8: write it in UTF-8: iconv -f UTF-16LE -t UTF-8, or leave it out with exclude", nil, 0, 1},
+		{"UTF-16 of the other order", "x.jsonl", "jsonl", []byte("\xfe\xff\x00{\x00}"), ": is text in UTF-16BE, and not text in UTF-8: write it in UTF-8: iconv -f UTF-16BE -t UTF-8, or leave it out with exclude", nil, 0, 1},
+		{"UTF-16 without a mark", "x.txt", "files", []byte("o\x00n\x00e\x00 \x00t\x00w\x00o\x00"), ": is text in UTF-16LE, and not text in UTF-8: write it in UTF-8: iconv -f UTF-16LE -t UTF-8, or leave it out with exclude", nil, 0, 1},
+		{"UTF-32 without a mark", "x.txt", "files", []byte("\x00\x00\x00o\x00\x00\x00n"), ": is text in UTF-32BE, and not text in UTF-8: write it in UTF-8: iconv -f UTF-32BE -t UTF-8, or leave it out with exclude", nil, 0, 1},
+		{"xz", "x.txt", "files", []byte("\xfd7zXZ\x00\x00\x04"), ": is xz-compressed, and not text in UTF-8: unpack it: xz -dk, or leave it out with exclude", nil, 0, 1},
+		{"tar in gz", "x.jsonl", "jsonl", gz(t, append(make([]byte, 257), "ustar\x0000"...)), ": is, inside of its compression, a tar archive, and not text in UTF-8: unpack it: tar -xf, or leave it out with exclude", nil, 0, 1},
+		{"Parquet", "x.txt", "files", []byte("PAR1\x15\x00"), ": is a Parquet file, and not text in UTF-8: write its text as JSON lines, or leave it out with exclude", nil, 0, 1},
+		{"text like Parquet", "x.txt", "files", []byte("PAR1 is a gene"), "", []string{"PAR1 is a gene"}, 0, 0},
+		{"git-lfs pointer", "x.txt", "files", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"), ": is a git-lfs pointer and not the file itself, and not text in UTF-8: fetch it: git lfs pull, or leave it out with exclude", nil, 0, 1},
+		{"Latin-1", "x.txt", "files", []byte("eins\nf\xfcnf\n"), ": offset 0: not UTF-8: byte 0xfc at byte 6 of the text, in line 2; if it is Latin-1, write it in UTF-8: iconv -f ISO-8859-1 -t UTF-8", nil, 1, 0},
+		{"Latin-1 in JSON", "x.jsonl", "jsonl", []byte("{\"text\": \"f\xfcnf\"}\n{\"text\": \"x\"}\n"), ":1:12: not UTF-8, which JSON must be", []string{"x"}, 1, 0},
+		{"a character cut at the end", "x.txt", "files", []byte("eins f\xc3"), "", []string{"eins f\xc3"}, 0, 0},
 		{"zst cut short", "x.jsonl.zst", "jsonl", cut(zst(t, long), 3),
 			fmt.Sprintf(": offset %d: compressed data is cut short: unexpected EOF", len(zst(t, long))-3), nil, 0, 1},
 		{"text gz cut short", "x.txt.gz", "files", cut(gz(t, jsonl), 9),

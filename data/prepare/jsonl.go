@@ -57,6 +57,10 @@ func jsonText(s *Source, d *rawDoc) ([]byte, verdict, error) {
 	if len(d.body) == 0 {
 		return nil, use, d.bad(0, errLong)
 	}
+	// encoding/json would put U+FFFD in its place.
+	if at := invalidAt(d.body); at >= 0 {
+		return nil, use, d.bad(at+1, errors.New("not UTF-8, which JSON must be"))
+	}
 	text, col, err := jsonField(d.body, s.Field)
 	if err != nil {
 		return nil, use, d.bad(col, err)

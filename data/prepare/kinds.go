@@ -15,6 +15,11 @@ type kind struct {
 	// costly belongs into text, which runs in the workers.
 	read func(in *input, emit emitFunc) error
 
+	whole bool // a document is a file, and has its name
+
+	// anything is set for kinds that tell by themselves what they leave out.
+	anything bool
+
 	// text turns a document as read into the text to train on; nil keeps it.
 	text func(s *Source, d *rawDoc) (text []byte, use verdict, err error)
 }
@@ -27,8 +32,9 @@ type rawDoc struct {
 	file *inputFile
 	name string // decides whether it is held out
 	body []byte
-	line int   // its line in the file, 0 when it has none
-	off  int64 // its byte in the decompressed file
+	line int    // its line in the file, 0 when it has none
+	off  int64  // its byte in the decompressed file
+	why  string // it is left out, if that is worth telling
 }
 
 // verdict is what becomes of a document.
@@ -41,11 +47,11 @@ const (
 
 // kinds are the kinds of sources of a spec.
 var kinds = map[string]*kind{
-	"files":     {read: readWhole, text: plainText},
+	"files":     {whole: true, read: readWhole, text: plainText},
 	"jsonl":     {read: readLines, text: jsonText},
 	"wet":       {read: readWARC},
-	"go_source": {paths: []string{"$GOROOT/src"}, keep: keepGoSource, read: readWhole, text: goSource},
-	"go_docs":   {paths: []string{"$GOROOT/src"}, keep: keepGoDocs, read: readWhole, text: goDocs},
+	"go_source": {paths: []string{"$GOROOT/src"}, keep: keepGoSource, anything: true, whole: true, read: readWhole, text: goSource},
+	"go_docs":   {paths: []string{"$GOROOT/src"}, keep: keepGoDocs, anything: true, whole: true, read: readWhole, text: goDocs},
 }
 
 // readWhole makes a whole file one document.
@@ -58,13 +64,14 @@ func readWhole(in *input, emit emitFunc) error {
 }
 
 // plainText leaves out files that are not text: a folder of source code has
-// pictures and archives beside it. A NUL near the beginning is the sign that
-// git and grep go by.
+// pictures beside it. A NUL near the beginning is the sign that git and grep go
+// by. A byte order mark is no part of the text.
 func plainText(_ *Source, d *rawDoc) ([]byte, verdict, error) {
-	if bytes.IndexByte(d.body[:min(len(d.body), 8000)], 0) >= 0 {
+	if a := alienOf(d.body[:min(len(d.body), mostHead)]); a != nil {
+		d.why = a.what
 		return nil, leaveIt, nil
 	}
-	return d.body, use, nil
+	return bytes.TrimPrefix(d.body, []byte("\ufeff")), use, nil
 }
 
 // inFolder reports whether a file lies below a folder of this name.

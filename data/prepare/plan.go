@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/llamac/llamac/data"
@@ -25,6 +26,7 @@ type plan struct {
 	files [][]inputFile // per source
 	units []*unit       // in the order of sources and files
 	bytes int64         // of all input files
+	split []string      // per source, how text is held out; "" when none is
 }
 
 // unit is what is read, written and resumed as a whole: consecutive files of
@@ -75,7 +77,11 @@ func newPlan(ctx context.Context, cfg *Config) (*plan, error) {
 		}
 		p.files = append(p.files, files)
 	}
+	p.shared(cfg)
 	if err := hashInputs(ctx, cfg, p.files); err != nil {
+		return nil, err
+	}
+	if err := p.chooseSplits(ctx, cfg); err != nil {
 		return nil, err
 	}
 	for i, s := range cfg.Sources {
@@ -146,10 +152,17 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 	// One pattern of several may match nothing (*.zst beside *.gz); a source
 	// without any file is a mistake.
 	if len(files) == 0 {
-		return nil, fmt.Errorf("no file matches %q", paths)
+		return nil, noMatch(cfg, paths)
 	}
 	// Two patterns may match one file, which is read once.
-	files = sortFiles(files)
+	files, again := sortFiles(files)
+	if len(again) > 0 && cfg.OnNote != nil {
+		more := ""
+		if len(again) > 1 {
+			more = fmt.Sprintf(", and %d more such", len(again)-1)
+		}
+		cfg.OnNote(fmt.Sprintf("source %q: %s is %s%s: read once", s.Name, again[0][0], again[0][1], more))
+	}
 	kept := files[:0]
 	for _, f := range files {
 		out, err := excluded(s.Exclude, f.name)
@@ -166,6 +179,58 @@ func list(cfg *Config, s Source) ([]inputFile, error) {
 		return nil, fmt.Errorf("all %d files are excluded", len(files))
 	}
 	return kept, nil
+}
+
+// noMatch is the error about patterns without a file. Where they were looked for
+// is what a wrong one needs to be set right.
+func noMatch(cfg *Config, paths []string) error {
+	relative := func(p string) bool { return !filepath.IsAbs(p) && !strings.HasPrefix(p, "$GOROOT") }
+	if !slices.ContainsFunc(paths, relative) {
+		return fmt.Errorf("no file matches %q", paths)
+	}
+	base, err := filepath.Abs(cfg.Base)
+	if err != nil {
+		base = cfg.Base
+	}
+	return fmt.Errorf("no file matches %q in %s; relative paths start at the folder of the spec, which that is", paths, base)
+}
+
+// shared tells of files that several sources have.
+func (p *plan) shared(cfg *Config) {
+	if cfg.OnNote == nil {
+		return
+	}
+	first := map[string]int{}
+	type pair struct{ a, b int }
+	count := map[pair]int{}
+	example := map[pair]string{}
+	for i, files := range p.files {
+		for _, f := range files {
+			j, ok := first[f.real]
+			if !ok {
+				first[f.real] = i
+				continue
+			}
+			at := pair{j, i}
+			if count[at]++; count[at] == 1 {
+				example[at] = f.path
+			}
+		}
+	}
+	for i := range p.files {
+		for j := range i {
+			n := count[pair{j, i}]
+			// The comments of a file are another text than its code.
+			if n == 0 || cfg.Sources[i].Kind != cfg.Sources[j].Kind {
+				continue
+			}
+			files := "1 file"
+			if n > 1 {
+				files = fmt.Sprintf("%d files", n)
+			}
+			cfg.OnNote(fmt.Sprintf("sources %q and %q both read %s (%s)", cfg.Sources[j].Name, cfg.Sources[i].Name, files, example[pair{j, i}]))
+		}
+	}
 }
 
 // expand finds the files of one pattern. A name is relative to the pattern's
@@ -191,6 +256,10 @@ func expand(cfg *Config, k *kind, pattern string) ([]inputFile, error) {
 // relative to root, or to the fixed part of the pattern when root is empty.
 func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
 	fixed, parts := splitPattern(pattern)
+	// What is there under the very name is meant by it, brackets and all.
+	if _, lerr := os.Lstat(pattern); lerr == nil {
+		fixed, parts = pattern, nil
+	}
 	add := func(p string) { files = append(files, inputFile{path: p}) }
 	// A file, a folder and a pattern are three ways to name files.
 	switch st, serr := os.Stat(fixed); {
@@ -209,6 +278,8 @@ func expandAt(k *kind, pattern, root string) (files []inputFile, err error) {
 		}
 		// A folder stands for everything below it.
 		err = walk(fixed, add)
+	case !st.Mode().IsRegular():
+		err = fmt.Errorf("%s: not a file but a %s", fixed, fileType(st.Mode()))
 	default:
 		if root == "" {
 			root = filepath.Dir(fixed)

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -76,7 +77,8 @@ type Config struct {
 	Workers     int   // goroutines that tokenize; 0 for one a core
 	SkipBad     bool  // count broken documents instead of failing
 	OnSkip      func(error)
-	DedupMemory int64 // bytes for the table of hashes; 0 for 256 MiB
+	OnNote      func(string) // told what a user should know of the input; may be nil
+	DedupMemory int64        // bytes for the table of hashes; 0 for 256 MiB
 
 	unitBytes int64                               // tests: input of a unit
 	create    func(path string) (tempFile, error) // tests: a disk that fails
@@ -136,6 +138,15 @@ func Key(cfg Config) (string, error) {
 func (c *Config) check() error {
 	if c.Tokenizer == nil {
 		return errors.New("prepare: no tokenizer")
+	}
+	// Before hours of work for a source that no run would read.
+	var names []string
+	var shares []float64
+	for _, s := range c.Sources {
+		names, shares = append(names, s.Name), append(shares, s.Share)
+	}
+	if err := data.CheckShares(names, shares); len(c.Sources) > 0 && err != nil {
+		return err
 	}
 	if c.OutDir == "" && c.CacheDir == "" {
 		return errors.New("prepare: neither OutDir nor CacheDir is set")
@@ -223,12 +234,19 @@ func (r *runner) reuse() (done bool, err error) {
 		return false, r.another(m)
 	}
 	path := filepath.Join(r.dir, data.ManifestFile)
-	set, err := data.Open(r.dir)
-	if err != nil {
-		return false, fmt.Errorf("the set is damaged, remove it to prepare it again: %w", err)
-	}
-	if err := set.Close(); err != nil {
-		return false, err
+	if err := intact(r.dir); err != nil {
+		if r.cfg.OutDir != "" {
+			return false, fmt.Errorf("the set is damaged, remove it to prepare it again: %w", err)
+		}
+		// The cache's own is made again.
+		r.note(fmt.Sprintf("the set in the cache is damaged and made again: %v", err))
+		if err := os.Remove(path); err != nil {
+			return false, err
+		}
+		for s := range shardsOf(m) {
+			os.Remove(filepath.Join(r.dir, s))
+		}
+		return false, nil
 	}
 	// A run may have been killed between completing the set and tidying up.
 	r.tidy(shardsOf(m))
@@ -251,6 +269,30 @@ func (r *runner) describe(m *data.Manifest) {
 		m.Sources[i].Share = r.cfg.Sources[i].Share
 		m.Sources[i].Epochs = r.cfg.Sources[i].Epochs
 	}
+}
+
+// mostVerified bounds the sets that are read whole before they are used again,
+// which takes a fraction of a second. Of larger ones sizes, headers and counts are
+// checked; Set.Verify reads them.
+const mostVerified = 256 << 20
+
+// intact checks a finished set.
+func intact(dir string) error {
+	set, err := data.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	var size int64
+	for _, s := range set.Manifest.Sources {
+		for _, sh := range s.Shards {
+			size += sh.Size
+		}
+	}
+	if size > mostVerified {
+		return nil
+	}
+	return set.Verify(nil)
 }
 
 // another is the error about a folder that holds another set.

@@ -35,6 +35,15 @@ func (r *runner) onSkip(err error) {
 	}
 }
 
+// note tells the caller what a user should know, one call at a time.
+func (r *runner) note(what string) {
+	if r.cfg.OnNote != nil && what != "" {
+		r.skip.Lock()
+		defer r.skip.Unlock()
+		r.cfg.OnNote(what)
+	}
+}
+
 // unitsAtOnce bounds the units that are open at the same time. A few readers
 // keep many tokenizers busy, and each has decompression buffers.
 const unitsAtOnce = 8

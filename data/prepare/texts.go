@@ -66,6 +66,9 @@ func eachText(ctx context.Context, cfg *Config, p *plan, yield func([]byte, erro
 					return skip(err)
 				}
 			}
+			if at := invalidAt(text); what == use && at >= 0 && !k.anything {
+				return skip(d.bad(0, notUTF8(text, at)))
+			}
 			// The limit is that of Run, which counts held-out text too.
 			if what != use || s.MaxBytes > 0 && read >= s.MaxBytes {
 				return nil
@@ -73,7 +76,15 @@ func eachText(ctx context.Context, cfg *Config, p *plan, yield func([]byte, erro
 			read += int64(len(text))
 			// After counting: the limit must fall on the same document as in
 			// Run.
-			if len(text) == 0 || heldOut(d.name, cfg.Validation) {
+			switch p.split[i] {
+			case splitDocuments:
+				if heldOut(d.name, cfg.Validation) {
+					return nil
+				}
+			case splitPosition:
+				text = text[:splitAt(text, cfg.Validation)]
+			}
+			if len(text) == 0 {
 				return nil
 			}
 			if !yield(text, nil) {

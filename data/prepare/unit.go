@@ -20,6 +20,7 @@ type unitMeta struct {
 	LeftOut  int64           `json:"left_out"`
 	BadDocs  int64           `json:"bad_docs"`
 	BadFiles int64           `json:"bad_files"`
+	Aliens   []string        `json:"aliens,omitempty"` // the first few files that were left out as no text, and what they are
 }
 
 // text is the number of bytes of text that the unit read.
@@ -79,7 +80,7 @@ func (r *runner) unit(ctx context.Context, u *unit) (m *unitMeta, err error) {
 	// Room for every batch there can be, so that the reader never waits here
 	// while it owns a slot that another unit needs.
 	pending := make(chan *batch, cap(r.slots))
-	rd := &reader{r: r, ctx: ctx, source: &r.cfg.Sources[u.source], pending: pending}
+	rd := &reader{r: r, ctx: ctx, source: &r.cfg.Sources[u.source], split: r.plan.split[u.source], pending: pending}
 	// Written by the reader before it closes pending, and read after that.
 	var readErr error
 	go func() {

@@ -66,6 +66,9 @@ func (w *unitWriter) add(b *batch) error {
 			continue
 		case d.use == leaveIt:
 			w.meta.LeftOut++
+			if d.why != "" && len(w.meta.Aliens) < mostAliens {
+				w.meta.Aliens = append(w.meta.Aliens, fmt.Sprintf("%s: %s", d.file.path, d.why))
+			}
 			continue
 		case d.text == 0:
 			w.meta.Empty++
@@ -74,26 +77,40 @@ func (w *unitWriter) add(b *batch) error {
 		// Held-out documents go to a shard of their own, so that no window of
 		// training can reach into one.
 		s := w.train
-		if heldOut(d.name, w.r.cfg.Validation) {
+		if b.split == splitDocuments && heldOut(d.name, w.r.cfg.Validation) {
 			s = w.val
 		}
-		ids := b.ids[d.ids[0]:d.ids[1]]
-		// Start and name are the writer's to fill in.
-		entry := data.Doc{Bytes: int32(d.text), Fix: d.fix, Ord: w.ord, Hash: d.hash}
-		// The order over both shards, which duplicates are judged by.
-		w.ord++
-		if err := s.w.Add(entry, d.name, ids); err != nil {
-			return fmt.Errorf("writing %s: %w", s.path, err)
+		if err := w.put(s, b, d.name, d.encoded); err != nil {
+			return err
 		}
+		if d.tail.text > 0 {
+			if err := w.put(w.val, b, d.name, d.tail); err != nil {
+				return err
+			}
+		}
+		// The order over both shards, which duplicates are judged by. Both parts
+		// of a document that is cut have the same.
+		w.ord++
 		t.docs.Add(1)
-		t.text.Add(d.text)
-		t.tokens.Add(int64(len(ids)))
 	}
 	// After the documents before it, which are good.
 	if b.err != nil {
 		w.meta.BadFiles++
 		return w.skip(b.err)
 	}
+	return nil
+}
+
+// put adds a text to a shard.
+func (w *unitWriter) put(s *shardFile, b *batch, name string, e encoded) error {
+	ids := b.ids[e.ids[0]:e.ids[1]]
+	// Start and name are the writer's to fill in.
+	entry := data.Doc{Bytes: int32(e.text), Fix: e.fix, Ord: w.ord, Hash: e.hash}
+	if err := s.w.Add(entry, name, ids); err != nil {
+		return fmt.Errorf("writing %s: %w", s.path, err)
+	}
+	w.r.progress.text.Add(e.text)
+	w.r.progress.tokens.Add(int64(len(ids)))
 	return nil
 }
 

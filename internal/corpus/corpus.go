@@ -14,8 +14,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
+	"github.com/llamac/llamac/data"
 	"github.com/llamac/llamac/data/prepare"
 	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/specs"
@@ -41,6 +43,9 @@ type Options struct {
 	// nil.
 	Learning func(tokenizer.Progress)
 	Reading  func(prepare.Progress)
+	// Learned is told what a vocabulary was learned from; it may be nil.
+	Learned func(tokenizer.TrainOptions, *tokenizer.TrainReport)
+	OnNote  func(string) // told what a user should know of the input; may be nil
 }
 
 // Config is the preparation that a spec describes, its tokenizer aside.
@@ -51,7 +56,7 @@ func Config(s *specs.Spec, o Options) prepare.Config {
 		// Relative paths in a spec are meant from its own folder, wherever
 		// llamac is called.
 		Base: s.Dir(), CacheDir: filepath.Join(o.Cache, "data"), HashDir: filepath.Join(o.Cache, "hashes"), OutDir: o.OutDir,
-		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip,
+		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip, OnNote: o.OnNote,
 	}
 	for _, x := range s.Data.Sources {
 		c.Sources = append(c.Sources, prepare.Source(x))
@@ -74,7 +79,41 @@ func Prepare(ctx context.Context, s *specs.Spec, o Options) (dir, tokenizerFile 
 		c.Tokenizer = tokenizer.WithoutSpecials(tok)
 	}
 	dir, err = prepare.Run(ctx, c, o.Reading)
+	if err == nil && file != "" {
+		err = keep(dir, file)
+	}
 	return dir, file, err
+}
+
+// TokenizerFile is the copy of its tokenizer that a set has beside its shards.
+const TokenizerFile = "tokenizer.model"
+
+// keep copies the tokenizer's file into a finished set, so that the set can be
+// used where the spec's own is gone or would be learned anew. A file that holds
+// a whole model beside its vocabulary stays where it is.
+func keep(dir, file string) error {
+	const most = 64 << 20
+	if st, err := os.Stat(file); err != nil || st.Size() > most {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
+		return nil // other jobs are still at it
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, TokenizerFile)
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
+		return nil
+	}
+	return gobuild.WriteFile(path, b)
+}
+
+// Inputs lists the files that a spec's sources read now, with the hashes of their
+// contents.
+func Inputs(ctx context.Context, s *specs.Spec, o Options) ([]data.Input, error) {
+	return prepare.Inputs(ctx, Config(s, o))
 }
 
 // Tokenizer gives the tokenizer that a spec names and the file that holds it,
@@ -144,6 +183,20 @@ func open(s *specs.Spec, path, field string) (tokenizer.Tokenizer, string, error
 	return t, path, nil
 }
 
+// paths are where a spec's text comes from, for messages.
+func paths(s *specs.Spec) string {
+	var all []string
+	for _, x := range s.Data.Sources {
+		for _, p := range x.Paths {
+			all = append(all, strconv.Quote(p))
+		}
+	}
+	if all == nil {
+		return "the spec's sources"
+	}
+	return strings.Join(all, ", ")
+}
+
 // learn learns a vocabulary with LLaMA's options. Its file is named by all that
 // decides it.
 func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, string, error) {
@@ -154,6 +207,7 @@ func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, 
 		return nil, "", err
 	}
 	opt := tokenizer.LlamaOptions(s.Tokenizer.Vocab)
+	opt.CutLongLines = true
 	name := sha256.Sum256(fmt.Appendf(nil, "%s %+v", key, opt))
 	path := filepath.Join(o.Cache, "tokenizer", fmt.Sprintf("%s-%d-%x.model", s.Name, opt.VocabSize, name[:8]))
 	// Files appear whole or not at all, so being there is being right.
@@ -161,9 +215,12 @@ func learn(ctx context.Context, s *specs.Spec, o Options) (tokenizer.Tokenizer, 
 		return open(s, path, "tokenizer.vocab")
 	}
 	opt.Progress = o.Learning
-	t, err := tokenizer.Train(ctx, docs, opt)
+	t, report, err := tokenizer.TrainReported(ctx, docs, opt)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("learning the vocabulary from %s: %w", paths(s), err)
+	}
+	if o.Learned != nil {
+		o.Learned(opt, report)
 	}
 	var b bytes.Buffer
 	if err := tokenizer.WriteModel(&b, t); err != nil {

@@ -330,9 +330,10 @@ func (f *fakeFeed) Validation(i int, dst []int32) (int, error) {
 
 func (f *fakeFeed) ValidationStarts(int, []int32) error { panic("the bigram model reads no starts") }
 
-func (f *fakeFeed) ValidationLen() int { return (len(f.held) - 1 + f.context - 1) / f.context }
-func (f *fakeFeed) Identity() string   { return f.identity }
-func (f *fakeFeed) Tokenizer() string  { return tokenizer.Byte().Hash() }
+func (f *fakeFeed) ValidationLen() int      { return (len(f.held) - 1 + f.context - 1) / f.context }
+func (f *fakeFeed) Warnings(int64) []string { return nil }
+func (f *fakeFeed) Identity() string        { return f.identity }
+func (f *fakeFeed) Tokenizer() string       { return tokenizer.Byte().Hash() }
 func (f *fakeFeed) Describe() string {
 	return fmt.Sprintf("%s bytes of Go, %s held out", count(int64(len(f.train))), count(int64(len(f.held))))
 }

@@ -23,9 +23,10 @@ type feed interface {
 	// Context numbers as in model.Batch.
 	ValidationStarts(i int, dst []int32) error
 	ValidationLen() int
-	Identity() string  // hash of everything that decides the sequences
-	Tokenizer() string // hash of the tokenizer that made the tokens
-	Describe() string  // one line for a person
+	Warnings(sequences int64) []string // what is odd about a run of so many
+	Identity() string                  // hash of everything that decides the sequences
+	Tokenizer() string                 // hash of the tokenizer that made the tokens
+	Describe() string                  // one line for a person
 	Close() error
 }
 
@@ -92,9 +93,22 @@ func (d *dataFeed) Describe() string {
 		train.Add(s.Train)
 		held.Add(s.HeldOut)
 	}
-	return fmt.Sprintf("%s tokens of %s documents in %s, %s tokens held out",
-		count(train.Tokens), count(train.Docs), plural(len(d.set.Sources), "source"), count(held.Tokens))
+	// Which text is held out differs with the number of documents.
+	how := ""
+	for _, s := range d.set.Sources {
+		switch {
+		case s.HeldOut.Tokens == 0:
+		case s.Split == "position":
+			how = " at the end of documents"
+		case how == "":
+			how = " as whole documents"
+		}
+	}
+	return fmt.Sprintf("%s tokens of %s documents in %s, %s tokens held out%s",
+		count(train.Tokens), count(train.Docs), plural(len(d.set.Sources), "source"), count(held.Tokens), how)
 }
+
+func (d *dataFeed) Warnings(sequences int64) []string { return d.stream.Warnings(sequences) }
 
 // plural prints a count with its noun.
 func plural(n int, what string) string {

@@ -24,6 +24,7 @@ import (
 //	samples/step-00000200-1.txt        text that the model wrote
 //	checkpoints/step-00000200.safetensors
 //	tokenizer.*                        a copy of the tokenizer's file
+//	inputs.txt                         the files that the text was made from
 //	lock                               held while a process trains here
 //
 // Everything but metrics.jsonl is written beside its place and renamed, so a

@@ -26,6 +26,7 @@ type session struct {
 	*env
 	flags   trainFlags
 	set     settings
+	was     settings     // of the run that goes on
 	recipe  model.Recipe // with the flags taken in
 	rate    schedule.Cosine
 	dir     *runDir
@@ -158,12 +159,13 @@ func (s *session) prepare() error {
 		return fmt.Errorf("%s: the data set was made with another tokenizer (hash %.12s, this one %.12s)", s.set.Data, h, s.tok.Hash())
 	}
 	// The same step must read the same sequences as it would have.
-	if resumed && s.set.DataHash != "" && s.feed.Identity() != s.set.DataHash {
-		if !s.flags.acceptChanges {
-			return fmt.Errorf("%s: the data set is not the one that the run in %s began with (hash %.12s, began with %.12s)\n%s goes on with it",
-				s.set.Data, s.dir.path, s.feed.Identity(), s.set.DataHash, s.callAs("train", append(s.runArg(), "--resume", "--accept-changes")...))
+	if resumed {
+		if err := s.sameText(s.was); err != nil {
+			return err
 		}
-		s.changed = append(s.changed, change{Path: "data", Old: s.set.DataHash, New: s.feed.Identity()})
+		if s.set.DataHash != "" && s.feed.Identity() != s.set.DataHash {
+			s.changed = append(s.changed, change{Path: "data", Old: s.set.DataHash, New: s.feed.Identity()})
+		}
 	}
 	s.set.DataHash = s.feed.Identity()
 	// The trainer's arenas are the bulk of the run's memory. They come after
@@ -181,6 +183,9 @@ func (s *session) prepare() error {
 	}
 	s.adopt()
 	s.introduce()
+	for _, w := range s.feed.Warnings(s.sequences(s.recipe.Steps)) {
+		fmt.Fprintln(s.stderr, "warning: "+w)
+	}
 	if err := s.openSamples(); err != nil {
 		return err
 	}
@@ -230,6 +235,7 @@ func (s *session) openRun() (resumed bool, err error) {
 			resumed = true
 		}
 	}
+	s.was = old
 	if s.set, err = s.settle(s.flags, old, resumed); err != nil {
 		return false, err
 	}
@@ -262,6 +268,9 @@ func (s *session) begin() error {
 	}
 	var err error
 	if s.set.Tokenizer, err = s.dir.keepTokenizer(s.content); err != nil {
+		return err
+	}
+	if err := s.keepInputs(); err != nil {
 		return err
 	}
 	if err := s.dir.writeSettings(s.set); err != nil {
@@ -311,6 +320,15 @@ func (s *session) restore() error {
 	if c.Steps != s.set.Steps {
 		s.report.note(fmt.Sprintf("the run was to take %s steps and now takes %s: the learning rate of the coming steps changes with it",
 			thousands(int64(c.Steps)), thousands(int64(s.set.Steps))))
+		if err := s.dir.writeSettings(s.set); err != nil {
+			return err
+		}
+	}
+	// From here on the run is one of the changed text.
+	if s.set.DataHash != s.was.DataHash {
+		if err := s.keepInputs(); err != nil {
+			return err
+		}
 		if err := s.dir.writeSettings(s.set); err != nil {
 			return err
 		}
