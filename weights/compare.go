@@ -25,7 +25,7 @@ var setOrder = []string{"model.dim", "model.n_layers", "model.n_heads", "model.n
 	"model.tie", "model.qkv_bias"}
 
 // nodes stands for the spec's side where no field says it.
-const nodes = "the nodes of model.block"
+const nodes = "what the nodes of model.block have"
 
 // compare holds the facts of a file against a model.
 func compare(info model.Info, path string, f File, s *claims) ([]string, error) {

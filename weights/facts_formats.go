@@ -217,7 +217,7 @@ func (s *claims) llama2cAngles(f *llama2c) error {
 	if err != nil {
 		return err
 	}
-	t := turning{within: 2e-5}
+	t := turning{within: 2e-5, turned: true}
 	for i := range cos {
 		// Some writers leave the place empty.
 		if r := math.Hypot(cos[i], sin[i]); !(math.Abs(r-1) < 1e-5) {

@@ -380,7 +380,9 @@ func (d *document) window(c class, known bool, name string) {
 	_, null := d.values["sliding_window"]
 	used, said := d.flag("use_sliding_window")
 	switch {
-	case known && !c.windowed:
+	// transformers has no window in such a model, whatever the file says; who wrote
+	// it meant one.
+	case known && !c.windowed && (window == 0 || said && !used):
 		d.add(ofWindow, 0.0, name+", which has no window", d.place("model_type"))
 		return
 	case said && !used, known && c.windowUsed && !used:

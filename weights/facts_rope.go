@@ -46,6 +46,7 @@ func llama3(f float64, s model.RopeScaling) float64 {
 type turning struct {
 	values  []float64
 	divided bool    // the numbers divide theta's frequencies, as in a GGUF of Llama 3
+	turned  bool    // they are of a position that was turned, whatever scales positions in it
 	within  float64 // relative error of the file's type and of who computed it in float32
 	floor   float64 // absolute error, where the type has no smaller numbers
 }
@@ -93,7 +94,7 @@ func (c *comparison) turning(f fact) {
 	// Programs that shrink positions keep the table as it was.
 	plain := r
 	plain.Scaling = model.RopeScaling{}
-	if i < 0 || !t.divided && r.Scaling.Kind == "linear" && t.differs(plain) < 0 {
+	if i < 0 || !t.divided && !t.turned && r.Scaling.Kind == "linear" && t.differs(plain) < 0 {
 		return
 	}
 	what := "the frequency"
@@ -112,8 +113,13 @@ func (c *comparison) follow(t turning, r model.Rope) {
 	case t.divided:
 		try.Scaling = llama3s(math.Round(t.values[last]))
 	case last > 0:
-		// The last frequency is theta^(-2·last/d).
-		try = model.Rope{Theta: math.Round(math.Pow(t.values[last], -float64(last+1)/float64(last)))}
+		// The first frequency is 1 and the last theta^(-2·last/d), both divided where
+		// positions are.
+		factor := math.Round(1 / t.values[0])
+		try = model.Rope{Theta: math.Round(math.Pow(t.values[last]*factor, -float64(last+1)/float64(last)))}
+		if factor > 1 {
+			try.Scaling = model.RopeScaling{Kind: "linear", Factor: factor}
+		}
 	}
 	if t.divided && t.differs(model.Rope{Theta: r.Theta}) < 0 {
 		try.Scaling = model.RopeScaling{}

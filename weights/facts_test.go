@@ -285,7 +285,9 @@ func TestConfig(t *testing.T) {
 		{`{"model_type": "mistral", "architectures": null, "sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]}`, "8 in 1 of 2 layers (layer_types)", []string{"model.context=8"}, nil},
 		{`{"model_type": "mistral", "architectures": null, "sliding_window": 8, "layer_types": ["full_attention", "full_attention"]}`, "", nil, nil},
 		{`{"model_type": "mistral", "architectures": null, "layer_types": ["full_attention", "chunked_attention"], "sliding_window": 8}`, `layer_types is "chunked_attention"`, nil, nil},
-		{`{"sliding_window": 8}`, "", nil, nil}, // LlamaForCausalLM has none, whatever its document says
+		{`{"sliding_window": 8}`, "sliding_window is 8, and the window of attention in model.block (0: none) is 0", []string{"model.context=8"}, nil}, // though LlamaForCausalLM has none
+		{`{"sliding_window": 8, "use_sliding_window": false}`, "", nil, nil},
+		{`{"sliding_window": 4096}`, "", nil, nil},
 		// Models that compute something else.
 		{`{"model_type": "gemma", "architectures": ["GemmaForCausalLM"]}`, `model_type is "gemma": that is none of the models whose computation is known here`, nil, nil},
 		{`{"model_type": "gpt2"}`, `model_type is "gpt2"`, nil, nil},
@@ -303,7 +305,7 @@ func TestConfig(t *testing.T) {
 		{`{"query_pre_attn_scalar": 6}`, "", nil, nil},
 		{`{"query_pre_attn_scalar": 256}`, "query_pre_attn_scalar is 0.0625", nil, nil},
 		{`{"embedding_multiplier": 12}`, "embedding_multiplier is 12: the embedding is multiplied by it", nil, nil},
-		{`{"use_parallel_residual": true}`, "use_parallel_residual is true, and the nodes of model.block is sequential", nil, nil},
+		{`{"use_parallel_residual": true}`, "use_parallel_residual is true, and what the nodes of model.block have is sequential", nil, nil},
 		// Nested, and the outer one says other things.
 		{`{"text_config": ` + string(config(t, `{"rope_theta": 5}`)) + `}`, "config.json: text_config.rope_theta is 5", []string{"model.rope.theta=5"}, nil},
 	} {
@@ -568,6 +570,25 @@ func TestLlama2cAngles(t *testing.T) {
 	loaded(t, info, write(t, b))
 	m := mismatch(t, specInfo(t, factsSpec, "model.tie=true", "model.rope.theta=500000"), write(t, b), "table of angles at byte")
 	if !slices.Equal(m.Set, []string{"model.rope.theta=10000"}) {
+		t.Errorf("hint %q", m.Set)
+	}
+	// The table is of positions as they were turned, so it shows division as well.
+	linear := []string{"model.tie=true", "model.rope.scaling.kind=linear", "model.rope.scaling.factor=2"}
+	m = mismatch(t, specInfo(t, factsSpec, linear...), write(t, b), "table of angles at byte")
+	if !slices.Equal(m.Set, []string{"model.rope.scaling.kind=none"}) {
+		t.Errorf("hint %q", m.Set)
+	}
+	scaled := specInfo(t, factsSpec, linear...)
+	for p := range info.Context {
+		for i, f := range frequencies(scaled.Architecture.Rope, info.HeadDim) {
+			at := end + 4*(p*half+i)
+			putFloat(b[at:], math.Cos(float64(p)*f))
+			putFloat(b[at+4*info.Context*half:], math.Sin(float64(p)*f))
+		}
+	}
+	loaded(t, scaled, write(t, b))
+	m = mismatch(t, info, write(t, b), "table of angles at byte")
+	if !slices.Equal(m.Set, []string{"model.rope.scaling.kind=linear", "model.rope.scaling.factor=2"}) {
 		t.Errorf("hint %q", m.Set)
 	}
 }
