@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/llamac/llamac/ir"
 	"github.com/llamac/llamac/plan"
 	"github.com/llamac/llamac/runtime/cpu"
 	"github.com/llamac/llamac/runtime/model"
@@ -47,8 +48,12 @@ func NewTrainer(p *plan.Plan, o Options) (model.Trainer, error) {
 			return nil, err
 		}
 	}
-	sizes := p.Sizes()
-	t.tokens, t.vocab = int(sizes["B"]*sizes["T"]), math.MaxInt32
+	t.tokens, t.vocab = 0, math.MaxInt32
+	for _, in := range p.Program("micro_step").Inputs {
+		if in.Name == "tokens" {
+			t.tokens = int(ir.Type{DType: in.DType, Dims: in.Dims}.Bind(p.Sizes()).Elems())
+		}
+	}
 	// A plan of training alone does not say how many ids there are; kernels
 	// refuse those that are none.
 	if q := p.Program("decode"); q != nil {

@@ -216,7 +216,8 @@ func values(v *kong.Value, word string) (list []string) {
 		return passes.Names()
 	case v.Name == "set":
 		return sets()
-	case v.Tag.Type == "path":
+	// A run's folder is passed on as it was typed, so it is no path of kong's.
+	case v.Tag.Type == "path", v.Name == "run":
 		return files(word)
 	}
 	return nil
