@@ -47,8 +47,7 @@ func (s *Spec) sizes() []size {
 	for _, x := range list {
 		own[x.value] = true
 	}
-	var visit func(nodes []Node)
-	visit = func(nodes []Node) {
+	for _, nodes := range [][]Node{m.Block, m.Network} {
 		for _, n := range nodes {
 			if !own[n.Out] {
 				list = append(list, size{eval.Field(n.Path, "out"), n.Out, 1e5})
@@ -58,8 +57,6 @@ func (s *Spec) sizes() []size {
 			}
 		}
 	}
-	visit(m.Block)
-	visit(m.Network)
 	return list
 }
 

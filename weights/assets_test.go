@@ -195,14 +195,14 @@ func TestStoriesConfig(t *testing.T) {
 func TestForeignFormats(t *testing.T) {
 	for name, want := range map[string]string{
 		"weights/stories260K/tok512.bin":                   "not recognised",
-		"weights/stories260K/expected_greedy_200.txt":      "not recognised",
+		"weights/stories260K/expected_greedy_200.txt":      "this is a text that begins with \"Once upon a time",
 		"tokenizer/llama/tokenizer.model":                  "not recognised",
 		"weights/stories260K_hf_f32/config.json":           "not recognised",
 		"onnx/stories260K_torch113_opset13_dyn.onnx":       "not recognised",
-		"text/c4/c4_en_dummy.tar.gz":                       "not recognised",
+		"text/c4/c4_en_dummy.tar.gz":                       "this is a gzip file; unpack it",
 		"refs/ref_stories260K_dev_logits_f32_64x512.bin":   "not recognised",
 		"onnx/expected_logits_1x8x512_f32.bin":             "not recognised",
-		"eval/oracle_llamacpp_hellaswag_hs_first100.score": "not recognised",
+		"eval/oracle_llamacpp_hellaswag_hs_first100.score": "this is a text that begins with",
 	} {
 		f, err := Open(asset(t, name))
 		if err == nil {

@@ -269,8 +269,6 @@ func anonymous(list any, given string) {
 			number[name] = float64(i)
 		}
 		delete(m, "name")
-		if _, ok := m["body"]; ok {
-			delete(m, "body") // it is model.block
-		}
+		delete(m, "body") // it is model.block
 	}
 }
