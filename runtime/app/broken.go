@@ -66,5 +66,5 @@ func (s *session) stepSaved() int {
 // keeps tells whether a checkpoint stays; rank counts the newer ones.
 func (s *session) keeps(step, rank int) bool {
 	r := s.info.Recipe
-	return rank < max(r.KeepLast, 1) || step > 0 && due(step, r.KeepEvery) || r.KeepBest && step == s.best || step < s.known
+	return rank < max(r.KeepLast, 1) || step > 0 && due(step, r.KeepEvery) || r.KeepBest && step == s.best || step < s.known || step <= s.set.KeptUntil && s.set.KeptUntil > 0
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/llamac/llamac/data"
 	"github.com/llamac/llamac/weights"
 )
 
@@ -59,6 +60,19 @@ func createFile(path string) (outFile, error) { return os.Create(path) }
 // join is the path of something in the folder.
 func (d *runDir) join(name ...string) string {
 	return filepath.Join(append([]string{d.path}, name...)...)
+}
+
+// seen is what decides how a run goes on, to tell whether it has changed.
+func (d *runDir) seen() (string, error) {
+	steps, err := d.checkpoints()
+	if err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(d.join(settingsFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	return fmt.Sprint(steps, string(b)), nil
 }
 
 // open makes the folder and takes its lock, which the system gives back even
@@ -294,7 +308,11 @@ func (d *runDir) clean(step int) error {
 				s, ok := stepOf(e.Name(), ".safetensors")
 				if ok && step >= 0 && s > step && !e.IsDir() {
 					path := d.join(sub, e.Name())
-					if err := os.Rename(path, path+aside); err != nil {
+					to := path + aside
+					for i := 2; exists(to); i++ { // of an earlier time
+						to = fmt.Sprintf("%s%s-%d", path, aside, i)
+					}
+					if err := os.Rename(path, to); err != nil {
 						return err
 					}
 					continue
@@ -326,7 +344,7 @@ func ownName(sub, name string) bool {
 		_, numbered := stepOf(name, "")
 		return ok && numbered
 	}
-	return name == settingsFile || name == "loss.svg" || strings.HasPrefix(name, "tokenizer")
+	return name == settingsFile || name == "loss.svg" || name == data.InputsFile || strings.HasPrefix(name, "tokenizer")
 }
 
 // cutLast is strings.Cut around the last occurrence.

@@ -109,6 +109,11 @@ type settings struct {
 	// What a resumed run was told to do otherwise, in the order of its steps.
 	Changes []change `json:"changes,omitempty"`
 	Skips   []skip   `json:"skips,omitempty"`
+	// Checkpoints of steps up to the first stay, since another train.keep kept
+	// them; the best is looked for behind the second, since validation losses were
+	// of other text before. 0 for neither.
+	KeptUntil    int `json:"kept_until,omitempty"`
+	MeasuredFrom int `json:"measured_from,omitempty"`
 
 	// What a data set is opened with.
 	seed    uint64
@@ -135,7 +140,11 @@ func (d *runDir) readSettings() (settings, bool, error) {
 	if err != nil {
 		return s, false, err
 	}
-	if err := json.Unmarshal(b, &s); err != nil {
+	err = json.Unmarshal(b, &s)
+	if err == nil && s.Format <= settingsFormat && (s.Name == "" || s.Steps < 1) { // as another program's of this name
+		err = errors.New("it has no name, or no number of steps")
+	}
+	if err != nil {
 		return s, false, fmt.Errorf("%s: is damaged (%v); move it away, and --resume makes it anew from what the newest checkpoint says", path, err)
 	}
 	if s.Format > settingsFormat {
@@ -188,6 +197,7 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 		// was.
 		s.Seed, s.Tokenizer, s.DataHash, s.TokenizerHash = old.Seed, old.Tokenizer, old.DataHash, old.TokenizerHash
 		s.SpecHash, s.SpecJSON, s.Changes, s.Skips = old.SpecHash, old.SpecJSON, old.Changes, old.Skips
+		s.KeptUntil, s.MeasuredFrom = old.KeptUntil, old.MeasuredFrom
 		if old.Started != "" {
 			s.Set, s.Args, s.Started, s.Go, s.Version = old.Set, old.Args, old.Started, old.Go, old.Version
 		}
@@ -199,15 +209,23 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 	return s, nil
 }
 
-// keepTokenizer writes the tokenizer's file into the run folder, for people and
-// other programs, and returns the name to remember. Bytes need none.
-func (d *runDir) keepTokenizer(content string) (string, error) {
+// tokenizerName is what a tokenizer's file is called in a run's folder; bytes
+// have none.
+func tokenizerName(content string) string {
 	if content == "" {
-		return "", nil
+		return ""
 	}
 	// The content tells the format, and the ending is for people.
-	name := "tokenizer" + tokenizer.Extension([]byte(content))
-	return name, d.writeBytes(d.join(name), []byte(content))
+	return "tokenizer" + tokenizer.Extension([]byte(content))
+}
+
+// keepTokenizer writes the tokenizer's file into the run folder, for people and
+// other programs.
+func (d *runDir) keepTokenizer(content string) error {
+	if content == "" {
+		return nil
+	}
+	return d.writeBytes(d.join(tokenizerName(content)), []byte(content))
 }
 
 // tokenizerPath is where the tokenizer of a run lies, empty for bytes.

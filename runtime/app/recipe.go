@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -101,7 +100,26 @@ func (s *session) compareRecipe(old settings) error {
 	}
 	// Also without a word: what may change freely is in force from now on.
 	s.adopted = true
+	// What another rule has kept is not removed by forgetting to repeat it.
+	s.rekept = model.Differ(string(old.SpecJSON), s.info.SpecJSON, "train.keep")
+	s.remeasured = model.Differ(string(old.SpecJSON), s.info.SpecJSON, "train.eval.batches") || slices.ContainsFunc(changes, func(c model.Change) bool {
+		return c.Path == "train.micro_batch" || c.Path == "model.context" || strings.HasPrefix(c.Path, "data.")
+	})
 	return nil
+}
+
+// compareInit refuses to go on from other weights than those of the run.
+func (s *session) compareInit(old settings) error {
+	if !s.flags.given["init"] || s.rebuilt {
+		return nil
+	}
+	a, errA := filepath.Abs(s.flags.init)
+	b, errB := filepath.Abs(old.Init)
+	if errA == nil && errB == nil && old.Init != "" && a == b {
+		return nil // a script's call, which starts the run and goes on with it
+	}
+	return usagef("--init=%s: the run in %s began with %s and goes on from its checkpoint; another --run starts from these weights",
+		s.flags.init, s.dir.path, cmp.Or(old.Init, "random weights"))
 }
 
 // record takes what changes from a step on into the settings, and tells of it.
@@ -118,6 +136,17 @@ func (s *session) record(step int) error {
 		c.Step = step
 		s.set.Changes, write = append(s.set.Changes, c), true
 		s.report.note(fmt.Sprintf("from step %s on %s is %s instead of %s", thousands(int64(step+1)), c.Path, cmp.Or(c.New, "not there"), cmp.Or(c.Old, "not there")))
+	}
+	for _, at := range []*int{&s.set.KeptUntil, &s.set.MeasuredFrom} {
+		if *at > step {
+			*at, write = step, true
+		}
+	}
+	if s.rekept || s.remeasured {
+		s.set.KeptUntil, write = step, true
+	}
+	if s.remeasured {
+		s.set.MeasuredFrom = step
 	}
 	if s.adopted {
 		s.set.SpecHash, s.set.SpecJSON, s.set.Set = s.info.SpecHash, rawSpec(s.info.SpecJSON), s.sets()
@@ -177,67 +206,4 @@ func rawSpec(spec string) json.RawMessage {
 func (e *env) sets() (list []string) {
 	json.Unmarshal([]byte(e.getenv("LLAMAC_SET")), &list) // none if there are none
 	return list
-}
-
-// checkFolder refuses a folder that cannot be a run's, or not the one meant.
-func (s *session) checkFolder() error {
-	st, err := os.Stat(s.dir.path)
-	switch {
-	case err == nil && !st.IsDir():
-		return usagef("--run=%s: is a file, not a folder", s.dir.path)
-	case err == nil || !os.IsNotExist(err) || !s.flags.resume || !s.flags.given["run"]:
-		return nil
-	}
-	msg := fmt.Sprintf("--run=%s: there is no such folder to resume", s.dir.path)
-	// The neighbours with checkpoints, nearest names first.
-	var near []string
-	entries, _ := os.ReadDir(filepath.Dir(s.dir.path)) // without hints if it cannot be read
-	for _, e := range entries {
-		other := &runDir{path: filepath.Join(filepath.Dir(s.dir.path), e.Name())}
-		if steps, err := other.checkpoints(); err == nil && len(steps) > 0 {
-			near = append(near, other.path)
-		}
-	}
-	name := filepath.Base(s.dir.path)
-	slices.SortStableFunc(near, func(a, b string) int {
-		return cmp.Compare(shared(filepath.Base(b), name), shared(filepath.Base(a), name))
-	})
-	if len(near) > 0 {
-		msg += "; runs are in " + strings.Join(near[:min(len(near), 4)], ", ")
-	}
-	return usagef("%s; leave --resume out to start a run there", msg)
-}
-
-// shared counts the letters that two names have in common from either end.
-func shared(a, b string) (n int) {
-	for n < min(len(a), len(b)) && a[n] == b[n] {
-		n++
-	}
-	for m := 0; m < min(len(a), len(b))-n && a[len(a)-1-m] == b[len(b)-1-m]; m++ {
-		n++
-	}
-	return n
-}
-
-// checkOrphans refuses a folder that holds the log or the samples of a run whose
-// checkpoints are gone: starting there would write over them.
-func (s *session) checkOrphans() error {
-	for _, pattern := range []string{"metrics.jsonl", filepath.Join(sampleDir, "step-*")} {
-		found, _ := filepath.Glob(filepath.Join(globQuote(s.dir.path), pattern))
-		for _, f := range found {
-			if st, err := os.Stat(f); err == nil && st.Size() > 0 {
-				return usagef("%s: holds %s of a run and no checkpoint of it: name another folder with --run, or move these files away",
-					s.dir.path, filepath.Base(f))
-			}
-		}
-	}
-	return nil
-}
-
-// globQuote takes the meaning from letters that patterns have one for.
-func globQuote(path string) string {
-	if filepath.Separator == '\\' {
-		return path // where a backslash quotes nothing
-	}
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }

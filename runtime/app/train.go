@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llamac/llamac/data"
 	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/runtime/schedule"
 	"github.com/llamac/llamac/tokenizer"
@@ -57,6 +58,8 @@ type session struct {
 	known       int   // of checkpoints before this step nobody knows why they stay
 	changed     []change
 	adopted     bool // a spec that differs is in force from now on
+	rekept      bool // its train.keep differs
+	remeasured  bool // validation losses are no longer comparable with earlier ones
 	rebuilt     bool // run.json was not there
 	in          batches
 	inNext      int64 // number of the next sequence that in reads
@@ -165,6 +168,7 @@ func (s *session) prepare() error {
 		}
 		if s.set.DataHash != "" && s.feed.Identity() != s.set.DataHash {
 			s.changed = append(s.changed, change{Path: "data", Old: s.set.DataHash, New: s.feed.Identity()})
+			s.remeasured = true
 		}
 	}
 	s.set.DataHash = s.feed.Identity()
@@ -197,83 +201,21 @@ func (s *session) prepare() error {
 	return nil
 }
 
-// openRun takes the run's folder and settles flags and its past. It tells
-// whether there is a past to go on from.
-func (s *session) openRun() (resumed bool, err error) {
-	if err := s.checkFolder(); err != nil {
-		return false, err
-	}
-	steps, err := s.dir.checkpoints()
-	if err != nil {
-		return false, err
-	}
-	if len(steps) == 0 {
-		if err := s.checkOrphans(); err != nil {
-			return false, err
-		}
-	}
-	// A folder with steps in it is somebody's work, and starting anew would
-	// remove it.
-	if !s.flags.resume && len(steps) > 0 && steps[0] > 0 {
-		return false, usagef("%s: already holds a run at step %s; add --resume to go on with it, or name another folder with --run",
-			s.dir.path, thousands(int64(steps[0])))
-	}
-	if len(steps) > 0 && !s.flags.resume {
-		if c, err := weights.ReadCheckpointState(s.dir.checkpointPath(0)); err != nil || c.Name != s.info.Name {
-			return false, usagef("%s: is no checkpoint of %s, and starting here would remove it; name another folder with --run", s.dir.checkpointPath(0), s.info.Name)
-		}
-	}
-	var old settings
-	if s.flags.resume {
-		if old, resumed, err = s.dir.readSettings(); err != nil {
-			return false, err
-		}
-		if !resumed && len(steps) > 0 {
-			if old, err = s.rebuild(steps); err != nil {
-				return false, err
-			}
-			resumed = true
-		}
-	}
-	s.was = old
-	if s.set, err = s.settle(s.flags, old, resumed); err != nil {
-		return false, err
-	}
-	if resumed && len(steps) > 0 {
-		if err := s.compareRecipe(old); err != nil {
-			return false, err
-		}
-	}
-	// The folder is locked before anything in it is changed.
-	if err := s.dir.open(); err != nil {
-		return false, err
-	}
-	// Killed before its first checkpoint: --resume in a script should start
-	// such a run and not fail.
-	if s.flags.resume && len(steps) == 0 {
-		if s.flags.skip.Step > 0 {
-			return false, usagef("--skip-step=%d: %s holds no checkpoint to go on from", s.flags.skip.Step, s.dir.path)
-		}
-		s.report.note(fmt.Sprintf("%s holds no checkpoint: starting at step 0", s.dir.path))
-		return false, nil
-	}
-	return resumed, nil
-}
-
 // begin starts a run from random weights, or from those of a file.
 func (s *session) begin() error {
 	// Whatever an earlier attempt left has nothing to do with this run.
 	if err := s.dir.clean(-1); err != nil {
 		return err
 	}
-	var err error
-	if s.set.Tokenizer, err = s.dir.keepTokenizer(s.content); err != nil {
+	// Before the others: it says whose they are.
+	s.set.Tokenizer = tokenizerName(s.content)
+	if err := s.dir.writeSettings(s.set); err != nil {
+		return err
+	}
+	if err := s.dir.keepTokenizer(s.content); err != nil {
 		return err
 	}
 	if err := s.keepInputs(); err != nil {
-		return err
-	}
-	if err := s.dir.writeSettings(s.set); err != nil {
 		return err
 	}
 	// Random weights first; a file, if one is given, replaces all of them.
@@ -283,6 +225,7 @@ func (s *session) begin() error {
 			return err
 		}
 	}
+	var err error
 	s.log, err = openMetrics(s.dir.join("metrics.jsonl"), 0)
 	return err
 }
@@ -310,6 +253,9 @@ func (s *session) restore() error {
 		return fmt.Errorf("%s: the checkpoint (seed %d, next sequence %d) contradicts %s (seed %d) and the recipe (next sequence %d)",
 			s.dir.checkpointPath(c.Step), c.Seed, c.Sequences, settingsFile, s.set.Seed, s.sequences(c.Step))
 	}
+	if s.set.Steps < c.Step {
+		return usagef("--steps=%d: the run in %s has taken %s already", s.set.Steps, s.dir.path, thousands(int64(c.Step)))
+	}
 	s.step, s.saved = c.Step, s.dir.checkpointPath(c.Step)
 	s.origin, s.originSeq, s.originToken = c.Step, c.Sequences, c.Sequences*int64(s.info.Context)
 	if err := s.record(c.Step); err != nil {
@@ -334,8 +280,21 @@ func (s *session) restore() error {
 		}
 	}
 	if s.rebuilt {
-		if s.set.Tokenizer, err = s.dir.keepTokenizer(s.content); err != nil {
+		// What lies there under its names may be somebody's.
+		s.set.Tokenizer = tokenizerName(s.content)
+		if path := s.dir.tokenizerPath(s.set); path != "" {
+			b, err := os.ReadFile(path)
+			if err == nil && string(b) != s.content {
+				return usagef("%s: is not the tokenizer that the checkpoints hold, and would be replaced: move it away", path)
+			}
+		}
+		if err := s.dir.keepTokenizer(s.content); err != nil {
 			return err
+		}
+		if !exists(s.dir.join(data.InputsFile)) {
+			if err := s.keepInputs(); err != nil {
+				return err
+			}
 		}
 		if err := s.dir.writeSettings(s.set); err != nil {
 			return err
@@ -518,7 +477,8 @@ func finite(x float64) bool { return x-x == 0 }
 func (s *session) noteVal(r *record) {
 	if r.ValLoss != nil {
 		s.lastVal = r
-		if *r.ValLoss < s.bestVal {
+		// What was measured otherwise is not to be compared with.
+		if *r.ValLoss < s.bestVal && (r.Step > s.set.MeasuredFrom || s.set.MeasuredFrom == 0) {
 			s.bestVal, s.best = *r.ValLoss, r.Step
 		}
 	}

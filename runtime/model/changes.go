@@ -154,6 +154,22 @@ func Changes(old, new string) ([]Change, error) {
 	return out, nil
 }
 
+// Differ tells whether two evaluated specs give a field, or one of a section,
+// different values, of whatever class it is.
+func Differ(old, new string, field string) bool {
+	a, errA := flatten(old)
+	b, errB := flatten(new)
+	if errA != nil || errB != nil {
+		return true
+	}
+	of := func(m map[string]any) map[string]any {
+		m = maps.Clone(m)
+		maps.DeleteFunc(m, func(p string, _ any) bool { return p != field && !strings.HasPrefix(p, field+".") })
+		return m
+	}
+	return !reflect.DeepEqual(of(a), of(b))
+}
+
 // OfClass picks the changes of a class.
 func OfClass(changes []Change, class Class) []Change {
 	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Class != class })
