@@ -243,13 +243,13 @@ func bar(done, total int64) string {
 func (l *progressLine) learning(p tokenizer.Progress) {
 	// The last and longest phase, and the only one whose end is known.
 	if p.Phase == "merge" {
-		l.show("learning the vocabulary [%s] piece %d of %d: %q", bar(p.Done, p.Total), p.Done, p.Total, p.Piece)
+		l.begun("learning the vocabulary", "learning the vocabulary [%s] piece %d of %d: %q", bar(p.Done, p.Total), p.Done, p.Total, p.Piece)
 		return
 	}
-	l.show("reading text for the vocabulary: %.0f MB", float64(p.Done)/1e6)
+	l.begun("reading text for the vocabulary", "reading text for the vocabulary: %.0f MB", float64(p.Done)/1e6)
 }
 
 // reading tells how far the text is.
 func (l *progressLine) reading(p prepare.Progress) {
-	l.show("preparing data [%s] %d documents, %.1f M tokens", bar(p.Bytes, p.BytesTotal), p.Docs, float64(p.Tokens)/1e6)
+	l.begun("preparing data", "preparing data [%s] %d documents, %.1f M tokens", bar(p.Bytes, p.BytesTotal), p.Docs, float64(p.Tokens)/1e6)
 }

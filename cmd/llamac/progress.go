@@ -28,12 +28,17 @@ type progressLine struct {
 	last  time.Time
 }
 
-// show writes the line, if it is time to. The format stands for the phase: the
-// first line of each is always written.
-func (l *progressLine) show(format string, args ...any) {
+// init fills in what a test replaces.
+func (l *progressLine) init() {
 	if l.w == nil {
 		l.w, l.now, l.terminal = os.Stderr, time.Now, drawable
 	}
+}
+
+// show writes the line, if it is time to. The format stands for the phase: the
+// first line of each is always written.
+func (l *progressLine) show(format string, args ...any) {
+	l.init()
 	now, since := l.now(), redraw
 	terminal := l.terminal()
 	if !terminal {
@@ -48,6 +53,18 @@ func (l *progressLine) show(format string, args ...any) {
 	} else {
 		fmt.Fprintf(l.w, format+"\n", args...)
 	}
+}
+
+// begun is show for a phase that has a name. A log has the name alone when it
+// begins: what is done by then is nothing, and a short phase has no second line.
+func (l *progressLine) begun(name, format string, args ...any) {
+	l.init()
+	if l.terminal() || l.phase == format {
+		l.show(format, args...)
+		return
+	}
+	l.show("%s", name)
+	l.phase = format
 }
 
 // working shows that something goes on of which nobody knows how far it is, with

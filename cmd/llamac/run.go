@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/llamac/llamac/internal/compile"
@@ -131,7 +132,7 @@ func (c *trainCmd) Run() error {
 	}
 	// Before any text is read: it is to become ids that the weights know.
 	if o.Vocabulary, err = trainedVocabulary(s, o, run, c.Init, c.Resume, c.Accept, func(msg string) {
-		if !c.JSON {
+		if !c.JSON || strings.HasPrefix(msg, "warning: ") {
 			fmt.Fprintln(os.Stderr, msg)
 		}
 	}); err != nil {

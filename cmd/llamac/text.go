@@ -13,6 +13,7 @@ import (
 
 	"github.com/llamac/llamac/data"
 	"github.com/llamac/llamac/internal/corpus"
+	"github.com/llamac/llamac/internal/gobuild"
 	"github.com/llamac/llamac/runtime/console"
 	"github.com/llamac/llamac/specs"
 	"github.com/llamac/llamac/tokenizer"
@@ -22,6 +23,7 @@ import (
 // that was named, or the spec's sources as they are now.
 func (c *trainCmd) text(s *specs.Spec, o corpus.Options) (dir, tokenizerFile string, err error) {
 	if c.Data != "" {
+		gobuild.Use(c.Data) // it may be one of the cache
 		tokenizerFile, err = checkSet(s, c.Data, o)
 		return c.Data, tokenizerFile, err
 	}
@@ -131,8 +133,15 @@ func checkSet(s *specs.Spec, dir string, o corpus.Options) (tokenizerFile string
 	default:
 		ctx, stop := interruptible()
 		defer stop()
-		if tok, tokenizerFile, err = corpus.Tokenizer(ctx, s, o); err != nil {
+		tok, tokenizerFile, err = corpus.Tokenizer(ctx, s, o)
+		switch {
+		case ctx.Err() != nil:
+			return "", context.Cause(ctx)
+		case err != nil:
 			return "", err
+		}
+		if tokenizerFile != "" {
+			gobuild.Use(tokenizerFile)
 		}
 	}
 	t := set.Manifest.Tokenizer

@@ -78,6 +78,7 @@ type Config struct {
 	SkipBad     bool  // count broken documents instead of failing
 	OnSkip      func(error)
 	OnNote      func(string) // told what a user should know of the input; may be nil
+	OnFolder    func(string) // told the set's folder before anything is in it; may be nil
 	DedupMemory int64        // bytes for the table of hashes; 0 for 256 MiB
 
 	unitBytes int64                               // tests: input of a unit
@@ -109,6 +110,9 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (dir string, 
 	dir = cfg.OutDir
 	if dir == "" {
 		dir = filepath.Join(cfg.CacheDir, p.key[:16])
+	}
+	if cfg.OnFolder != nil {
+		cfg.OnFolder(dir)
 	}
 	r := &runner{cfg: &cfg, plan: p, dir: dir, progress: newTracker(progress)}
 	// The common case of a second training: nothing but a look at the manifest

@@ -69,8 +69,8 @@ func fits(s *specs.Spec, m *ir.Module, mode string, batch int) error {
 }
 
 // nodeWork bounds the FLOPs of a node. A product of [m, k] and [k, p] is the square
-// root of its three sizes' product, twice; everything else is a few operations
-// an element.
+// root of its three sizes' product, twice, and that for each of the matrices in
+// the leading axes; everything else is a few operations an element.
 func nodeWork(n *ir.Node, sizes map[string]int64) float64 {
 	if n.Op.View {
 		return 0
@@ -83,7 +83,15 @@ func nodeWork(n *ir.Node, sizes map[string]int64) float64 {
 		e := v.Type.Estimate(sizes)
 		product, largest = product*e, max(largest, e)
 	}
-	if n.Op.Name == "matmul" || n.Op.Name == "linear" {
+	switch n.Op.Name {
+	case "matmul":
+		t := n.Results[0].Type
+		t.Dims = t.Dims[:t.Rank()-2]
+		if b := n.Operands[1].Type.Rank(); b == 2 {
+			t.Dims = nil // the leading axes are more rows of one product
+		}
+		return 2 * math.Sqrt(product/t.Estimate(sizes))
+	case "linear":
 		return 2 * math.Sqrt(product)
 	}
 	return 10 * largest

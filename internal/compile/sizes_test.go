@@ -91,6 +91,8 @@ func TestLargeSizes(t *testing.T) {
 		"model.n_layers=1000",
 		"model.vocab=1000000 model.dim=16384",
 		"train.micro_batch=4096",
+		// The largest of LLaMA 3.1 with its whole context.
+		"model.dim=16384 model.n_layers=126 model.n_heads=128 model.n_kv_heads=8 model.ffn_dim=53248 model.vocab=128256 model.context=131072 train.micro_batch=1",
 	} {
 		r, s, err := planSizes(t, absurd, strings.Fields(set)...)
 		if err != nil {

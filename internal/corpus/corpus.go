@@ -57,6 +57,7 @@ func Config(s *specs.Spec, o Options) prepare.Config {
 		// llamac is called.
 		Base: s.Dir(), CacheDir: filepath.Join(o.Cache, "data"), HashDir: filepath.Join(o.Cache, "hashes"), OutDir: o.OutDir,
 		Shard: o.Shard, SkipBad: o.SkipBad, OnSkip: o.OnSkip, OnNote: o.OnNote,
+		OnFolder: gobuild.Use, // from here on, for preparing may take hours
 	}
 	for _, x := range s.Data.Sources {
 		c.Sources = append(c.Sources, prepare.Source(x))

@@ -74,17 +74,30 @@ func (e *Entry) ours(f fs.DirEntry) bool {
 	return f.Type().IsRegular()
 }
 
+// ofSet matches what a preparation leaves in a set's folder and, until it is done,
+// in the folder "work" below it.
+var ofSet = regexp.MustCompile(`^((\.tmp-)?[A-Za-z0-9_-]+-[0-9]{5,}\.(train\.tok|val\.tok|json)(-[0-9]+)?|(\.tmp-)?(token-bytes\.bin|manifest\.json|inputs\.txt|tokenizer\.model)(-[0-9]+)?|\.tmp-[0-9]+)$`)
+
 // prepared tells a data set that has no manifest yet, or lost it: nothing but
 // shards and what belongs to them.
 func (e *Entry) prepared() bool {
 	shards := 0
-	files, err := os.ReadDir(e.Path)
-	for _, f := range files {
-		if ext := filepath.Ext(f.Name()); ext == ".tok" {
-			shards++
+	for _, sub := range []string{"", "work"} {
+		files, err := os.ReadDir(filepath.Join(e.Path, sub))
+		if err != nil && (sub == "" || !errors.Is(err, fs.ErrNotExist)) {
+			return false
+		}
+		for _, f := range files {
+			switch {
+			case sub == "" && f.IsDir() && f.Name() == "work":
+			case f.IsDir() || !ofSet.MatchString(f.Name()):
+				return false
+			case filepath.Ext(f.Name()) == ".tok" || sub != "":
+				shards++
+			}
 		}
 	}
-	return err == nil && shards > 0
+	return shards > 0
 }
 
 // measure sums the sizes below an entry and finds its last use, which Use marks

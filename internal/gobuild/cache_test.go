@@ -37,12 +37,22 @@ func TestEntries(t *testing.T) {
 	plant(t, 3*day, module, cache, "build", "m-0123456789abcdef", "go.mod")
 	plant(t, 2*day, "{\n  \"format\": \"llamac data 2\"", cache, "data", "0123456789abcdef", "manifest.json")
 	plant(t, 1*day, "model", cache, "tokenizer", "m-300-0123456789abcdef.model")
-	plant(t, 4*day, "shard", cache, "data", "fedcba9876543210", "x-00000.train.tok") // interrupted
+	plant(t, 4*day, "shard", cache, "data", "fedcba9876543210", "work", "x-00000.train.tok") // interrupted
+	at := time.Now().Add(-4 * day)
+	if err := os.Chtimes(filepath.Join(cache, "data", "fedcba9876543210"), at, at); err != nil {
+		t.Fatal(err)
+	}
+	plant(t, 5*day, "shard", cache, "data", "fedcba9876543211", "x-00000.train.tok")
+	plant(t, 5*day, "{}", cache, "data", "fedcba9876543211", ".tmp-manifest.json-77")
 
 	plant(t, day, "module theirs\n", cache, "build", "theirs-0123456789abcdef", "go.mod")
 	plant(t, day, module, cache, "build", "unhashed", "go.mod")
 	plant(t, day, "{}", cache, "data", "00000000000000ff", "manifest.json")
 	plant(t, day, "a photo", cache, "data", "00000000000000aa", "photo.jpg")
+	plant(t, day, "shard", cache, "data", "00000000000000bb", "x-00000.train.tok")
+	plant(t, day, "a photo", cache, "data", "00000000000000bb", "photo.jpg")
+	plant(t, day, "shard", cache, "data", "00000000000000cc", "work", "x-00000.train.tok")
+	plant(t, day, "a photo", cache, "data", "00000000000000cc", "work", "photo.jpg")
 	plant(t, day, "x", cache, "data", "notes.txt")
 	plant(t, day, "x", cache, "tokenizer", "llama.model")
 	plant(t, day, "x", cache, "elsewhere", "m-0123456789abcdef", "go.mod")
@@ -60,7 +70,7 @@ func TestEntries(t *testing.T) {
 	for _, e := range list {
 		got = append(got, fmt.Sprintf("%s %s %d %.0f", e.Kind, e.Name, e.Bytes, time.Since(e.Used).Hours()))
 	}
-	want := []string{"data fedcba9876543210 5 96", fmt.Sprintf("build m-0123456789abcdef %d 72", len(module)), "data 0123456789abcdef 29 48", "tokenizer m-300-0123456789abcdef.model 5 24"}
+	want := []string{"data fedcba9876543211 7 120", "data fedcba9876543210 5 96", fmt.Sprintf("build m-0123456789abcdef %d 72", len(module)), "data 0123456789abcdef 29 48", "tokenizer m-300-0123456789abcdef.model 5 24"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%q, want\n%q", got, want)
 	}
@@ -69,7 +79,7 @@ func TestEntries(t *testing.T) {
 			t.Errorf("%s: %v, %v", e.Path, done, err)
 		}
 	}
-	for _, kept := range []string{"build/theirs-0123456789abcdef/go.mod", "build/unhashed/go.mod", "data/00000000000000ff/manifest.json", "data/00000000000000aa/photo.jpg", "data/notes.txt", "tokenizer/llama.model", "elsewhere/m-0123456789abcdef/go.mod"} {
+	for _, kept := range []string{"build/theirs-0123456789abcdef/go.mod", "build/unhashed/go.mod", "data/00000000000000ff/manifest.json", "data/00000000000000aa/photo.jpg", "data/00000000000000bb/photo.jpg", "data/00000000000000cc/work/photo.jpg", "data/notes.txt", "tokenizer/llama.model", "elsewhere/m-0123456789abcdef/go.mod"} {
 		if _, err := os.Stat(filepath.Join(cache, filepath.FromSlash(kept))); err != nil {
 			t.Error(err)
 		}

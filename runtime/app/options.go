@@ -74,6 +74,9 @@ func (e *env) trainFlags(args []string) (trainFlags, error) {
 	if perStep := float64(r.Accum) * float64(r.MicroBatch) * float64(e.info.Context); float64(f.steps)*perStep > 1<<62 {
 		return f, usagef("--steps=%d: is %.3g tokens, more than the %.3g that can be counted", f.steps, float64(f.steps)*perStep, float64(1<<62))
 	}
+	if perStep := float64(r.Accum) * float64(r.MicroBatch); float64(f.skip.Times)*perStep*float64(e.info.Context) > 1<<60 {
+		return f, usagef("--skip-step=%s: %d batches are more text than can be counted", *skipStep, f.skip.Times)
+	}
 	f.workers = e.capWorkers(f.workers)
 	return f, nil
 }

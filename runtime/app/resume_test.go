@@ -230,6 +230,7 @@ func TestSkipStep(t *testing.T) {
 	train(t, one, nil, "--skip-step", "11").want(t, 2, "add --resume")
 	train(t, one, nil, "--resume", "--skip-step", "9").want(t, 2, "has read that batch")
 	train(t, one, nil, "--resume", "--skip-step", "x").want(t, 2, "--skip-step=x")
+	train(t, one, nil, "--resume", "--skip-step", "11:9223372036854775807").want(t, 2, "--skip-step=11:9223372036854775807: ")
 	train(t, one, nil, "--resume", "--skip-step", "11:2").want(t, 0, "step 11 passes over the data of 2 steps")
 	// Killed before and after the step that skips: the record replays it.
 	train(t, two, broken(func(int) int { return 1 }), "--resume", "--skip-step", "11:2").want(t, 1)
