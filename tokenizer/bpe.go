@@ -98,6 +98,7 @@ type BPE struct {
 	unk     int32
 	bos     int32
 	eos     int32
+	putsBOS bool   // a tokenizer.json puts BOS before every text
 	bosName string // how BOS and EOS are spelled
 	eosName string
 	bytes   [256]int32 // id of each byte piece, -1 if absent

@@ -381,7 +381,7 @@ func (f *jsonFile) findEnds(t *BPE, part *jsonPart, depth int) error {
 		if id := find(name); id >= 0 && after {
 			t.eos = id
 		} else if id >= 0 {
-			t.bos = id
+			t.bos, t.putsBOS = id, true
 		}
 	}
 	switch part.Type {

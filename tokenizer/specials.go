@@ -42,7 +42,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 	// The tables are shared: they never change. Only the memory of encodings
 	// in progress is its own, since that remembers words.
 	u := &BPE{
-		cfg: t.cfg, pieces: t.pieces, unk: t.unk, bos: t.bos, eos: t.eos, bosName: t.bosName, eosName: t.eosName, bytes: t.bytes,
+		cfg: t.cfg, pieces: t.pieces, unk: t.unk, bos: t.bos, eos: t.eos, putsBOS: t.putsBOS, bosName: t.bosName, eosName: t.eosName, bytes: t.bytes,
 		user: t.user, rawUser: t.rawUser, chars: t.chars, charsHash: t.charsHash,
 		rules: t.rules, emit: t.emit, unused: t.unused, keepUnknowns: t.keepUnknowns, hf: t.hf,
 		texts: t.texts, byteOf: t.byteOf, special: t.special, decodesBytes: t.decodesBytes, spec: t.spec, hash: t.hash,

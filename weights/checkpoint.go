@@ -30,6 +30,7 @@ type Checkpoint struct {
 	Seed      uint64
 	Data      string // identity of the data set
 	Tokenizer string // hash of the tokenizer
+	Ends      string // ids that end a text, as of tokenizer.FormatEnds; empty in files of earlier versions
 
 	// Vocabulary is the tokenizer's file, as tokenizer.Content gives it; empty
 	// for bytes, and in checkpoints of earlier versions. A file has some dozen
@@ -130,9 +131,9 @@ func checkpointHeader(info model.Info, c Checkpoint) []byte {
 		{"name", c.Name}, {"spec", c.SpecHash}, {"version", c.Version},
 		{"step", strconv.Itoa(c.Step)}, {"steps", strconv.Itoa(c.Steps)},
 		{"sequences", strconv.FormatInt(c.Sequences, 10)}, {"seed", strconv.FormatUint(c.Seed, 10)},
-		{"data", c.Data}, {"tokenizer", c.Tokenizer}, {"spec_json", c.Spec},
+		{"data", c.Data}, {"tokenizer", c.Tokenizer}, {"ends", c.Ends}, {"spec_json", c.Spec},
 	} {
-		if kv[0] == "spec_json" && kv[1] == "" {
+		if (kv[0] == "spec_json" || kv[0] == "ends") && kv[1] == "" {
 			continue
 		}
 		// All values are strings, which is all that safetensors' metadata may
@@ -303,7 +304,7 @@ func parseCheckpoint(path string, f *os.File) (*safetensors, Checkpoint, error) 
 	default:
 		return nil, c, bad(path, 8, "a checkpoint of version %s; this llamac reads version %s", md[checkpointKey], checkpointVersion)
 	}
-	c = Checkpoint{Name: md["name"], SpecHash: md["spec"], Spec: md["spec_json"], Version: md["version"], Data: md["data"], Tokenizer: md["tokenizer"]}
+	c = Checkpoint{Name: md["name"], SpecHash: md["spec"], Spec: md["spec_json"], Version: md["version"], Data: md["data"], Tokenizer: md["tokenizer"], Ends: md["ends"]}
 	// A number that is missing is an error of strconv too.
 	var errs [4]error
 	c.Step, errs[0] = strconv.Atoi(md["step"])

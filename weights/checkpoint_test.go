@@ -35,7 +35,7 @@ func writeCheckpoint(t *testing.T, info model.Info, c Checkpoint, p, m, v []floa
 }
 
 var state = Checkpoint{Name: "tiny", SpecHash: "0123456789abcdef0123", Version: `v0 "dev"`, Step: 7, Steps: 100,
-	Sequences: 1 << 40, Seed: math.MaxUint64, Data: "d", Tokenizer: "<t>", Vocabulary: "seven b"} // an odd number of bytes
+	Sequences: 1 << 40, Seed: math.MaxUint64, Data: "d", Tokenizer: "<t>", Ends: "2,7", Vocabulary: "seven b"} // an odd number of bytes
 
 func sameBits(t *testing.T, what string, info model.Info, got, want []float32) {
 	t.Helper()

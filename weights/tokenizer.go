@@ -1,14 +1,11 @@
 package weights
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/llamac/llamac/runtime/gguf"
@@ -25,7 +22,9 @@ type Own struct {
 	Hash      string   // what a checkpoint without its tokenizer says of it
 	Err       error    // why the tokenizer in From cannot be used
 	Notes     []string // what a person should know, such as files that disagree
-	Ends      []int32  // ids that end a text beside the tokenizer's EOS, as models of chats have them
+	// Claims are what the files of the weights say of how texts begin and end, also
+	// where there is no tokenizer.
+	Claims tokenizer.Claims
 
 	content string // of a tokenizer that is inside of a checkpoint
 }
@@ -112,7 +111,9 @@ func OwnTokenizer(path string) (*Own, error) {
 		if err != nil {
 			return nil, err
 		}
-		return ownOfCheckpoint(path, c), nil
+		own := ownOfCheckpoint(path, c)
+		own.Claims = tokenizer.ParseClaims(path+": ends", c.Ends)
+		return own, nil
 	case "llama2.c":
 		// Where models of several vocabularies lie together, the size is in the name.
 		name := fmt.Sprintf("tok%v.bin", f.Config()["vocab"])
@@ -165,9 +166,7 @@ func inGGUF(path string) *Own {
 		return &Own{From: path, Err: err}
 	}
 	defer f.Close()
-	pairs, err := gguf.ReadPairs(f, func(key string) bool {
-		return key == "tokenizer.ggml.model" || key == "tokenizer.ggml.eot_token_id" || key == "tokenizer.ggml.eom_token_id"
-	})
+	pairs, err := gguf.ReadPairs(f, func(key string) bool { return key == "tokenizer.ggml.model" })
 	if err != nil {
 		return &Own{From: path, Err: fmt.Errorf("%s: %w", path, err)}
 	}
@@ -182,59 +181,7 @@ func inGGUF(path string) *Own {
 	if err != nil {
 		return &Own{From: path, Err: err}
 	}
-	own := &Own{Tokenizer: t, From: path}
-	for _, key := range []string{"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"} {
-		if id, ok := pairs[key]; ok {
-			own.ends(number(id))
-		}
-	}
-	return own
-}
-
-// ends notes an id that ends a text. Writers put numbers behind the vocabulary for
-// none.
-func (o *Own) ends(id int64) {
-	if o.Tokenizer != nil && id >= 0 && id < int64(o.Tokenizer.Vocab()) && !slices.Contains(o.Ends, int32(id)) {
-		o.Ends = append(o.Ends, int32(id))
-	}
-}
-
-// readEnds reads from generation_config.json, or else from config.json, what ends a
-// text: one id or several.
-func (o *Own) readEnds(dir string) {
-	for _, name := range []string{"generation_config.json", configFile} {
-		path := filepath.Join(dir, name)
-		b, err := readSmall(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		var c struct {
-			EOS json.RawMessage `json:"eos_token_id"`
-		}
-		if err == nil {
-			err = json.Unmarshal(b, &c)
-		}
-		if err != nil {
-			o.Notes = append(o.Notes, fmt.Sprintf("not used: %s: %v", path, err))
-			continue
-		}
-		var one int64
-		var list []int64
-		switch {
-		case len(c.EOS) == 0 || string(c.EOS) == "null":
-			continue
-		case json.Unmarshal(c.EOS, &one) == nil:
-			o.ends(one)
-		case json.Unmarshal(c.EOS, &list) == nil:
-			for _, id := range list {
-				o.ends(id)
-			}
-		default:
-			o.Notes = append(o.Notes, fmt.Sprintf("not used: %s: eos_token_id is neither an id nor a list of them", path))
-			continue
-		}
-		return
-	}
+	return &Own{Tokenizer: t, From: path, Claims: tokenizer.ClaimsOf(path)}
 }
 
 // ownOfCheckpoint is the tokenizer of a checkpoint of llamac.
@@ -272,14 +219,19 @@ func quoteGlob(path string) string {
 // beside is the tokenizer that lies in the folder of weights.
 func beside(dir string) *Own {
 	own := first(dir, "tokenizer.json", "tokenizer.model")
-	own.readEnds(dir)
+	own.Claims = tokenizer.ClaimsOf(dir)
 	return own
 }
 
 // besideMeta looks into the folder above as well: Meta gives one tokenizer.model
 // for the folders of all sizes.
 func besideMeta(dir string) *Own {
-	return first(dir, "tokenizer.json", "tokenizer.model", filepath.Join("..", "tokenizer.model"), filepath.Join("..", "tokenizer.json"))
+	own := first(dir, "tokenizer.json", "tokenizer.model", filepath.Join("..", "tokenizer.model"), filepath.Join("..", "tokenizer.json"))
+	own.Claims = tokenizer.ClaimsOf(dir)
+	if own.Tokenizer != nil && filepath.Dir(own.From) != filepath.Clean(dir) {
+		own.Claims = own.Claims.And(tokenizer.ClaimsOf(own.From))
+	}
+	return own
 }
 
 // first is the first of the files that exists and can be read. The next one of the

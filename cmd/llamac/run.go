@@ -194,7 +194,7 @@ type generateCmd struct {
 	RunDir      string   `name:"run" help:"Folder of the run." placeholder:"DIR" type:"path"`
 	Weights     string   `help:"Weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's, Meta's or a run's." placeholder:"PATH" type:"path"`
 	Tokenizer   string   `help:"Tokenizer file, where the weights have none inside or beside them." placeholder:"FILE" type:"path"`
-	Accept      bool     `name:"accept-tokenizer" help:"Use --tokenizer, or the spec's, although the weights belong to another one."`
+	Accept      bool     `name:"accept-tokenizer" help:"Use --tokenizer, or the spec's, although the weights belong to another one, or although files contradict it on where texts begin and end."`
 	Prompt      string   `help:"Text to go on from; - reads standard input."`
 	PromptFile  string   `help:"File with the text to go on from, all its bytes; - reads standard input." placeholder:"FILE" type:"path"`
 	N           int      `short:"n" help:"Tokens to write." default:"256" placeholder:"NEW_TOKENS"`

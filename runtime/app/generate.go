@@ -34,7 +34,7 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 	fs.StringVar(&f.weights, "weights", "", "weights to use instead of a run's: a file (safetensors, GGUF, PyTorch, llama2.c, a checkpoint) or a folder of Hugging Face's, Meta's or a run's")
 	fs.StringVar(&f.tokenizer, "tokenizer", "", "tokenizer file, where the weights have none inside or beside them")
 	fs.StringVar(&f.spec, "spec-tokenizer", "", "tokenizer file of the spec, which llamac passes on: used where neither the weights nor --tokenizer bring one")
-	fs.BoolVar(&f.accept, "accept-tokenizer", false, "use --tokenizer, or the spec's, although the weights belong to another one")
+	fs.BoolVar(&f.accept, "accept-tokenizer", false, "use --tokenizer, or the spec's, although the weights belong to another one, or although files contradict it on where texts begin and end")
 	fs.StringVar(&f.prompt, "prompt", "", "text to go on from; - reads standard input")
 	fs.StringVar(&f.promptFile, "prompt-file", "", "file with the text to go on from, all its bytes; - reads standard input")
 	fs.IntVar(&f.n, "n", 256, "new tokens at most")
@@ -156,11 +156,9 @@ func (e *env) generateTokenizer(f generateFlags, note func(string)) (*vocabulary
 	if f.tokenizer == "" && own.Tokenizer == v.tok && own.Hash == "" {
 		note("tokenizer: " + v.from)
 	}
-	// Ends of text are the model's, whichever file its vocabulary was read from.
-	if f.tokenizer != "" && len(v.ends) == 0 {
-		if differs, _ := own.Differs(v.tok); differs == "" {
-			v.ends = own.Ends
-		}
+	// A run has begun its texts as its spec says.
+	if own.Hash == "" {
+		return v, e.beginsAlike(c, v, note)
 	}
 	return v, nil
 }

@@ -36,7 +36,7 @@ func (s *session) openSamples() error {
 		return err
 	}
 	s.samples = newGenerator(&s.info, dec, s.recipe.SampleCount)
-	s.samples.ids = min(s.samples.ids, s.tok.Vocab())
+	s.samples.ids, s.samples.ending = min(s.samples.ids, s.tok.Vocab()), s.ends
 	return nil
 }
 

@@ -34,7 +34,8 @@ type session struct {
 	report  reporter
 	feed    feed
 	tok     tokenizer.Tokenizer
-	content string // the tokenizer's file, which every checkpoint holds
+	content string  // the tokenizer's file, which every checkpoint holds
+	ends    []int32 // ids that end a text, which every checkpoint holds as well
 	trainer model.Trainer
 	samples *generator // nil when samples are not wanted or do not fit
 	log     *metrics
@@ -142,7 +143,7 @@ func (s *session) prepare() error {
 	if err != nil {
 		return err
 	}
-	s.tok = v.tok
+	s.tok, s.ends = v.tok, v.ends
 	// Read once: the file may be exchanged while the run goes on.
 	content, err := v.content()
 	if err != nil {
@@ -509,7 +510,7 @@ func (s *session) checkpoint() error {
 		return &brokenStep{s.step, fmt.Errorf("step %d: nothing is saved: %w", s.step, err)}
 	}
 	c := weights.Checkpoint{Name: s.info.Name, SpecHash: s.info.SpecHash, Spec: s.info.SpecJSON, Version: s.info.Version, Step: s.step, Steps: s.recipe.Steps,
-		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash(), Vocabulary: s.content}
+		Sequences: s.sequences(s.step), Seed: s.recipe.Seed, Data: s.feed.Identity(), Tokenizer: s.tok.Hash(), Ends: tokenizer.FormatEnds(s.ends), Vocabulary: s.content}
 	path, err := s.dir.save(s.step, s.keeps, func(f outFile) error {
 		// Beside its place and renamed, like every file of a run.
 		return weights.WriteCheckpoint(f, s.info, c, s.trainer.Params(), m, v)

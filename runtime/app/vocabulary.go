@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/llamac/llamac/tokenizer"
 	"github.com/llamac/llamac/weights"
@@ -21,7 +22,8 @@ type vocabulary struct {
 	tok     tokenizer.Tokenizer
 	from    string                 // for messages
 	content func() ([]byte, error) // the file to keep with a run, empty for bytes
-	ends    []int32                // ids that end a text beside EOS and BOS
+	ends    []int32                // ids that end a text, once it is chosen
+	claims  tokenizer.Claims       // of the files around it, on how texts begin and end
 }
 
 // bytesVocabulary needs no file.
@@ -30,14 +32,16 @@ func bytesVocabulary() *vocabulary {
 }
 
 // ofOwn is the tokenizer that weights bring along.
-func ofOwn(o *weights.Own) *vocabulary { return &vocabulary{o.Tokenizer, o.Name(), o.Content, o.Ends} }
+func ofOwn(o *weights.Own) *vocabulary {
+	return &vocabulary{tok: o.Tokenizer, from: o.Name(), content: o.Content, claims: o.Claims}
+}
 
 // openVocabulary opens what a flag names: a tokenizer file, or weights that bring
 // their tokenizer along.
 func openVocabulary(path string) (*vocabulary, error) {
 	t, err := tokenizer.Open(path)
 	if err == nil {
-		return &vocabulary{tok: t, from: path, content: func() ([]byte, error) { return tokenizer.Content(path) }}, nil
+		return &vocabulary{tok: t, from: path, content: func() ([]byte, error) { return tokenizer.Content(path) }, claims: tokenizer.ClaimsOf(path)}, nil
 	}
 	if own, e := weights.OwnTokenizer(path); e == nil && own.Tokenizer != nil {
 		return ofOwn(own), nil
@@ -88,7 +92,40 @@ func (e *env) choose(c choice, own *weights.Own, note func(string)) (*vocabulary
 	if err != nil {
 		return nil, err
 	}
+	if err := v.settleEnds(c, note); err != nil {
+		return nil, err
+	}
 	return v, e.fits(v, note)
+}
+
+// settleEnds finds the ids that end a text.
+func (v *vocabulary) settleEnds(c choice, note func(string)) error {
+	ends, err := v.claims.Ends(v.tok)
+	if err != nil && !c.accept {
+		return usagef("%v\n\tmend the file, or add --accept-tokenizer to go without what it says there", err)
+	}
+	if err != nil {
+		note(fmt.Sprintf("warning: left out: %v", err))
+	}
+	v.ends = ends
+	return nil
+}
+
+// beginsAlike holds what the files of weights say of BOS to the spec: a text that
+// begins otherwise than those of training is continued badly, and nothing would
+// show it.
+func (e *env) beginsAlike(c choice, v *vocabulary, note func(string)) error {
+	bos := e.info.Recipe.BOS
+	list := v.claims.Prompt(v.tok, bos)
+	if len(list) == 0 {
+		return nil
+	}
+	what := strings.Join(list, "\n\t")
+	if c.accept {
+		note("warning: as the spec has it: " + what)
+		return nil
+	}
+	return usagef("%s\n\tto follow the files, add --set tokenizer.bos=%v; --accept-tokenizer begins texts as the spec says", what, !bos)
 }
 
 // candidate is choose without looking at the model.
@@ -99,6 +136,10 @@ func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabul
 	// compared ends in an error where v contradicts the weights and nobody insists.
 	compared := func(v *vocabulary, name, ways string) (*vocabulary, error) {
 		differs, aside := own.Differs(v.tok)
+		// Ends of text are the model's, whichever file its vocabulary was read from.
+		if differs == "" {
+			v.claims = v.claims.And(own.Claims)
+		}
 		switch {
 		case differs != "" && stray:
 			note(fmt.Sprintf("warning: %s has %d ids and the model's vocabulary %d: it is not taken for the tokenizer of the weights", own.Name(), own.Tokenizer.Vocab(), e.info.Vocab))
@@ -136,6 +177,7 @@ func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabul
 		}
 		return ofOwn(own), nil
 	case v != nil:
+		v.claims = v.claims.And(own.Claims)
 		return v, nil
 	case own.Tokenizer != nil:
 		for _, n := range own.Notes {
@@ -147,7 +189,9 @@ func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabul
 	case own.Hash != "":
 		return nil, usagef("%s=%s: does not hold its tokenizer, of hash %.12s; name its file with --tokenizer FILE", c.flag, c.weights, own.Hash)
 	case e.info.Vocab == tokenizer.Byte().Vocab():
-		return bytesVocabulary(), nil
+		v := bytesVocabulary()
+		v.claims = own.Claims
+		return v, nil
 	}
 	missing := ""
 	if c.weights != "" {
@@ -217,7 +261,17 @@ func (s *session) chooseTokenizer(resumed bool) (*vocabulary, error) {
 		return nil, err
 	}
 	c.flag, c.weights = "--init", s.set.Init
-	return s.choose(c, own, s.report.note)
+	v, err := s.choose(c, own, s.report.note)
+	if err != nil {
+		return nil, err
+	}
+	// Training may teach another way to begin and end, so that it is no error.
+	if own.Hash == "" {
+		for _, d := range append(v.claims.Prompt(v.tok, s.info.Recipe.BOS), v.claims.Documents(s.info.Recipe.EOS)...) {
+			s.report.note("warning: " + d)
+		}
+	}
+	return v, nil
 }
 
 // resumedTokenizer is the one that the run began with: what it has learned is
@@ -240,6 +294,9 @@ func (s *session) resumedTokenizer(c choice) (*vocabulary, error) {
 	// Its checkpoints hold it, or a copy lies in its folder.
 	if own.Tokenizer != nil {
 		v := ofOwn(own)
+		if err := v.settleEnds(c, s.report.note); err != nil {
+			return nil, err
+		}
 		return v, s.fits(v, s.report.note)
 	}
 	if c.named == "" {

@@ -261,21 +261,125 @@ func TestEndsOfText(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := tok.Encode(nil, []byte(string(whole[2])))[0]
-	for _, config := range []string{fmt.Sprint(next), fmt.Sprintf("[999999, %d]", next)} {
-		write("generation_config.json", []byte(`{"eos_token_id": `+config+`}`))
-		for _, args := range [][]string{nil, {"--tokenizer", greek}} {
+	clear := func() {
+		for _, name := range []string{"generation_config.json", "config.json", "tokenizer_config.json", "special_tokens_map.json"} {
+			os.Remove(filepath.Join(dir, name))
+		}
+	}
+	piece := string(whole[2])
+	for _, c := range []struct{ file, content string }{
+		{"generation_config.json", fmt.Sprintf(`{"eos_token_id": %d}`, next)},
+		{"generation_config.json", fmt.Sprintf(`{"eos_token_id": [-1, %d]}`, next)},
+		{"config.json", fmt.Sprintf(`{"eos_token_id": %d}`, next)},
+		{"tokenizer_config.json", `{"eos_token": "` + piece + `"}`},
+		{"tokenizer_config.json", `{"eos_token": {"content": "` + piece + `", "lstrip": false}}`},
+		{"special_tokens_map.json", `{"eos_token": {"content": "` + piece + `"}}`},
+	} {
+		clear()
+		write(c.file, []byte(c.content))
+		for _, args := range [][]string{nil, {"--tokenizer", greek}, {"--tokenizer", filepath.Join(dir, "tokenizer.json")}} {
 			if got := text(args...); got != "αβ" {
-				t.Errorf("%s, %v: %q", config, args, got)
+				t.Errorf("%s, %v: %q", c.content, args, got)
 			}
 		}
 	}
-	// Damage is said, and config.json asked instead.
-	write("generation_config.json", []byte(`{"eos_token_id": "x"}`))
-	write("config.json", []byte(fmt.Sprintf(`{"eos_token_id": %d}`, next)))
-	r := generate(t, change, "--weights", dir, "--prompt", "αβ", "-n", "9", "--temperature", "0")
-	r.want(t, 0, "generation_config.json: eos_token_id is neither an id nor a list of them")
-	if r.out != "αβ" {
-		t.Errorf("%q", r.out)
+	// One more file never takes an end away.
+	write("generation_config.json", []byte(`{"eos_token_id": 1}`))
+	if got := text(); got != "αβ" {
+		t.Errorf("two files: %q", got)
+	}
+	// What is tuned from such a folder ends there as well, wherever it is carried.
+	run := t.TempDir()
+	greeks := madeWith(t, greek)
+	tune := func(e *env) { change(e); greeks(e) }
+	train(t, run, tune, "--init", dir, "--steps", "1").want(t, 0)
+	last, err := weights.Checkpoints(run)
+	if err != nil || len(last) == 0 {
+		t.Fatal(last, err)
+	}
+	if c, err := weights.ReadCheckpointState(last[0]); err != nil || c.Ends != fmt.Sprintf("1,%d", next) {
+		t.Errorf("%v: the checkpoint's ends are %q", err, c.Ends)
+	}
+	alone := copied(t, last[0])
+	for _, args := range [][]string{{"--run", run}, {"--weights", run}, {"--weights", alone}, {"--weights", alone, "--tokenizer", greek}} {
+		r := generate(t, change, append(args, "--prompt", "αβ", "-n", "9", "--temperature", "0")...)
+		r.want(t, 0)
+		if r.out != "αβ" {
+			t.Errorf("%v: %q", args, r.out)
+		}
+	}
+	// What cannot be is said with file and key, and can be passed over.
+	for _, c := range []struct{ file, content, want string }{
+		{"generation_config.json", `{"eos_token_id": "x"}`, "generation_config.json: eos_token_id: neither an id nor a list of them"},
+		{"generation_config.json", `{"eos_token_id": [1, 22]}`, "generation_config.json: eos_token_id is 22, and the vocabulary has the ids 0 to 21"},
+		{"config.json", `{"eos_token_id": -2}`, "config.json: eos_token_id is -2"},
+		{"tokenizer_config.json", `{"eos_token": "<nowhere>"}`, `tokenizer_config.json: eos_token is "<nowhere>", which is no piece of the vocabulary`},
+		{"special_tokens_map.json", `{"eos_token": 3}`, "special_tokens_map.json: eos_token: neither a token nor null"},
+		{"generation_config.json", `{`, "generation_config.json: unexpected end"},
+	} {
+		clear()
+		write(c.file, []byte(c.content))
+		generate(t, change, "--weights", dir).want(t, 2, c.want, "--accept-tokenizer")
+		generate(t, change, "--weights", dir, "--accept-tokenizer", "-n", "1").want(t, 0, "warning: left out: ", c.want)
+	}
+}
+
+// TestBeginningOfText: files and spec have to agree on whether a prompt gets BOS,
+// and on which.
+func TestBeginningOfText(t *testing.T) {
+	greek := letters(t, alphabet('α', 20))
+	_, checkpoint := trained(t)
+	b, err := os.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := os.ReadFile(greek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("model.safetensors", withoutMoments(t, b))
+	write("tokenizer.json", g)
+	for _, c := range []struct {
+		config string
+		bos    bool
+		want   string // "" for agreement
+	}{
+		{`{}`, true, ""},
+		{`{}`, false, ""},
+		{`{"add_bos_token": null}`, true, ""},
+		{`{"add_bos_token": true}`, true, ""},
+		{`{"add_bos_token": false}`, false, ""},
+		{`{"add_bos_token": true}`, false, "tokenizer_config.json: add_bos_token is true, and tokenizer.bos of the spec false"},
+		{`{"add_bos_token": false}`, true, "tokenizer_config.json: add_bos_token is false, and tokenizer.bos of the spec true"},
+		{`{"bos_token": "<s>"}`, true, ""},
+		{`{"bos_token": "α"}`, false, ""},
+		{`{"bos_token": "α"}`, true, "tokenizer_config.json: bos_token is 2 (α), and the tokenizer begins texts with 1 (<s>)"},
+		{`{"bos_token": "<nowhere>"}`, true, `bos_token is "<nowhere>", which is no piece`},
+	} {
+		write("tokenizer_config.json", []byte(c.config))
+		change := func(e *env) {
+			for i := range e.info.Weights {
+				e.info.Weights[i].HF = e.info.Weights[i].Name
+			}
+			e.info.Recipe.BOS = c.bos
+			bindFake(&e.info)
+		}
+		r := generate(t, change, "--weights", dir, "--prompt", "α", "-n", "0")
+		if c.want == "" {
+			r.want(t, 0)
+			continue
+		}
+		r.want(t, 2, c.want, fmt.Sprintf("--set tokenizer.bos=%v", !c.bos), "--accept-tokenizer")
+		generate(t, change, "--weights", dir, "--accept-tokenizer", "-n", "0").want(t, 0, "warning: as the spec has it: ", c.want)
+		// Training may change it, and says so.
+		greeks := madeWith(t, greek)
+		train(t, t.TempDir(), func(e *env) { change(e); greeks(e) }, "--init", dir, "--steps", "1").want(t, 0, "warning: ", c.want)
 	}
 }
 
