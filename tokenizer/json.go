@@ -145,6 +145,7 @@ func (f *jsonFile) build() (*BPE, error) {
 	if err := p.readAdded(t, false); err != nil {
 		return nil, err
 	}
+	p.findShortcuts(t)
 	if err := f.findEnds(t, parts[2], 0); err != nil {
 		return nil, err
 	}

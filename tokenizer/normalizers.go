@@ -15,8 +15,9 @@ type normalizer struct {
 	apply func(dst, text []byte) []byte
 	key   string // what it does, for the hash
 	// Whether a plain space may come out of what was none.
-	spaces bool
-	escape bool // spaces become ▁
+	spaces   bool
+	escape   bool   // spaces become ▁
+	prepends string // what goes before every text that is not empty
 	// front says whether the start of a text stays in it, as one prepend_scheme
 	// wants to know; nil is always.
 	front func(text []byte) bool
@@ -46,7 +47,7 @@ func (p *pipeline) readNormalizer(n *jsonPart, depth int) error {
 	case "Prepend":
 		s := n.Prepend
 		z.key += " " + s
-		z.spaces = strings.Contains(s, " ")
+		z.prepends, z.spaces = s, strings.Contains(s, " ")
 		z.apply = func(dst, text []byte) []byte {
 			if len(text) > 0 {
 				dst = append(dst, s...)

@@ -23,6 +23,7 @@ type pipeline struct {
 	spelled      bool // words come out of steps with a character for each byte
 	ignoreMerges bool // a word that is a piece is that piece, however it merges
 	whole        map[string]int32
+	fast         shortcut
 
 	decode []decodePart
 	json   *jsonFile // what the file said, for writing it again
@@ -45,6 +46,7 @@ type matcher struct {
 	// bytes begin no token.
 	trie  trie
 	first [256]bool
+	only  int   // the first byte of all of them, -1 if they differ
 	size  []int // of the text of each symbol of trie
 	token []int // the added token of each symbol
 	plain bool  // special tokens are found but left in the text
@@ -53,13 +55,18 @@ type matcher struct {
 // newMatcher builds a matcher; texts[i] is the form in which token i appears,
 // "" if this matcher does not look for it.
 func newMatcher(texts []string) matcher {
-	var m matcher
+	m := matcher{only: -1}
 	var keys []trieKey
 	for i, text := range texts {
 		if text == "" {
 			continue
 		}
 		keys = append(keys, trieKey{text, int32(len(m.size))})
+		if b := int(text[0]); len(keys) == 1 {
+			m.only = b
+		} else if m.only != b {
+			m.only = -1
+		}
 		m.first[text[0]] = true
 		m.size, m.token = append(m.size, len(text)), append(m.token, i)
 	}
@@ -80,6 +87,14 @@ func (m *matcher) next(p *pipeline, text []byte, from, done int) (start, end, to
 	for i := from; i < len(text); {
 		if !m.first[text[i]] {
 			i++
+			// Control tokens mostly begin alike.
+			if m.only >= 0 {
+				n := bytes.IndexByte(text[i:], byte(m.only))
+				if n < 0 {
+					break
+				}
+				i += n
+			}
 			continue
 		}
 		sym := m.trie.longest(text[i:])
@@ -164,6 +179,11 @@ func (p *pipeline) encode(t *BPE, st *state, dst []int32, text []byte) []int32 {
 // encodeBetween encodes a text between added tokens; first says that it is the
 // start of the whole text, as one prepend_scheme wants to know.
 func (p *pipeline) encodeBetween(t *BPE, st *state, dst []int32, text []byte, first bool) []int32 {
+	if p.fast.spaced {
+		if dst, ok := p.encodeSpaced(t, st, dst, text, first); ok {
+			return dst
+		}
+	}
 	// Hugging Face's tokenizers are given Unicode; each byte that is none is
 	// U+FFFD here, but for vocabularies that have all bytes.
 	if t.cfg.Family == SentencePiece && !utf8.Valid(text) {
@@ -209,7 +229,7 @@ func appendValid(dst, text []byte) []byte {
 //
 // Steps nest: what one has cut, the next cuts further.
 func (p *pipeline) encodeStep(t *BPE, st *state, dst []int32, text []byte, n int, first bool) []int32 {
-	if n == len(p.steps) {
+	if n == p.fast.steps {
 		return p.encodeWord(t, st, dst, text)
 	}
 	s := &p.steps[n]
@@ -248,11 +268,17 @@ func (p *pipeline) encodeCut(t *BPE, st *state, dst []int32, text []byte, n int,
 		}
 		text = *b
 	}
+	if n+1 == p.fast.steps {
+		return p.encodeWord(t, st, dst, text)
+	}
 	return p.encodeStep(t, st, dst, text, n+1, first)
 }
 
 // encodeWord encodes what all cuts have left.
 func (p *pipeline) encodeWord(t *BPE, st *state, dst []int32, text []byte) []int32 {
+	if p.fast.word {
+		return t.encodeWord(st, dst, len(dst), text)
+	}
 	b := st.buffer(1 + len(p.normalizers) + len(p.steps))
 	switch {
 	case p.spelled:

@@ -61,6 +61,7 @@ func (t *BPE) WithoutSpecials() *BPE {
 			}
 		}
 		p.raw.plain, p.norm.plain = true, true
+		p.findShortcuts(u)
 	}
 	return u
 }
