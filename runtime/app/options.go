@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/llamac/llamac/runtime/cpu"
 	"github.com/llamac/llamac/tokenizer"
 )
 
@@ -104,6 +105,7 @@ type settings struct {
 	// what it was set to, and how the run was started.
 	TokenizerHash string          `json:"tokenizer_hash,omitempty"`
 	Go            string          `json:"go,omitempty"`
+	ISA           string          `json:"isa,omitempty"` // of the kernels
 	Set           []string        `json:"set,omitempty"`
 	Args          []string        `json:"args,omitempty"`
 	Started       string          `json:"started,omitempty"` // RFC 3339
@@ -173,7 +175,7 @@ func (d *runDir) writeSettings(s settings) error {
 func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error) {
 	s := settings{Name: e.info.Name, Spec: e.info.SpecFile, SpecHash: e.info.SpecHash, Version: e.info.Version,
 		Steps: f.steps, Seed: f.seed, Data: f.data, Init: f.init,
-		Format: settingsFormat, SpecJSON: rawSpec(e.info.SpecJSON), Set: e.sets(), Go: goVersion(), Args: f.args, Started: e.now().UTC().Format(time.RFC3339)}
+		Format: settingsFormat, SpecJSON: rawSpec(e.info.SpecJSON), Set: e.sets(), Go: goVersion(), ISA: cpu.ISA(), Args: f.args, Started: e.now().UTC().Format(time.RFC3339)}
 	// Absolute: going on may happen from another folder.
 	if s.Data != "" {
 		abs, err := filepath.Abs(s.Data)
@@ -202,7 +204,7 @@ func (e *env) settle(f trainFlags, old settings, resumed bool) (settings, error)
 		s.SpecHash, s.SpecJSON, s.Changes, s.Skips = old.SpecHash, old.SpecJSON, old.Changes, old.Skips
 		s.KeptUntil, s.MeasuredFrom = old.KeptUntil, old.MeasuredFrom
 		if old.Started != "" {
-			s.Set, s.Args, s.Started, s.Go, s.Version = old.Set, old.Args, old.Started, old.Go, old.Version
+			s.Set, s.Args, s.Started = old.Set, old.Args, old.Started
 		}
 	}
 	if s.Data == "" {

@@ -100,6 +100,7 @@ func (s *session) judge() (resumed, none bool, err error) {
 		if err := s.compareRecipe(old); err != nil {
 			return false, false, err
 		}
+		s.compareMachine(old)
 	}
 	return resumed, len(steps) == 0, nil
 }

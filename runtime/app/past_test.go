@@ -1,12 +1,15 @@
 package app
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/llamac/llamac/runtime/cpu"
 )
 
 // TestLateLock begins and resumes where another process trained between the look
@@ -139,6 +142,31 @@ func TestResumeFlags(t *testing.T) {
 	tuned := t.TempDir()
 	train(t, tuned, nil, "--steps", "3", "--init", other).want(t, 0)
 	train(t, tuned, nil, "--resume", "--steps", "4", "--init", other).want(t, 0)
+}
+
+// TestOtherMachine says where a run goes on with other last bits, and that once.
+func TestOtherMachine(t *testing.T) {
+	dir := t.TempDir()
+	stoppedAt(t, dir, 11, func(*env) {})
+	b, err := os.ReadFile(filepath.Join(dir, "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(b, &m); err != nil || m["isa"] == "" || m["go"] == "" {
+		t.Fatalf("%s (%v)", b, err)
+	}
+	m["isa"], m["version"] = "sse9", "v0.0.0-older"
+	b, _ = json.Marshal(m)
+	os.WriteFile(filepath.Join(dir, "run.json"), b, 0o666)
+	train(t, dir, nil, "--resume").want(t, 0, `from step 10 on isa is "`+cpu.ISA()+`" instead of "sse9"`, `from step 10 on llamac is "v0.0.0-test" instead of "v0.0.0-older"`)
+	s := read(t, dir)
+	if s.ISA != cpu.ISA() || s.Version != "v0.0.0-test" || len(s.Changes) != 2 {
+		t.Errorf("settings %+v", s)
+	}
+	if r := train(t, dir, nil, "--resume", "--steps", "41"); r.status != 0 || strings.Contains(r.out+r.err, "instead of") {
+		t.Errorf("status %d\n%s%s", r.status, r.out, r.err)
+	}
 }
 
 // TestRebuiltInputs keeps the list of files of a run that is made anew.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llamac/llamac/runtime/cpu"
 	"github.com/llamac/llamac/runtime/model"
 	"github.com/llamac/llamac/weights"
 )
@@ -108,6 +109,27 @@ func (s *session) compareRecipe(old settings) error {
 	return nil
 }
 
+// machineFields are changes of what computes: the same steps in other last bits.
+var machineFields = []string{"llamac", "go", "isa"}
+
+// compareMachine notes where the run goes on with other last bits than it would
+// have had, which no error is.
+func (s *session) compareMachine(old settings) {
+	for i, v := range [][2]string{{old.Version, s.info.Version}, {old.Go, goVersion()}, {old.ISA, cpu.ISA()}} {
+		if v[0] != "" && v[0] != v[1] {
+			s.changed = append(s.changed, change{Path: machineFields[i], Old: strconv.Quote(v[0]), New: strconv.Quote(v[1])})
+		}
+	}
+	s.set.Version, s.set.Go, s.set.ISA = s.info.Version, goVersion(), cpu.ISA()
+}
+
+// straight tells whether nothing has moved the text of a step since the run
+// began.
+func (s *session) straight() bool {
+	moves := func(c change) bool { return !slices.Contains(machineFields, c.Path) }
+	return !slices.ContainsFunc(s.set.Changes, moves) && !slices.ContainsFunc(s.changed, moves) && len(s.set.Skips) == 0 && !s.rebuilt
+}
+
 // compareInit refuses to go on from other weights than those of the run.
 func (s *session) compareInit(old settings) error {
 	if !s.flags.given["init"] || s.rebuilt {
@@ -135,6 +157,9 @@ func (s *session) record(step int) error {
 	for _, c := range s.changed {
 		c.Step = step
 		s.set.Changes, write = append(s.set.Changes, c), true
+		if c.Path == "data" {
+			continue // which has been told, with the names of its files
+		}
 		s.report.note(fmt.Sprintf("from step %s on %s is %s instead of %s", thousands(int64(step+1)), c.Path, cmp.Or(c.New, "not there"), cmp.Or(c.Old, "not there")))
 	}
 	for _, at := range []*int{&s.set.KeptUntil, &s.set.MeasuredFrom} {
@@ -150,7 +175,6 @@ func (s *session) record(step int) error {
 	}
 	if s.adopted {
 		s.set.SpecHash, s.set.SpecJSON, s.set.Set = s.info.SpecHash, rawSpec(s.info.SpecJSON), s.sets()
-		s.set.Version, s.set.Go = s.info.Version, goVersion()
 	}
 	if k := s.flags.skip; k.Step > 0 {
 		if k.Step <= step {

@@ -249,8 +249,7 @@ func (s *session) restore() error {
 	}
 	// Both are derived from what the run was told; if they differ from what the
 	// checkpoint says, the next step would not be the one that was due.
-	straight := len(s.set.Changes)+len(s.changed)+len(s.set.Skips) == 0 && !s.rebuilt
-	if c.Seed != s.set.Seed || straight && c.Sequences != s.sequences(c.Step) {
+	if c.Seed != s.set.Seed || s.straight() && c.Sequences != s.sequences(c.Step) {
 		return fmt.Errorf("%s: the checkpoint (seed %d, next sequence %d) contradicts %s (seed %d) and the recipe (next sequence %d)",
 			s.dir.checkpointPath(c.Step), c.Seed, c.Sequences, settingsFile, s.set.Seed, s.sequences(c.Step))
 	}

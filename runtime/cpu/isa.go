@@ -37,6 +37,9 @@ func detect() isa {
 	return best
 }
 
+// ISA names the instruction set of a device's kernels.
+func ISA() string { return detect().String() }
+
 // CheckISA tells whether LLAMAC_ISA, if it is set, names an instruction set that
 // this machine has.
 func CheckISA() error {
