@@ -58,9 +58,12 @@ func (s *claims) beside(path string, f File) error {
 			return nil
 		}
 	}
-	// A single part is opened as what it is.
-	if t, ok := f.(*torchFile); ok {
-		base = filepath.Base(t.path)
+	// A folder with a single file is opened as that file.
+	switch one := f.(type) {
+	case *torchFile:
+		base = filepath.Base(one.path)
+	case *safetensors:
+		base = filepath.Base(one.path)
 	}
 	_, parts := f.(*torchParts)
 	file := "config.json"

@@ -298,7 +298,7 @@ func (d *document) rope(c class, known bool, name string) {
 			}
 			theta = o.numbers(ofTheta, "rope_theta") || theta
 			turned = o.numbers(ofRotatedFraction, "partial_rotary_factor") || turned
-			o.scaling(d, c)
+			o.scaling(d, known)
 			o.plain("llama_4_scaling_beta", 0, "scores are scaled by their position")
 			scaled = true
 		}
@@ -321,7 +321,7 @@ func (d *document) rope(c class, known bool, name string) {
 }
 
 // scaling reads how frequencies are stretched. config is the object around it.
-func (d *document) scaling(config *document, c class) {
+func (d *document) scaling(config *document, known bool) {
 	key := "rope_type"
 	kind, ok := d.text(key)
 	if !ok {
@@ -330,7 +330,13 @@ func (d *document) scaling(config *document, c class) {
 		kind, ok = d.text(key)
 	}
 	if !ok {
-		return
+		// Without a type transformers scales nothing, and a factor means nothing.
+		key, kind = "rope_type", "default"
+		if _, factor := d.get("factor"); factor {
+			d.problems = append(d.problems, fmt.Sprintf("%s is %s, and no rope_type beside it says what kind of scaling that is", d.place("factor"), brief(d.values["factor"])))
+		} else if !known {
+			return
+		}
 	}
 	v := scalingSaid{RopeScaling: model.RopeScaling{Kind: kind}}
 	number := func(key string, dst *float64) {
@@ -359,8 +365,11 @@ func (d *document) scaling(config *document, c class) {
 	}
 	v.OriginalContext = integer(original)
 	text := describeScaling(v.RopeScaling)
-	if v.other != "" {
+	switch {
+	case v.other != "":
 		text = show(kind)
+	case !ok:
+		text = "absent, which means none"
 	}
 	d.add(ofScaling, v, text, d.place(key))
 }

@@ -245,6 +245,9 @@ func TestConfig(t *testing.T) {
 		{`{"-model_type": 0, "-architectures": 0}`, "", nil, nil},
 		{`{"-rope_theta": 0, "-rope_scaling": 0, "rope_parameters": {"rope_type": "default", "rope_theta": 10000}}`, "", nil, nil},
 		{`{"-rope_theta": 0, "-hidden_act": 0, "-attention_bias": 0, "max_position_embeddings": 4096}`, "", nil, nil},
+		{`{"-rope_theta": 0, "rope_parameters": {"rope_theta": 10000}}`, "", nil, nil},
+		{`{"rope_parameters": {"rope_theta": 10000}}`, "rope_parameters.rope_type is absent, which means none, and model.rope.scaling is linear by 4",
+			[]string{"model.rope.scaling.kind=none"}, []string{`model.rope.scaling={"kind":"linear","factor":4}`}},
 		{`{"rope_scaling": {"type": "linear", "factor": 1.0}}`, "", nil, nil},
 		{`{"rope_scaling": {"type": "dynamic", "factor": 2.0}}`, "", nil, nil},
 		{`{"hidden_act": "swish", "quantization_config": null, "sliding_window": null, "head_dim": null}`, "", nil, nil},
@@ -345,6 +348,7 @@ func TestConfigValues(t *testing.T) {
 		{`{"tie_word_embeddings": "false"}`, `config.json: tie_word_embeddings is "false", not true or false`},
 		{`{"rope_scaling": "linear"}`, `config.json: rope_scaling is "linear", not an object`},
 		{`{"rope_scaling": {"type": "linear", "factor": true}}`, "config.json: rope_scaling.factor is true, not a number"},
+		{`{"rope_scaling": {"factor": 8}}`, "config.json: rope_scaling.factor is 8, and no rope_type beside it says what kind of scaling that is"},
 		{`{"architectures": "LlamaForCausalLM"}`, "architectures is"},
 		{`{"model_type": {}}`, "config.json: model_type is an object, not a string"},
 		{`{"quantization_config": {"quant_method": "gptq", "bits": 4}}`, "config.json: quantization_config: the weights are quantised by gptq, which is not read; F32, F16"},
@@ -413,6 +417,26 @@ func TestParams(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, Load(specInfo(t, factsSpec), dir, arena(specInfo(t, factsSpec))), "quantization_args: the weights are quantised")
+}
+
+// TestMistralFolder finds params.json and no config.json beside Mistral's own file,
+// by the name of its folder and by its own.
+func TestMistralFolder(t *testing.T) {
+	info := specInfo(t, factsSpec)
+	dir := t.TempDir()
+	write := func(name string, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(mistralFile, safetensorsFile(nil, modelTensors(rand.New(rand.NewPCG(1, 2)), info, meta, F32)))
+	for _, path := range []string{dir, filepath.Join(dir, mistralFile)} {
+		write(paramsFile, []byte(params))
+		write(configFile, config(t, `{"rope_theta": 3}`))
+		loaded(t, info, path)
+		write(paramsFile, []byte(strings.Replace(params, "10000.0", "1e6", 1)))
+		mismatch(t, info, path, "params.json: rope_theta is 1e+06, and model.rope.theta is 10000")
+	}
 }
 
 // TestPairs edits a GGUF's keys.
