@@ -64,6 +64,7 @@ type fact struct {
 type claims struct {
 	facts    []fact
 	problems []string // values that mean nothing, as a number of heads that is a list
+	notes    []string // what was not compared
 }
 
 // add takes a fact down. The text is made from the value where there is none.
@@ -167,5 +168,6 @@ func agree(info model.Info, path string, f File) (notes []string, err error) {
 	if len(s.problems) > 0 {
 		return nil, bad(path, -1, "%s", strings.Join(s.problems, "\n\t"))
 	}
-	return compare(info, path, f, s)
+	notes, err = compare(info, path, f, s)
+	return append(s.notes, notes...), err
 }

@@ -40,7 +40,7 @@ func facts(info model.Info, path string, f File) (*claims, error) {
 // beside reads the document that describes the weights of a folder: Meta's or
 // Mistral's params.json, or transformers' config.json. A file is as good as its
 // folder if it has the name that it has there; under any other name, what lies
-// beside it may be of another model.
+// beside it may be of another model, and a note says that it was left alone.
 func (s *claims) beside(path string, f File) error {
 	dir, base := path, ""
 	st, err := os.Stat(path)
@@ -55,6 +55,11 @@ func (s *claims) beside(path string, f File) error {
 			known = known || ok
 		}
 		if !known {
+			for _, name := range []string{configFile, paramsFile} {
+				if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+					s.notes = append(s.notes, fmt.Sprintf("%s beside it was not compared, as it may be of another model: a file that it describes is called %s, %s or %s", name, oneFile, torchOne, partName(0)))
+				}
+			}
 			return nil
 		}
 	}
@@ -66,7 +71,7 @@ func (s *claims) beside(path string, f File) error {
 		base = filepath.Base(one.path)
 	}
 	_, parts := f.(*torchParts)
-	file := "config.json"
+	file := configFile
 	if parts || strings.HasPrefix(base, "consolidated.") {
 		file = paramsFile
 	}

@@ -664,7 +664,13 @@ func TestUnderAnotherName(t *testing.T) {
 	if err := os.Rename(file, other); err != nil {
 		t.Fatal(err)
 	}
-	loaded(t, specInfo(t, factsSpec, "model.rope.theta=3"), other)
+	info := specInfo(t, factsSpec, "model.rope.theta=3")
+	loaded(t, info, other)
+	// Which is not done in silence.
+	notes, err := agreement(info, other)
+	if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "config.json beside it was not compared") {
+		t.Errorf("notes %q, error %v", notes, err)
+	}
 }
 
 // FuzzConfig reads any document without a panic.
