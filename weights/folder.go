@@ -85,7 +85,7 @@ func openFolder(dir string, note func(string)) (File, error) {
 		// index belongs to its files.
 		for k, other := range all[i+1:] {
 			if has(other.name) && !(form.name == indexFile && k == 0 || form.name == torchIndex && k == 0) {
-				note(fmt.Sprintf("%s: %s is read, and not %s", dir, form.name, other.name))
+				note(fmt.Sprintf(Doubt+"%s: %s is read, and not %s", dir, form.name, other.name))
 			}
 		}
 		return f, nil

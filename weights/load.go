@@ -23,6 +23,10 @@ func Load(info model.Info, path string, params []float32) error {
 	return LoadNoting(info, path, params, func(string) {})
 }
 
+// Doubt begins a note of what may be wrong with a file; the others tell what was
+// made of it.
+const Doubt = "warning: "
+
 // LoadNoting is Load that says what a reader should know of a file that is read
 // all the same: which of several it was, or what was taken off the names.
 func LoadNoting(info model.Info, path string, params []float32, note func(string)) error {
@@ -114,7 +118,11 @@ func load(info model.Info, path string, f File, params []float32, note func(stri
 	if err := c.check(info, p); err != nil {
 		return err
 	}
-	for _, n := range slices.Concat(said, c.notes, p.notes) {
+	// What was not compared may be wrong; what was read in another way is not.
+	for _, n := range said {
+		note(Doubt + path + ": " + n)
+	}
+	for _, n := range slices.Concat(c.notes, p.notes) {
 		note(path + ": " + n)
 	}
 	for i := range info.Weights {

@@ -54,7 +54,7 @@ func LoadRun(info model.Info, run string, params []float32, note func(string)) (
 		if err == nil || intact(path) {
 			return path, err
 		}
-		note(err.Error() + "; trying the one before")
+		note(Doubt + err.Error() + "; trying the one before")
 	}
 	if len(list) > 0 {
 		return "", fmt.Errorf("%s: none of its %d checkpoints verifies", run, len(list))

@@ -83,6 +83,16 @@ func TestProgressWithoutTerminal(t *testing.T) {
 	if strings.Contains(out, "building") || !strings.Contains(out, "pocket") {
 		t.Errorf("standard output has\n%s", out)
 	}
+	// Standard error of generate can be compared: a build that is done soon has no
+	// line there, nor have speeds.
+	c := exec.Command("llamac", "generate", "local.jsonnet", "--set", "tokenizer.kind=bpe", "--set", "model.vocab=300", "-n", "4")
+	c.Dir = dir
+	c.Env = append(os.Environ(), "LLAMAC_CACHE="+filepath.Join(dir, "fresh"))
+	var said strings.Builder
+	c.Stderr = &said
+	if err := c.Run(); err != nil || regexp.MustCompile(`(?m)^(compiling|building) .*: \d{2,} s\n`).ReplaceAllString(said.String(), "") != "" {
+		t.Errorf("generate: %v, and says\n%s", err, &said)
+	}
 	if _, log := run("cache", "--run", "second"); log != "" {
 		t.Errorf("a second run says\n%s", log)
 	}

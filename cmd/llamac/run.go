@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/llamac/llamac/internal/compile"
 	"github.com/llamac/llamac/internal/corpus"
@@ -34,7 +35,7 @@ func (c *buildCmd) Run() error {
 	if err := notSpec(c.Out, s); err != nil {
 		return err
 	}
-	bin, err := binary(s, true)
+	bin, err := binary(s, 0)
 	if err != nil {
 		return err
 	}
@@ -54,15 +55,18 @@ func (c *buildCmd) Run() error {
 	return nil
 }
 
-// binary compiles and builds a spec in the cache, and if show is set says so on
-// standard error. The second time it is found there, so that train and generate
+// silent is the patience of who wants to hear nothing.
+const silent = -1
+
+// binary compiles and builds a spec in the cache, and says so on standard error if
+// that takes longer than a listener's patience; a terminal shows it at once. The second time it is found there, so that train and generate
 // start at once.
-func binary(s *specs.Spec, show bool) (string, error) {
+func binary(s *specs.Spec, patience time.Duration) (string, error) {
 	// Most specs compile before anybody would read it, and a log needs no line
 	// of it; auto takes its time.
 	end := func() {}
-	if show {
-		end = working("compiling "+s.Name, quickly(relog))
+	if patience != silent {
+		end = working("compiling "+s.Name, quickly(max(relog, patience)))
 	}
 	// In a module of its own, named after the spec.
 	r, err := compile.Spec(s, compile.Options{Runtime: gobuild.Runtime(gobuild.ModulePath(s.Name))})
@@ -74,9 +78,12 @@ func binary(s *specs.Spec, show bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if show {
+	if patience != silent {
 		m.OnBuild = func() func() {
-			return working("building "+s.Name+" with go build, slow the first time", 0)
+			if drawable() {
+				patience = 0
+			}
+			return working("building "+s.Name+" with go build, slow the first time", patience)
 		}
 	}
 	return m.Binary(s.Name)
@@ -142,7 +149,11 @@ func (c *trainCmd) Run() error {
 	if err := corpus.Missing(s); err != nil && o.Vocabulary == "" {
 		return err
 	}
-	bin, err := binary(s, !c.JSON)
+	patience := time.Duration(0)
+	if c.JSON {
+		patience = silent
+	}
+	bin, err := binary(s, patience)
 	if err != nil {
 		return err
 	}
@@ -202,6 +213,7 @@ type generateCmd struct {
 	TopP        *float64 `help:"Draw from the likeliest tokens that make up this share; the spec's by default." placeholder:"P"`
 	TopK        int      `help:"Draw from this many likeliest tokens, 0 for all." default:"0"`
 	Seed        *uint64  `help:"Seed of the draws; another one each time by default." placeholder:"S"`
+	Stats       bool     `help:"Print notes, speeds and the seed on standard error, as a terminal has them; elsewhere only warnings are there."`
 }
 
 func (c *generateCmd) Run() error {
@@ -216,7 +228,13 @@ func (c *generateCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	bin, err := binary(s, true)
+	// Where nobody looks on, standard error holds what may be wrong, and a long
+	// silence is.
+	patience := 2 * relog
+	if c.Stats {
+		patience = 0
+	}
+	bin, err := binary(s, patience)
 	if err != nil {
 		return err
 	}
@@ -226,6 +244,9 @@ func (c *generateCmd) Run() error {
 	args = append(args, given("seed", c.Seed)...)
 	if c.Accept {
 		args = append(args, "--accept-tokenizer")
+	}
+	if c.Stats {
+		args = append(args, "--stats")
 	}
 	// The program does not know where the spec lies, from which its path is meant.
 	if s.Tokenizer.Kind == "file" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/llamac/llamac/runtime/model"
@@ -20,6 +21,7 @@ type generateFlags struct {
 	run, weights, tokenizer, prompt, promptFile string
 	spec                                        string // the specification's tokenizer file
 	accept                                      bool   // --accept-tokenizer
+	stats                                       bool   // --stats
 	n, workers                                  int
 	sample.Config
 }
@@ -42,6 +44,7 @@ func (e *env) generateFlags(args []string) (generateFlags, error) {
 	fs.Float64Var(&f.TopP, "top-p", r.TopP, "draw from the fewest tokens that have this probability together; 1 for all")
 	fs.IntVar(&f.TopK, "top-k", 0, "draw from so many most probable tokens, 0 for all")
 	fs.Uint64Var(&f.Seed, "seed", 0, "seed of the draws; another one each time without it")
+	fs.BoolVar(&f.stats, "stats", false, "print notes, speeds and the seed on standard error, as a terminal has them; elsewhere only warnings are there")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines of the kernels, 0 for one a processor; results do not depend on it")
 	if err := e.parse(fs, args); err != nil {
 		return f, err
@@ -92,7 +95,8 @@ func (e *env) generate(args []string) error {
 		return err
 	}
 	// A run's own, so that the ids mean what they meant when it was trained.
-	note := func(msg string) { fmt.Fprintln(e.stderr, msg) }
+	aloud := f.stats || terminal(e.stderr)
+	note := e.remarks(aloud)
 	v, err := e.generateTokenizer(f, note)
 	if err != nil {
 		return err
@@ -111,7 +115,7 @@ func (e *env) generate(args []string) error {
 	g := newGenerator(&e.info, dec, 1)
 	g.ids, g.ending = min(g.ids, tok.Vocab()), v.ends
 	defer g.close()
-	if err := e.loadFor(f, dec.Params()); err != nil {
+	if err := e.loadFor(f, dec.Params(), note); err != nil {
 		return err
 	}
 	// What was written so far stays, whatever happens.
@@ -126,11 +130,11 @@ func (e *env) generate(args []string) error {
 	if wrote.full {
 		fmt.Fprintf(e.stderr, "warning: the model's context of %d tokens is full: %d of %d tokens were written\n", e.info.Context, wrote.tokens, f.n)
 	}
-	if f.n > 0 {
+	if aloud && f.n > 0 {
 		fmt.Fprintln(e.stderr, wrote)
 	}
-	// A hint for people. Without chance there is no seed to tell.
-	if terminal(e.stderr) && f.Temperature > 0 {
+	// Without chance there is no seed to tell.
+	if aloud && f.Temperature > 0 {
 		fmt.Fprintf(e.stderr, "(--seed %d writes this again)\n", f.Seed)
 	}
 	return nil
@@ -185,10 +189,10 @@ func (e *env) ownTokenizer(f generateFlags) (*weights.Own, error) {
 
 // loadFor fills the weights from a file or from a run's newest checkpoint.
 // Of a damaged checkpoint the one before is taken, as when going on with a run.
-func (e *env) loadFor(f generateFlags, params []float32) error {
+func (e *env) loadFor(f generateFlags, params []float32, note func(string)) error {
 	// Of any format that package weights knows.
 	if f.weights != "" {
-		return e.load(f.weights, params, e.note)
+		return e.load(f.weights, params, note)
 	}
 	d := &runDir{path: f.run}
 	// Only the weights are read: moments are of no use here, and nil leaves
@@ -197,7 +201,7 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 		func(path string) (weights.Checkpoint, error) {
 			return weights.ReadCheckpoint(path, e.info, params, nil, nil)
 		},
-		func(damaged error) { fmt.Fprintf(e.stderr, "%v; trying the one before\n", damaged) })
+		func(damaged error) { note(fmt.Sprintf("warning: %v; trying the one before", damaged)) })
 	// They were there when the tokenizer was looked for.
 	if err == nil && !found {
 		return fmt.Errorf("%s: the checkpoint has gone", f.run)
@@ -205,8 +209,16 @@ func (e *env) loadFor(f generateFlags, params []float32) error {
 	return err
 }
 
-// note tells what a reader of a file should know of it.
-func (e *env) note(s string) { fmt.Fprintln(e.stderr, "note: "+s) }
+// remarks prints what a person should know of files. Warnings are printed in any
+// case. The rest is for who looks on: what compares standard error, or keeps it,
+// is to find there only what may be wrong.
+func (e *env) remarks(aloud bool) func(string) {
+	return func(msg string) {
+		if aloud || strings.HasPrefix(msg, weights.Doubt) {
+			fmt.Fprintln(e.stderr, msg)
+		}
+	}
+}
 
 // load fills the weights from a file or folder of any format, of a run's folder
 // from its newest checkpoint.

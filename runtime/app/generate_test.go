@@ -61,8 +61,12 @@ func TestGenerateGreedy(t *testing.T) {
 	for _, from := range [][]string{{"--run", dir}, {"--weights", checkpoint}} {
 		r := generate(t, nil, append(from, "--prompt", prompt, "-n", "10", "--temperature", "0")...)
 		r.want(t, 0)
-		if r.out != want || !strings.HasPrefix(r.err, "prompt: 9 tokens in ") || strings.Count(r.err, "\n") != 1 {
+		if r.out != want || r.err != "" {
 			t.Errorf("%v: %q and %q, want %q", from, r.out, r.err, want)
+		}
+		r = generate(t, nil, append(from, "--prompt", prompt, "-n", "10", "--temperature", "0", "--stats")...)
+		if r.out != want || !strings.HasPrefix(r.err, "prompt: 9 tokens in ") || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("%v: %q and %q with --stats", from, r.out, r.err)
 		}
 	}
 	if r := generate(t, nil, "--run", dir, "--prompt", prompt, "-n", "0"); r.out != prompt {

@@ -202,7 +202,7 @@ func doubled(tok tokenizer.Tokenizer, bos bool, ids []int32) bool {
 func aboutPrompt(tok tokenizer.Tokenizer, prompt string, bos bool, note func(string)) {
 	ids := tok.Encode(nil, []byte(prompt))
 	if bos && tok.BOS() >= 0 && len(ids) > 0 && ids[0] == tok.BOS() {
-		note(fmt.Sprintf("the prompt begins with %s itself: none is put before it", tok.Piece(tok.BOS())))
+		note(fmt.Sprintf("warning: the prompt begins with %s itself: none is put before it", tok.Piece(tok.BOS())))
 	}
 	for _, p := range tokenizer.Info(tok).Control {
 		if p.Text != "" && strings.Contains(prompt, p.Text) && !slices.Contains(ids, p.ID) {

@@ -222,7 +222,7 @@ func (s *session) begin() error {
 	// Random weights first; a file, if one is given, replaces all of them.
 	weights.Init(s.info, s.set.Seed, s.trainer.Params(), s.flags.workers)
 	if s.set.Init != "" {
-		if err := s.load(s.set.Init, s.trainer.Params(), s.note); err != nil {
+		if err := s.load(s.set.Init, s.trainer.Params(), s.remarks(!s.flags.json)); err != nil {
 			return err
 		}
 	}

@@ -148,7 +148,7 @@ func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabul
 		case differs != "":
 			note(fmt.Sprintf("warning: %s is used for weights of another tokenizer, %s: %s", v.from, own.Name(), differs))
 		case aside != "":
-			note(aside)
+			note("warning: " + aside)
 		}
 		return v, nil
 	}
@@ -181,7 +181,7 @@ func (e *env) candidate(c choice, own *weights.Own, note func(string)) (*vocabul
 		return v, nil
 	case own.Tokenizer != nil:
 		for _, n := range own.Notes {
-			note(n)
+			note("warning: " + n)
 		}
 		return ofOwn(own), nil
 	case own.Err != nil:

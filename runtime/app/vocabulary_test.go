@@ -208,7 +208,7 @@ func TestTokenizerOfOtherPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range []string{path, dir} {
-		generate(t, change, "--weights", w, "--prompt", "α", "-n", "0").want(t, 0, "α", "tokenizer: "+beside)
+		generate(t, change, "--weights", w, "--prompt", "α", "-n", "0", "--stats").want(t, 0, "α", "tokenizer: "+beside)
 		generate(t, change, "--weights", w, "--tokenizer", cyrillic).want(t, 2, "belong to another tokenizer, "+beside)
 		generate(t, change, "--weights", w, "--spec-tokenizer", cyrillic).want(t, 2, "--tokenizer "+beside+" takes theirs")
 	}
