@@ -186,6 +186,10 @@ func TestStandalone(t *testing.T) {
 		t.Error(err)
 	}
 	s.run("llamac", "compile", spec, "-o", "there", "--standalone")
+	// As the module's own checks will want it.
+	if out := s.run("gofmt", "-l", "there"); out != "" {
+		t.Errorf("gofmt would change\n%s", out)
+	}
 	s.run("go", "build", "-C", "there", "-o", "tiny", ".")
 	if out := s.run(filepath.Join(s.dir, "there", "tiny"), "info"); !strings.Contains(out, "tiny_gqa") {
 		t.Errorf("info says\n%s", out)
