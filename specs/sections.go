@@ -211,7 +211,10 @@ func (d *decoder) train(o *object, t *Train) {
 	o.section("sample", func(o *object) {
 		s := &t.Sample
 		o.int("every", &s.Every, nonNegative)
-		o.int("count", &s.Count, nonNegative)
+		// Each is a file, every time.
+		count := int64(s.Count)
+		o.int64("count", &count, nonNegative, maxSamples)
+		s.Count = int(count)
 		o.int("tokens", &s.Tokens, nonNegative)
 		o.string("prompt", &s.Prompt)
 		o.number("temperature", &s.Temperature, nonNegative)
@@ -219,6 +222,10 @@ func (d *decoder) train(o *object, t *Train) {
 		o.number("top_p", &s.TopP, share)
 	})
 }
+
+// maxSamples is how many texts a run may write after a step: far fewer than there
+// are seeds for, and than a folder takes.
+const maxSamples = 1000
 
 // data decodes the mixture. Paths are not looked at: the machine that prepares
 // the data may be another one.

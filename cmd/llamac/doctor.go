@@ -40,8 +40,13 @@ func (doctorCmd) Run() error {
 	row("kernels", d.ISA(), means)
 	// Measured now, in a fraction of a second: nominal clocks say little about
 	// a shared machine.
-	one, all := cpu.PeakFLOPS(1), cpu.PeakFLOPS(runtime.GOMAXPROCS(0))
-	row("peak, measured", fmt.Sprintf("%.0f GFLOP/s on one, %.0f on all", one/1e9, all/1e9), "f32 multiply-add; MFU is counted against it")
+	one, _ := cpu.PeakFLOPS(1)
+	all, steady := cpu.PeakFLOPS(runtime.GOMAXPROCS(0))
+	means = "f32 multiply-adds in registers; MFU is counted against it"
+	if !steady {
+		means = "f32 multiply-adds in registers; the machine is busy and may be capable of more, so a run now would show no MFU"
+	}
+	row("peak, measured", fmt.Sprintf("%.0f GFLOP/s on one, %.0f on all", one/1e9, all/1e9), means)
 	if dir, err := gobuild.CacheDir(); err == nil {
 		row("cache", dir, "built programs and prepared data; LLAMAC_CACHE moves it")
 	} else {

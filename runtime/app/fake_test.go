@@ -393,7 +393,7 @@ func TestMain(m *testing.M) {
 	e.create = kill.create
 	e.fast = true // a killed process loses nothing that it gave to the system
 	e.open = openFake
-	e.peak = func(int) float64 { return 50e6 }
+	e.peak = func(int) (float64, bool) { return 50e9, true }
 	os.Exit(e.run(os.Args[1:]))
 }
 

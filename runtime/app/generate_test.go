@@ -179,7 +179,7 @@ func TestTextsSideBySide(t *testing.T) {
 		g := newGenerator(&info, dec, side)
 		texts := make([]*text, count)
 		for i := range texts {
-			texts[i] = &text{choose: sample.New(fakeVocab, sample.Config{Temperature: 1, Seed: uint64(i)})}
+			texts[i] = &text{draws: sample.Config{Temperature: 1, Seed: uint64(i)}}
 		}
 		prompt, _ := promptIDs(tok, true, "func f")
 		if err := g.write(tok, prompt, texts, 100); err != nil {

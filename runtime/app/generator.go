@@ -87,8 +87,9 @@ func (g *generator) row(i int) []float32 {
 // neighbours.
 type text struct {
 	ids    []int32 // prompt and new tokens
-	choose *sample.Sampler
-	ended  bool // by a token that ends documents
+	draws  sample.Config
+	choose *sample.Sampler // while the text is written: it is as large as the vocabulary
+	ended  bool            // by a token that ends documents
 }
 
 // ends tells whether a token ends a document: LLaMA's tokenizers begin the
@@ -106,8 +107,14 @@ func (g *generator) write(tok tokenizer.Tokenizer, prompt []int32, texts []*text
 	// As many at a time as the cache holds; the others follow.
 	for len(texts) > 0 {
 		side := min(len(texts), g.fits(len(prompt)+n))
+		for _, t := range texts[:side] {
+			t.choose = sample.New(g.info.Vocab, t.draws)
+		}
 		if err := g.together(tok, prompt, texts[:side], n); err != nil {
 			return err
+		}
+		for _, t := range texts[:side] {
+			t.choose = nil
 		}
 		texts = texts[side:]
 	}

@@ -120,9 +120,12 @@ func (s *session) introduce() {
 	h.rows = append(h.rows, [2]string{"memory", memory})
 	// Measured on the very workers that the run will use; MFU is the share of
 	// it.
-	s.peakFLOPS = s.peak(s.flags.workers)
-	if s.peakFLOPS > 0 {
-		workers += ", " + flops(s.peakFLOPS) + " at most"
+	switch peak, steady := s.peak(s.flags.workers); {
+	case steady && peak > 0:
+		s.peakFLOPS = peak
+		workers += ", MFU is of " + flops(peak) + ": multiply-adds in registers, measured now"
+	case peak > 0:
+		workers += ", no MFU: the machine is busy, and what it can do could not be measured"
 	}
 	h.rows = append(h.rows, [2]string{"machine", workers}, [2]string{"run", s.dir.path})
 	if s.step > 0 {

@@ -45,11 +45,11 @@ type env struct {
 	getenv func(string) string
 	now    func() time.Time
 
-	memory func() (limit, bool)                       // what a process may still take
-	peak   func(workers int) float64                  // measured FMA peak, FLOP/s
-	open   func(dir string, s settings) (feed, error) // a prepared data set
-	create func(path string) (outFile, error)         // files of a run folder
-	fast   bool                                       // see runDir
+	memory func() (limit, bool)                           // what a process may still take
+	peak   func(workers int) (flops float64, steady bool) // measured FMA peak, FLOP/s
+	open   func(dir string, s settings) (feed, error)     // a prepared data set
+	create func(path string) (outFile, error)             // files of a run folder
+	fast   bool                                           // see runDir
 }
 
 // newEnv is the world outside tests.

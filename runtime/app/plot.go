@@ -12,7 +12,7 @@ import (
 // first steep fall.
 const (
 	plotWidth, plotHeight         = 960, 540
-	plotLeft, plotRight           = 72, 132 // margins; the right one holds the curves' names
+	plotLeft, plotRight           = 72, 150 // margins; the right one holds the curves' names
 	plotTop, plotBottom           = 84, 60
 	plotBuckets                   = 420 // points of a curve: about one every two pixels
 	plotInnerW            float64 = plotWidth - plotLeft - plotRight
@@ -59,12 +59,15 @@ func buckets(h []record, n int) []plotPoint {
 // smooth fits a line to the neighbourhood of each point, weighing neighbours by
 // nearness, and takes its value there (local regression, Cleveland 1979): a
 // running mean would lag behind where the loss falls fast.
+//
+// The line ends where a point lacks neighbours on its right: fitted to the left ones
+// alone it would follow the last of them, and bend anew with every step.
 func smooth(p []plotPoint) []float64 {
 	// Neighbours on either side: one in a short curve, about a thirtieth of a
 	// long one.
 	reach := 2 + len(p)/30
-	out := make([]float64, len(p))
-	for i := range p {
+	out := make([]float64, max(0, len(p)-(reach-1)))
+	for i := range out {
 		var w0, w1, w2, m0, m1 float64 // sums of weight, weight·d, weight·d², and of the same times the mean
 		// Weights fall linearly with distance, where Cleveland's fall with its
 		// cube.
@@ -103,7 +106,10 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	var val []record
 	least, most := math.Inf(1), math.Inf(-1)
 	for i, p := range train {
-		least, most = min(least, p.least, soft[i]), max(most, p.most)
+		least, most = min(least, p.least), max(most, p.most)
+		if i < len(soft) {
+			least = min(least, soft[i])
+		}
 	}
 	for _, r := range h {
 		if r.ValLoss != nil {
@@ -138,19 +144,24 @@ func lossCurve(title, subtitle string, steps int, h []record) []byte {
 	var raw, line []plot.Point
 	for i, q := range train {
 		raw = append(raw, s.at(q.x, q.mean))
-		line = append(line, s.at(q.x, soft[i]))
+		if i < len(soft) {
+			line = append(line, s.at(q.x, soft[i]))
+		}
 	}
 	p.Line("raw", raw...)
-	p.Line("train", line...)
-	names(p, s, line[len(line)-1], soft[len(soft)-1], val)
+	if len(line) > 0 {
+		p.Line("train", line...)
+	}
+	names(p, s, raw[len(raw)-1], h[len(h)-1].Loss, val)
 	return p.SVG()
 }
 
 // names draws the validation curve and writes each curve's name and last value
-// at its end, apart from each other.
+// at its end, apart from each other. They are the numbers that the log ends with:
+// the loss of the last step, not smoothed, and the last evaluation.
 func names(p *plot.Picture, s scale, end plot.Point, trainLoss float64, val []record) {
 	if len(val) == 0 {
-		name(p, "ntrain", end, "training", trainLoss)
+		name(p, "ntrain", end, "training", trainLoss, " last step")
 		return
 	}
 	var line []plot.Point
@@ -172,17 +183,17 @@ func names(p *plot.Picture, s scale, end plot.Point, trainLoss float64, val []re
 		}
 		last.Y, end.Y = last.Y+shift, end.Y-shift
 	}
-	name(p, "ntrain", end, "training", trainLoss)
+	name(p, "ntrain", end, "training", trainLoss, " last step")
 	// Names stand in one column, behind the later of the two ends.
-	name(p, "nval", plot.Point{X: max(end.X, last.X), Y: last.Y}, "validation", *val[len(val)-1].ValLoss)
+	name(p, "nval", plot.Point{X: max(end.X, last.X), Y: last.Y}, "validation", *val[len(val)-1].ValLoss, "")
 }
 
 // name writes a curve's name and last value beside its end, inside the picture.
-func name(p *plot.Picture, style string, end plot.Point, what string, loss float64) {
+func name(p *plot.Picture, style string, end plot.Point, what string, loss float64, of string) {
 	// At the edges of the picture a name stays inside, wherever its curve ends.
 	y := min(max(end.Y, plotTop+10), plotHeight-plotBottom-20)
 	p.Text(style, plot.Point{X: end.X + 10, Y: y - 2}, "start", what)
-	p.Text(style, plot.Point{X: end.X + 10, Y: y + 14}, "start", fmt.Sprintf("%.4f", loss))
+	p.Text(style, plot.Point{X: end.X + 10, Y: y + 14}, "start", fmt.Sprintf("%.4f%s", loss, of))
 }
 
 // axes draws the grid, the ticks and what they mean.

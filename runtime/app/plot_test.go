@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -55,6 +56,10 @@ func TestLossCurve(t *testing.T) {
 		"four hundred": falling(420, 30), "many": falling(100000, 100), "flat": flat, "zero": zero,
 	} {
 		b := lossCurve("a <model> & more", "1 & 2", 2*len(h), h)
+		// The number is the one of the last row on the screen.
+		if want := fmt.Sprintf(">%.4f last step<", h[len(h)-1].Loss); !strings.Contains(string(b), want) {
+			t.Errorf("%s: lacks %s", name, want)
+		}
 		if n := wellFormed(t, b)["polyline"]; n < 2 {
 			t.Errorf("%s: %d curves", name, n)
 		}
@@ -81,6 +86,14 @@ func TestSmooth(t *testing.T) {
 	for i, y := range smooth(p) {
 		if d := math.Abs(y - (3 - 0.01*float64(i))); d > 0.07 {
 			t.Errorf("point %d: %.3f away from the line", i, d)
+		}
+	}
+	// What is drawn stays: points that come later do not move the line's end.
+	for n := 270; n < 300; n++ {
+		for i, y := range smooth(p[:n]) {
+			if longer := smooth(p[:n+min(20, 299-n)])[i]; y != longer {
+				t.Fatalf("%d points: point %d is %v, and later %v", n, i, y, longer)
+			}
 		}
 	}
 	for n := range 5 {

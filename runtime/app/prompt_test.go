@@ -101,6 +101,20 @@ func TestManyWorkers(t *testing.T) {
 	}
 }
 
+// TestSampleLength says before the first step what of the samples does not fit.
+func TestSampleLength(t *testing.T) {
+	train(t, t.TempDir(), func(e *env) { e.info.Recipe.SampleTokens = 1000 }).want(t, 0, "samples end after 20 tokens, where the model's context of 24 is full: train.sample.tokens is 1000")
+	r := train(t, t.TempDir(), func(e *env) { e.info.Recipe.SamplePrompt = strings.Repeat("a", 25) })
+	r.want(t, 2, "train.sample.prompt: has 25 tokens, the model's context is 24")
+	if strings.Contains(r.out, "loss") {
+		t.Errorf("steps were taken:\n%s", r.out)
+	}
+	// As many as fit is no news.
+	if r := train(t, t.TempDir(), func(e *env) { e.info.Recipe.SampleTokens = 20 }); strings.Contains(r.out, "samples end") {
+		t.Error(r.out)
+	}
+}
+
 // TestSampleNever writes no sample where the spec says never, after the last
 // step neither.
 func TestSampleNever(t *testing.T) {

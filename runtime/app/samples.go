@@ -31,6 +31,15 @@ func (s *session) openSamples() error {
 	if !s.sampling {
 		return nil
 	}
+	r := s.recipe
+	// Now, not after the steps that come before the first sample.
+	switch prompt, _ := promptIDs(s.tok, r.BOS, r.SamplePrompt); {
+	case len(prompt) > s.info.Context:
+		return usagef("train.sample.prompt: has %d tokens, the model's context is %d", len(prompt), s.info.Context)
+	case r.SampleTokens > s.info.Context-len(prompt)+1:
+		s.report.note(fmt.Sprintf("samples end after %s, where the model's context of %d is full: train.sample.tokens is %d",
+			plural(s.info.Context-len(prompt)+1, "token"), s.info.Context, r.SampleTokens))
+	}
 	dec, err := s.info.NewDecoder(model.Options{Workers: s.flags.workers, Params: s.trainer.Params()})
 	if err != nil {
 		return err
@@ -50,9 +59,6 @@ func (s *session) writeSamples() error {
 		copy(to, from)
 	}
 	prompt, hidden := promptIDs(s.tok, r.BOS, r.SamplePrompt)
-	if len(prompt) > s.info.Context {
-		return fmt.Errorf("the sample prompt has %d tokens, the model's context is %d", len(prompt), s.info.Context)
-	}
 	texts := make([]*text, r.SampleCount)
 	for i := range texts {
 		// "text": apart from the streams of weights and data.
@@ -60,7 +66,7 @@ func (s *session) writeSamples() error {
 		// Step and number each have bits of their own: seeds of different steps
 		// never meet.
 		seed, _ := rng.New(r.Seed, stream).Bits(uint64(s.step)<<20 | uint64(i))
-		texts[i] = &text{choose: sample.New(s.info.Vocab, sample.Config{Temperature: r.Temperature, TopP: r.TopP, Seed: seed})}
+		texts[i] = &text{draws: sample.Config{Temperature: r.Temperature, TopP: r.TopP, Seed: seed}}
 	}
 	// Side by side, from one prompt.
 	if err := s.samples.write(s.tok, prompt, texts, r.SampleTokens); err != nil {

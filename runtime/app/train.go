@@ -427,10 +427,16 @@ func (s *session) oneStep() error {
 	if rec.Seconds > 0 {
 		rec.TokensPerS = float64(s.stepTokens()) / rec.Seconds
 	}
-	// Of the machine's measured peak: see PeakFLOPS. 0 means that it was not
-	// measured.
+	// Of the machine's measured peak: see PeakFLOPS. 0 means that it is not
+	// known.
 	if s.peakFLOPS > 0 {
 		rec.MFU = rec.TokensPerS * s.info.FLOPsPerToken / s.peakFLOPS
+		// The machine was slower then than it can be.
+		if rec.MFU > 1 {
+			s.report.note(fmt.Sprintf("no MFU from here on: step %s did %s, more than the %s that were measured as the peak at the start",
+				thousands(int64(n)), flops(rec.MFU*s.peakFLOPS), flops(s.peakFLOPS)))
+			rec.MFU, s.peakFLOPS = 0, 0
+		}
 	}
 	// The last step is evaluated and saved in any case, and sampled if any is.
 	last := n == r.Steps

@@ -31,7 +31,7 @@ func call(t *testing.T, change func(*env), args ...string) result {
 	e := newEnv(fakeInfo())
 	e.stdout, e.stderr, e.open, e.fast = &out, &errs, openFake, true
 	e.memory = func() (limit, bool) { return limit{1 << 30, "of a test's memory"}, true }
-	e.peak = func(int) float64 { return 0 }
+	e.peak = func(int) (float64, bool) { return 0, false }
 	if change != nil {
 		change(e)
 	}
@@ -143,7 +143,7 @@ func history(t *testing.T, dir string) []record {
 // TestTrain makes a whole run and checks each of its files.
 func TestTrain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "run")
-	r := train(t, dir, func(e *env) { e.peak = func(int) float64 { return 1e9 } })
+	r := train(t, dir, func(e *env) { e.peak = func(int) (float64, bool) { return 1e9, true } })
 	r.want(t, 0, "bigram · 66.0 k parameters", "40 steps of 96 tokens", "1.06 MiB of 1.00 GiB available", "bits per byte", "generate --run "+dir)
 
 	info := fakeInfo()
@@ -345,6 +345,23 @@ func TestSamplesDoNotFit(t *testing.T) {
 	r.want(t, 0, "no samples: beside training they need 1.00 GiB")
 	if s, _ := filepath.Glob(filepath.Join(dir, "samples", "*")); len(s) > 0 {
 		t.Errorf("samples %v", s)
+	}
+}
+
+// TestPeak shows no share of a peak that could not be measured, nor one above 1: the
+// machine was busy when the run began, and the run says so once.
+func TestPeak(t *testing.T) {
+	r := train(t, t.TempDir(), func(e *env) { e.peak = func(int) (float64, bool) { return 1e9, false } })
+	r.want(t, 0, "no MFU: the machine is busy")
+	dir := t.TempDir()
+	r = train(t, dir, func(e *env) { e.peak = func(int) (float64, bool) { return 1e-3, true } })
+	r.want(t, 0, "machine  one worker a processor, MFU is of 0.00 MFLOP/s: multiply-adds in registers, measured now")
+	if n := strings.Count(r.out, "no MFU from here on: step 1 did "); n != 1 {
+		t.Errorf("said %d times:\n%s", n, r.out)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
+	if err != nil || strings.Contains(string(b), "mfu") {
+		t.Errorf("%v: %s", err, b)
 	}
 }
 

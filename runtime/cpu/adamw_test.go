@@ -113,7 +113,7 @@ func TestSumSquares(t *testing.T) {
 }
 
 func TestPeakFLOPS(t *testing.T) {
-	one := PeakFLOPS(1)
+	one, _ := PeakFLOPS(1)
 	// The slowest core on which this could run and the fastest.
 	if one < 1e8 || one > 1e12 {
 		t.Errorf("one worker reaches %.3g FLOP/s", one)

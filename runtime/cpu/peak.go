@@ -1,20 +1,30 @@
 package cpu
 
 import (
+	"cmp"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
 
+// How the peak is measured: in windows long enough that starting goroutines is
+// nothing beside them, until the best of them agree.
+const (
+	peakWindow  = 8 * time.Millisecond
+	peakTime    = 500 * time.Millisecond // at most
+	peakAtLeast = 8                      // windows
+	peakAgree   = 3                      // of the best windows
+	peakWithin  = 0.03                   // of the best one
+)
+
 // PeakFLOPS measures the rate of float32 multiply-adds that the given number
 // of workers reach together with everything in registers, in FLOP/s, as the
-// yardstick of a kernel's efficiency. It takes about 100 ms and returns the
-// best of several windows, since others may use the machine too.
-func PeakFLOPS(workers int) float64 {
-	const (
-		windows = 10
-		window  = 8 * time.Millisecond
-	)
+// yardstick of a kernel's efficiency. It takes from 0.1 s to 0.5 s and returns the
+// best of several windows, since others may use the machine too. Where they use it
+// so much that the best windows differ, steady is false, and the machine may be
+// capable of more.
+func PeakFLOPS(workers int) (flops float64, steady bool) {
 	isa := detect()
 	// One round long enough to time, to choose the length of a window.
 	n := 1000
@@ -23,25 +33,37 @@ func PeakFLOPS(workers int) float64 {
 		start := time.Now()
 		fmaLoop(isa, n)
 		if t := time.Since(start); t > 500*time.Microsecond {
-			n = max(1, int(float64(n)*float64(window)/float64(t)))
+			n = max(1, int(float64(n)*float64(peakWindow)/float64(t)))
 			break
 		}
 		n *= 2
 	}
-	best := 0.0
-	for range windows {
-		// Best of several: an interrupted window says what somebody else did.
+	began := time.Now()
+	return agreeing(func() (float64, bool) {
 		start := time.Now()
 		var all sync.WaitGroup
-		// Goroutines are started anew in each window; beside 8 ms that is
-		// nothing.
 		for range workers {
 			all.Go(func() { fmaLoop(isa, n) })
 		}
 		all.Wait()
-		best = max(best, float64(workers)*float64(n)*fmaLoopFLOPs(isa)/time.Since(start).Seconds())
+		return float64(workers) * float64(n) * fmaLoopFLOPs(isa) / time.Since(start).Seconds(), time.Since(began) < peakTime
+	})
+}
+
+// agreeing takes rates until the best of them agree or there are no more, and
+// returns the best. An interrupted window says what somebody else did, and a
+// single fast one may be the clock's mistake.
+func agreeing(window func() (rate float64, more bool)) (best float64, steady bool) {
+	var rates []float64
+	for more := true; more && !steady; {
+		var r float64
+		r, more = window()
+		rates = append(rates, r)
+		slices.SortFunc(rates, func(a, b float64) int { return cmp.Compare(b, a) })
+		best = rates[0]
+		steady = len(rates) >= peakAtLeast && rates[peakAgree-1] >= (1-peakWithin)*best
 	}
-	return best
+	return best, steady
 }
 
 // fmaPortable is n times 8 independent multiply-adds.
