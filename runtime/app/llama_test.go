@@ -22,7 +22,7 @@ type storyDecoder struct {
 
 func storyInfo() model.Info {
 	info := model.Info{Name: "stories", Dim: 64, Layers: 5, Heads: 8, KVHeads: 4, HeadDim: 8, FFNDim: 172, Vocab: 512, Context: 512,
-		Recipe: model.Recipe{BOS: true}, Memory: model.Memory{Prefill: 16, MaxSequences: 1}}
+		Recipe: model.Recipe{BOS: true, TopP: 1}, Memory: model.Memory{Prefill: 16, MaxSequences: 1}}
 	offset := 0
 	add := func(name string, shape ...int) {
 		w := model.Weight{Name: name, Meta: name + ".weight", Shape: shape, Offset: offset}
