@@ -24,6 +24,7 @@ type Menu struct {
 	Units  [][]string // values that are stored or left out together, by name
 	Joined [][]string // of these the ones that need not be together, but are since there are too many; nil if the menu is complete
 	Sets   int        // of units, that plan differently
+	Work   int64      // of all answers so far, in choices for a layer that were looked at
 	Priced int        // of these the ones that were planned; the others were beaten by what they need at least
 
 	points []point // none better than another in every respect, by above, largest first

@@ -223,7 +223,10 @@ func (m *Menu) search(budget int64, most float64) []int {
 	}
 	reach[0] = append(reach[0], state{})
 	more, merged := m.more, m.merged
-	defer func() { m.ways, m.more, m.merged = ways, more, merged }()
+	defer func() {
+		m.ways, m.more, m.merged = ways, more, merged
+		m.Work += int64(len(ways)) + int64(len(m.points))*int64(m.Layers)
+	}()
 	end := m.end(budget)
 	for i, p := range m.points {
 		bound := m.hulls[i]
@@ -388,12 +391,14 @@ func (m *Menu) good(budget int64) []int {
 	}
 	cost := m.flops(best)
 	try := func(n []int) bool {
+		m.Work += int64(len(n))
 		if c := m.flops(n); c < cost && m.fits(n, budget) {
 			best, cost = slices.Clone(n), c
 			return true
 		}
 		return false
 	}
+	m.Work += int64(len(m.points)) * int64(len(m.points)) * int64(m.Layers) / 2
 	n := make([]int, len(m.points))
 	for i, p := range m.points {
 		for j := i; j < len(m.points); j++ {

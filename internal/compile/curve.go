@@ -50,6 +50,11 @@ type CurvePolicy struct {
 // A curve of more corners than curveCorners is drawn from at least so many steps.
 const curveCorners, curveSteps = 400, 250
 
+// curveWork bounds the solver's work on all corners, to some seconds. An answer
+// takes longer the more layers there are: where the work does not suffice, the curve
+// has as many steps as it does suffice for, and curveFewest at least.
+const curveWork, curveFewest = 30e6, 12
+
 // CheckpointCurve finds the curve of a spec, whatever its policy. Each corner
 // is an exact answer of the solver.
 func CheckpointCurve(s *specs.Spec, o Options) (c *Curve, err error) {
@@ -68,9 +73,12 @@ func CheckpointCurve(s *specs.Spec, o Options) (c *Curve, err error) {
 	}
 	// First every corner. Where there are too many the curve is a choice of them.
 	c.Resolution, c.Complete = plan.Align, true
-	if c.Points, err = corners(m, plan.Align, curveCorners); c.Points == nil && err == nil {
-		c.Resolution, c.Complete = max(plan.Align, (c.Maximum-c.Minimum)/curveSteps), false
-		c.Points, err = corners(m, c.Resolution, math.MaxInt)
+	before := m.Work
+	tried := 0
+	if c.Points, tried, err = corners(m, plan.Align, curveCorners); c.Points == nil && err == nil {
+		steps := min(curveSteps, max(curveFewest, int64(curveWork/(float64(m.Work-before)/float64(tried)))))
+		c.Resolution, c.Complete = max(plan.Align, (c.Maximum-c.Minimum)/steps), false
+		c.Points, _, err = corners(m, c.Resolution, math.MaxInt)
 	}
 	if err != nil {
 		return nil, err
@@ -100,18 +108,20 @@ func CheckpointCurve(s *specs.Spec, o Options) (c *Curve, err error) {
 }
 
 // corners finds those of a curve, from the largest budget down, or nil if it takes
-// more than limit answers. An answer's peak is mostly below its budget, and all
+// more than limit answers, or with a limit more than curveWork; and how many answers it
+// took. An answer's peak is mostly below its budget, and all
 // budgets between the two have the same answer, so the walk goes on just below the
 // peak, or a step of the resolution further, whichever is less.
-func corners(m *passes.Menu, resolution int64, limit int) (points []CurvePoint, err error) {
+func corners(m *passes.Menu, resolution int64, limit int) (points []CurvePoint, tried int, err error) {
 	least := m.Minimum()
-	for budget := m.Maximum(); budget >= least; limit-- {
-		if limit == 0 {
-			return nil, nil
+	bounded, most := limit < math.MaxInt, m.Work+curveWork
+	for budget := m.Maximum(); budget >= least; tried++ {
+		if tried == limit || bounded && m.Work > most {
+			return nil, tried, nil
 		}
 		a, err := m.Solve(budget)
 		if err != nil {
-			return nil, err
+			return nil, tried, err
 		}
 		if k := len(points) - 1; k >= 0 && points[k].FLOPs == a.FLOPs {
 			// The same work in less memory: the corner moves to the left.
@@ -129,5 +139,5 @@ func corners(m *passes.Menu, resolution int64, limit int) (points []CurvePoint, 
 			break
 		}
 	}
-	return points, nil
+	return points, tried, nil
 }

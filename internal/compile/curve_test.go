@@ -113,3 +113,19 @@ func TestBudgetOrders(t *testing.T) {
 		t.Logf("%s: %d sizes", name, len(sizes))
 	}
 }
+
+// TestCurveOfManyLayers answers with fewer steps, and says so, where all of them
+// would take minutes.
+func TestCurveOfManyLayers(t *testing.T) {
+	s, err := specs.Load(filepath.Join("..", "..", "specs", "gopher.jsonnet"), specs.Options{Set: []string{"model.n_layers=1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := CheckpointCurve(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(curve.Points); n < curveFewest || n > curveSteps/2 || curve.Complete || curve.Resolution < (curve.Maximum-curve.Minimum)/int64(n+1) {
+		t.Errorf("%d corners, complete %v, in steps of %d bytes", n, curve.Complete, curve.Resolution)
+	}
+}
