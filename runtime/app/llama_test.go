@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/llamac/llamac/runtime/model"
@@ -186,7 +187,8 @@ func TestStory(t *testing.T) {
 	// Its tokenizer lies beside it.
 	r = generate(t, stories, args[0], args[1], "--temperature", "0", "-n", "200")
 	r.want(t, 0)
-	if r.out != string(want) || r.err != "" {
+	// This description has no architecture to compare, which warnings say.
+	if r.out != string(want) || strings.Contains(r.err, "tokenizer: ") || strings.Contains(r.err, "a second") {
 		t.Errorf("%q\n%s", r.err, r.out)
 	}
 	hf := filepath.Join(root, "weights", "stories260K_hf_f32")
