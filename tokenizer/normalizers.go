@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -104,13 +103,13 @@ func (p *pipeline) readNormalizer(n *jsonPart, depth int) error {
 // matches.
 func (z *normalizer) readReplace(pattern *jsonPattern, content string) error {
 	if pattern == nil || (pattern.Regex == nil) == (pattern.String == nil) {
-		return errors.New("a Replace without a pattern")
+		return fmt.Errorf("Replace without a pattern")
 	}
 	z.spaces = strings.Contains(content, " ")
 	if pattern.String != nil {
 		from := *pattern.String
 		if from == "" {
-			return errors.New("a Replace of nothing is not supported")
+			return fmt.Errorf("Replace of nothing is not supported")
 		}
 		z.key = fmt.Sprintf("replace %q %q", from, content)
 		z.escape = from == " " && content == space
@@ -128,16 +127,18 @@ func (z *normalizer) readReplace(pattern *jsonPattern, content string) error {
 	}
 	x, err := compileRegex(*pattern.Regex)
 	if err != nil {
-		return fmt.Errorf("a Replace: %w", err)
+		return fmt.Errorf("Replace: %w", err)
 	}
 	if x.match(nil, 0) >= 0 {
-		return fmt.Errorf("a Replace by the pattern %q, which matches nothing at all, is not supported", *pattern.Regex)
+		return fmt.Errorf("Replace by the pattern %q, which matches nothing at all, is not supported", *pattern.Regex)
 	}
 	z.key = fmt.Sprintf("replace regex %q %q", *pattern.Regex, content)
 	z.apply = func(dst, text []byte) []byte {
+		m := x.begin()
+		defer x.idle.Put(m)
 		done := 0
 		for at := 0; at <= len(text); {
-			start, end := x.find(text, at)
+			start, end := x.findNext(m, text, at)
 			if start < 0 {
 				break
 			}

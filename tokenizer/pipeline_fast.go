@@ -25,7 +25,9 @@ type shortcut struct {
 	split   bool
 	prefix  prefixRule
 	always  bool     // the dummy space also goes before a space
-	needles [][]byte // ▁, and parts of the tokens that are found after normalising
+	needles [][]byte // parts of the tokens that are found after normalising
+	tokens  matcher  // those tokens, with spaces for ▁, where cutting needs no more
+	found   bool     // tokens is there
 }
 
 // mostNeedles bounds how often a text is searched through before it is encoded.
@@ -53,11 +55,15 @@ func (p *pipeline) findShortcuts(t *BPE) {
 	default:
 		return
 	}
-	f.needles = [][]byte{[]byte(space)}
+	spelled := make([]string, len(p.added))
+	f.found = len(p.steps) == 0
 	for _, sym := range p.norm.token {
 		// It begins with ▁ where one is put before every text, also before this
 		// one. No text without the rest of it holds it.
-		s := strings.TrimLeft(p.normalForm(p.added[sym].Content), space)
+		a := &p.added[sym]
+		spelled[sym] = strings.ReplaceAll(p.normalForm(a.Content), space, " ")
+		f.found = f.found && !a.LStrip && !a.RStrip && !a.SingleWord // ▁ is no white space to them
+		s := strings.TrimLeft(p.normalForm(a.Content), space)
 		if s == "" || strings.Contains(s, space) || len(f.needles) == mostNeedles {
 			return
 		}
@@ -66,6 +72,8 @@ func (p *pipeline) findShortcuts(t *BPE) {
 		}
 	}
 	f.spaced = true
+	f.tokens = newMatcher(spelled)
+	f.tokens.plain = p.norm.plain
 	p.fast = f
 }
 
@@ -78,15 +86,24 @@ func (s *step) idle() bool {
 // long way.
 func (p *pipeline) encodeSpaced(t *BPE, st *state, dst []int32, text []byte, first bool) (_ []int32, ok bool) {
 	f := &p.fast
-	if len(text) == 0 || !utf8.Valid(text) {
+	if len(text) == 0 || bytes.Contains(text, []byte(space)) || !utf8.Valid(text) {
 		return dst, false
 	}
-	for _, n := range f.needles {
-		if bytes.Contains(text, n) {
-			return dst, false
-		}
+	needed := slices.ContainsFunc(f.needles, func(n []byte) bool { return bytes.Contains(text, n) })
+	if needed && !f.found {
+		return dst, false
 	}
 	prefix := (f.prefix == prefixEach || f.prefix == prefixFirst && first) && (f.always || text[0] != ' ')
+	if needed {
+		if prefix {
+			b := st.buffer(0)
+			*b = append(append((*b)[:0], ' '), text...)
+			text = *b
+		}
+		return p.between(&f.tokens, dst, text, func(dst []int32, text []byte, _ int) []int32 {
+			return t.encodeWords(st, dst, len(dst), text, false)
+		}), true
+	}
 	if !f.split {
 		return t.encodeWords(st, dst, len(dst), text, prefix), true
 	}

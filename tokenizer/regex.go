@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -16,13 +17,19 @@ import (
 // is an error that names it. Meanings are Oniguruma's, which Hugging Face's
 // library runs: ^ and $ are those of lines, \s \d \w those of Unicode.
 //
-// What is repeated without bound is single characters, never groups: so time is
-// a small power of a run's length, and the stack bounded, whatever the text.
+// What is repeated without bound is single characters, never groups, and what
+// follows a repetition depends on where it ends alone. So ends at which the rest
+// did not match are remembered, and none is tried twice: time is linear in the text,
+// whatever the text, and the stack bounded by the expression. The other ways in which
+// an expression can match at one place are counted when it is read, and too many
+// are an error.
 
 // regex is a compiled expression.
 type regex struct {
 	source string
 	node   *rxNode
+	runs   int       // unbounded repetitions
+	idle   sync.Pool // of *rxState
 }
 
 // rxKind says what a node of an expression matches.
@@ -48,6 +55,7 @@ type rxNode struct {
 	min, max int // max is -1 for no bound
 	lazy     bool
 	neg      bool
+	run      int // of unbounded repetitions: their number
 }
 
 // rxSetOf is a set of characters.
@@ -87,6 +95,7 @@ const (
 	maxRegex      = 4096 // bytes of an expression
 	maxRegexDepth = 64
 	maxRegexCount = 1000
+	maxRegexWork  = 1 << 14 // steps at one place of a text
 )
 
 // compileRegex parses an expression.
@@ -108,11 +117,55 @@ func compileFor(source string, rust bool) (*regex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q is not supported: %w", source, err)
 	}
-	return &regex{source: source, node: n}, nil
+	if ways, length := n.work(); ways*length > maxRegexWork {
+		return nil, fmt.Errorf("pattern %q is not supported: it has too many ways to match at one place", source)
+	}
+	return &regex{source: source, node: n, runs: p.runs}, nil
+}
+
+// work bounds in how many ways an expression can match at one place, where each
+// unbounded repetition counts as one, and how many characters a way looks at. Both
+// stop counting behind maxRegexWork.
+func (n *rxNode) work() (ways, length int) {
+	bound := func(n int) int { return min(n, 2*maxRegexWork) }
+	switch n.kind {
+	case rxSeq:
+		ways = 1
+		for _, kid := range n.kids {
+			w, l := kid.work()
+			ways, length = bound(ways*w), bound(length+l)
+		}
+	case rxAlt:
+		for _, kid := range n.kids {
+			w, l := kid.work()
+			ways, length = bound(ways+w), bound(max(length, l))
+		}
+	case rxRepeat:
+		w, l := n.kids[0].work()
+		if n.max < 0 {
+			return 1, l
+		}
+		power := 1
+		for k := 0; k <= n.max; k++ {
+			if k >= n.min {
+				ways = bound(ways + power)
+			}
+			power = bound(power * w)
+		}
+		length = bound(l * n.max)
+	case rxLook, rxAtomic:
+		// Each of its ways is tried, though at most one is gone on with.
+		w, l := n.kids[0].work()
+		return 1, bound(w * l)
+	default:
+		return 1, 1
+	}
+	return max(ways, 1), max(length, 1)
 }
 
 type rxParser struct {
 	rest string
+	runs int
 	rust bool // \w as Rust's expressions have it
 }
 
@@ -226,11 +279,24 @@ func (p *rxParser) repeats(n *rxNode) (*rxNode, error) {
 		case n.kind != rxSet && n.choices():
 			return nil, fmt.Errorf("a repeated group with repetitions in it")
 		}
+		// More than one of a character before there is no end: so many, and then
+		// any number.
+		first := r.min
+		if r.max < 0 && r.min > 1 {
+			r.min = 0
+		}
+		if r.max < 0 {
+			r.run = p.runs
+			p.runs++
+		}
 		n = r
+		if r.max < 0 && first > 1 {
+			n = &rxNode{kind: rxSeq, kids: []*rxNode{{kind: rxRepeat, kids: r.kids, min: first, max: first}, r}}
+		}
 		if p.skip("?") {
 			r.lazy = true
 		} else if p.skip("+") {
-			n = &rxNode{kind: rxAtomic, kids: []*rxNode{r}}
+			n = &rxNode{kind: rxAtomic, kids: []*rxNode{n}}
 		}
 	}
 }
@@ -487,162 +553,4 @@ func (p *rxParser) member() (rxItem, error) {
 		return rxItem{}, fmt.Errorf("a class that ends in %q", r)
 	}
 	return rxItem{lo: r, hi: r}, nil
-}
-
-// match returns where the expression's match that begins at s[at] ends, -1 if
-// there is none.
-func (x *regex) match(s []byte, at int) int {
-	return x.node.match(s, at, nil)
-}
-
-// rxNext is what has to match behind a node; nil is nothing more.
-type rxNext struct {
-	node *rxNode
-	kid  int // of a sequence: the next one; of a repetition: how often it has matched
-	from int // of a repetition: where the last one began
-	then *rxNext
-}
-
-func (k *rxNext) match(s []byte, at int) int {
-	if k == nil {
-		return at
-	}
-	if k.node.kind == rxSeq {
-		return k.node.sequence(s, at, k.kid, k.then)
-	}
-	// A repetition that matched nothing does not go on for ever.
-	if at == k.from && k.kid > k.node.min {
-		return -1
-	}
-	return k.node.repeat(s, at, k.kid, k.then)
-}
-
-// runeAt decodes a character; a byte that is no UTF-8 counts as U+FFFD.
-func runeAt(s []byte, at int) (rune, int) {
-	if at < len(s) && s[at] < utf8.RuneSelf {
-		return rune(s[at]), 1
-	}
-	return utf8.DecodeRune(s[at:])
-}
-
-func (n *rxNode) match(s []byte, at int, then *rxNext) int {
-	switch n.kind {
-	case rxSet:
-		if r, size := runeAt(s, at); size > 0 && n.set.has(r) {
-			return then.match(s, at+size)
-		}
-		return -1
-	case rxSeq:
-		return n.sequence(s, at, 0, then)
-	case rxAlt:
-		for _, kid := range n.kids {
-			if end := kid.match(s, at, then); end >= 0 {
-				return end
-			}
-		}
-		return -1
-	case rxRepeat:
-		return n.repeat(s, at, 0, then)
-	case rxLook:
-		if (n.kids[0].match(s, at, nil) >= 0) == n.neg {
-			return -1
-		}
-	case rxAtomic:
-		if at = n.kids[0].match(s, at, nil); at < 0 {
-			return -1
-		}
-	case rxBegin:
-		if at > 0 && s[at-1] != '\n' {
-			return -1
-		}
-	case rxEnd:
-		if at < len(s) && s[at] != '\n' {
-			return -1
-		}
-	case rxTextBegin:
-		if at > 0 {
-			return -1
-		}
-	case rxTextEnd:
-		if at < len(s) {
-			return -1
-		}
-	}
-	return then.match(s, at)
-}
-
-func (n *rxNode) sequence(s []byte, at, kid int, then *rxNext) int {
-	// Sets in a row need nobody to come back to them.
-	for kid < len(n.kids) && n.kids[kid].kind == rxSet {
-		r, size := runeAt(s, at)
-		if size == 0 || !n.kids[kid].set.has(r) {
-			return -1
-		}
-		at += size
-		kid++
-	}
-	switch {
-	case kid == len(n.kids):
-		return then.match(s, at)
-	case kid == len(n.kids)-1:
-		return n.kids[kid].match(s, at, then)
-	}
-	return n.kids[kid].match(s, at, &rxNext{node: n, kid: kid + 1, then: then})
-}
-
-func (n *rxNode) repeat(s []byte, at, done int, then *rxNext) int {
-	if set := n.kids[0].set; set != nil && !n.lazy {
-		// Of single characters: as many as there are, then one less at a time.
-		end, count := at, 0
-		for n.max < 0 || count < n.max {
-			r, size := runeAt(s, end)
-			if size == 0 || !set.has(r) {
-				break
-			}
-			end, count = end+size, count+1
-		}
-		for ; count >= n.min; count-- {
-			if to := then.match(s, end); to >= 0 {
-				return to
-			}
-			if count > 0 {
-				_, size := utf8.DecodeLastRune(s[at:end])
-				end -= size
-			}
-		}
-		return -1
-	}
-	more := func() int {
-		if n.max >= 0 && done >= n.max {
-			return -1
-		}
-		return n.kids[0].match(s, at, &rxNext{node: n, kid: done + 1, from: at, then: then})
-	}
-	if done < n.min {
-		return more()
-	}
-	if n.lazy {
-		if to := then.match(s, at); to >= 0 {
-			return to
-		}
-		return more()
-	}
-	if to := more(); to >= 0 {
-		return to
-	}
-	return then.match(s, at)
-}
-
-// find returns the first match at or behind at; start is -1 if there is none.
-func (x *regex) find(s []byte, at int) (start, end int) {
-	for {
-		if end := x.match(s, at); end >= 0 {
-			return at, end
-		}
-		if at >= len(s) {
-			return -1, -1
-		}
-		_, n := runeAt(s, at)
-		at += n
-	}
 }

@@ -1,8 +1,11 @@
 package tokenizer
 
 import (
+	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -99,7 +102,7 @@ func FuzzRegex(f *testing.F) {
 	f.Add(`\s?[!-/:-~！-／]+|\s+$|(?>a?b{2,3})`, " a!")
 	f.Fuzz(func(t *testing.T, pattern, text string) {
 		x, err := compileRegex(pattern)
-		if err != nil || len(text) > 100 || strings.Count(pattern, "{") > 3 {
+		if err != nil || len(text) > 4096 {
 			return
 		}
 		if start, end := x.find([]byte(text), 0); start > end || end > len(text) {
@@ -129,4 +132,72 @@ func FuzzScanners(f *testing.F) {
 			checkScanner(t, x, cut, s)
 		}
 	})
+}
+
+// TestRegexIsLinear: no pattern that is read takes more than a bounded number of
+// steps for each byte, whatever the text. Hostile files must not hang a program.
+func TestRegexIsLinear(t *testing.T) {
+	for _, pattern := range []string{strings.Repeat("a?", 30) + strings.Repeat("a", 30), `(?:a|a|b){30}c`, `(?:a|b|ab){1,20}`, strings.Repeat(`a{0,100}`, 3) + "b"} {
+		if _, err := compileRegex(pattern); err == nil || !strings.Contains(err.Error(), "too many ways to match") {
+			t.Errorf("%.40q: %v", pattern, err)
+		}
+	}
+	const n = 1 << 17
+	texts := map[string]string{"spaces": strings.Repeat(" ", n), "newlines": strings.Repeat("\n", n), "digits": strings.Repeat("1", n), "letters": strings.Repeat("a", n),
+		"upper": strings.Repeat("A", n), "mixed": strings.Repeat("aA", n/2), "emoji": strings.Repeat("\U0001f642", n/4), "punctuation": strings.Repeat("!/", n/2), "bad": strings.Repeat("\xe2", n)}
+	hostile := []string{`\s+$`, `\s++$`, `\s+?$`, `a*a*a*a*b`, `(?=a*a)c`, `(?>a+)b`, ` ?a*b|a`, `[aA]*[a-z]*[aA]+1`, `.*.*.*x`, `.{2,}?x`, `(?!.*x)y`}
+	for name, text := range texts {
+		for _, pattern := range hostile {
+			x, err := compileRegex(pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []string{text, text + "x", "x" + text + "?"} {
+				began := time.Now()
+				find := findRegex(x)(nil, []byte(s))
+				if d := time.Since(began); d > 3*time.Second || len(find) == 0 {
+					t.Errorf("%s, %s: %v", pattern, name, d)
+				}
+			}
+		}
+	}
+}
+
+// TestRegexRemembers: what is remembered of a text never changes what matches.
+func TestRegexRemembers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	atoms := []string{"a", "b", "[ab]", ".", `\s`, "(?=a)", "(?!b)", "(?:a|ab)", "(?=a*b)", "(?>a*)", "$", "(?:b|a*)"}
+	counts := []string{"", "", "*", "+", "?", "*?", "+?", "++", "{2,}", "{1,2}", "{2,}?"}
+	tried := 0
+	for tried < 4000 {
+		var p strings.Builder
+		for range 1 + rng.IntN(4) {
+			p.WriteString(atoms[rng.IntN(len(atoms))] + counts[rng.IntN(len(counts))])
+		}
+		x, err := compileRegex(p.String())
+		if err != nil {
+			continue
+		}
+		tried++
+		text := make([]byte, rng.IntN(14))
+		for i := range text {
+			text[i] = "aaabb \n"[rng.IntN(7)]
+		}
+		m := x.begin()
+		for at := range len(text) + 1 {
+			if got, want := x.node.match(m, text, at, nil), x.match(text, at); got != want {
+				t.Fatalf("%q on %q at %d: %d, from nothing %d", p.String(), text, at, got, want)
+			}
+			// The definition, where Go's own library has the same meaning.
+			if re, err := regexp.Compile(`(?m)^(?:` + p.String() + `)`); err == nil && at == 0 && !strings.Contains(p.String(), "++") && !strings.Contains(p.String(), "$") {
+				want := -1
+				if loc := re.FindIndex(text); loc != nil && loc[0] == 0 {
+					want = loc[1]
+				}
+				if got := x.match(text, 0); got != want {
+					t.Fatalf("%q on %q: %d, want %d", p.String(), text, got, want)
+				}
+			}
+		}
+	}
 }

@@ -153,9 +153,11 @@ func (s *step) pieces(dst []cut, base int, text []byte) []cut {
 // findRegex finds an expression's matches.
 func findRegex(x *regex) finder {
 	return func(dst []cut, text []byte) []cut {
+		m := x.begin()
+		defer x.idle.Put(m)
 		done, at, last := 0, 0, -1
 		for at <= len(text) {
-			start, end := x.find(text, at)
+			start, end := x.findNext(m, text, at)
 			if start < 0 {
 				break
 			}
