@@ -38,14 +38,19 @@ func (t *tally) add(name string, size int64, share float64) {
 }
 
 // enough reports whether whole documents make the split that was asked for, to a
-// factor of two.
-func (t *tally) enough(share float64) bool {
+// factor of two, or of four where there are many: one file can be most of a text.
+// Unless all documents were counted, many are taken for enough.
+func (t *tally) enough(share float64, counted bool) bool {
+	factor := 2.0
 	if t.held >= enoughDocs && t.kept >= enoughDocs {
-		return true
+		if !counted {
+			return true
+		}
+		factor = 4
 	}
 	all := float64(t.heldBytes + t.keptBytes)
 	held, kept := float64(t.heldBytes), float64(t.keptBytes)
-	return held > 0 && kept > 0 && held >= all*share/2 && held <= all*share*2 && kept >= all*(1-share)/2
+	return held > 0 && kept > 0 && held >= all*share/factor && held <= all*share*factor && kept >= all*(1-share)/factor
 }
 
 // chooseSplits decides for each source how it is split. It is decided for the
@@ -104,7 +109,11 @@ func (p *plan) chooseSplits(ctx context.Context, cfg *Config) error {
 			}
 		}
 	}
-	byName := all.enough(cfg.Validation)
+	counted := true
+	for i := range p.files {
+		counted = counted && kinds[cfg.Sources[i].Kind].whole
+	}
+	byName := all.enough(cfg.Validation, counted)
 	for i := range p.split {
 		p.split[i] = splitPosition
 		if byName && each[i].kept > 0 {

@@ -70,6 +70,29 @@ func TestSplitOfFewFiles(t *testing.T) {
 	}
 }
 
+// One file that is most of a text of many is not held out whole because its name
+// says so.
+func TestSplitOfUnequalFiles(t *testing.T) {
+	const share = 0.3
+	for _, large := range []bool{true, false} { // what the large file's name says
+		dir := t.TempDir()
+		for i := range 200 {
+			put(t, dir, fmt.Sprintf("%03d.txt", i), []byte(strings.Repeat("some words of a text\n", 5)))
+		}
+		name := ""
+		for i := 0; name == "" || heldOut(name, share) != large; i++ {
+			name = fmt.Sprintf("large%d.txt", i)
+		}
+		put(t, dir, name, []byte(strings.Repeat("most of the words of it\n", 20000)))
+		set := run(t, Config{Sources: []Source{{Name: "s", Share: 1, Kind: "files", Paths: []string{"*"}}}, Tokenizer: byteTok{},
+			AddBOS: true, AddEOS: true, Validation: share, Base: dir, OutDir: t.TempDir()})
+		s := set.Manifest.Sources[0]
+		if held := float64(s.HeldOut.Bytes) / float64(s.Train.Bytes+s.HeldOut.Bytes); held < share/4 || held > 1-(1-share)/4 {
+			t.Errorf("%s: %g of the text are held out by %s, want %g", name, held, s.Split, share)
+		}
+	}
+}
+
 // With enough documents, a book beside them stays whole; a source that would be
 // held out whole is cut.
 func TestSplitOfMixture(t *testing.T) {
