@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -103,13 +104,13 @@ func (p *pipeline) readNormalizer(n *jsonPart, depth int) error {
 // matches.
 func (z *normalizer) readReplace(pattern *jsonPattern, content string) error {
 	if pattern == nil || (pattern.Regex == nil) == (pattern.String == nil) {
-		return fmt.Errorf("Replace without a pattern")
+		return errors.New("a Replace without a pattern")
 	}
 	z.spaces = strings.Contains(content, " ")
 	if pattern.String != nil {
 		from := *pattern.String
 		if from == "" {
-			return fmt.Errorf("Replace of nothing is not supported")
+			return errors.New("a Replace of nothing is not supported")
 		}
 		z.key = fmt.Sprintf("replace %q %q", from, content)
 		z.escape = from == " " && content == space
@@ -127,10 +128,10 @@ func (z *normalizer) readReplace(pattern *jsonPattern, content string) error {
 	}
 	x, err := compileRegex(*pattern.Regex)
 	if err != nil {
-		return fmt.Errorf("Replace: %w", err)
+		return fmt.Errorf("a Replace: %w", err)
 	}
 	if x.match(nil, 0) >= 0 {
-		return fmt.Errorf("Replace by the pattern %q, which matches nothing at all, is not supported", *pattern.Regex)
+		return fmt.Errorf("a Replace by the pattern %q, which matches nothing at all, is not supported", *pattern.Regex)
 	}
 	z.key = fmt.Sprintf("replace regex %q %q", *pattern.Regex, content)
 	z.apply = func(dst, text []byte) []byte {
