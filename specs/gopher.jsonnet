@@ -29,7 +29,7 @@ llama {
     sample: {
       every: 900,
       count: 10,
-      tokens: 512,
+      tokens: 480,  // with the prompt they fit in the context
       prompt: '// String returns the name of the file.\nfunc (f *File) String() string {\n',
       temperature: 0.4,
       top_p: 0.9,
