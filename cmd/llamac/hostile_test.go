@@ -115,6 +115,9 @@ func hostile(t *testing.T, every int) {
 		late := ctx.Err() != nil
 		cancel()
 		shown := fmt.Sprintf("llamac %.300q", call.args)
+		if st, err := os.Stat(os.DevNull); err != nil || st.Mode().IsRegular() {
+			t.Fatalf("%s replaced %s", shown, os.DevNull)
+		}
 		var exit *exec.ExitError
 		switch {
 		case late:

@@ -47,7 +47,10 @@ func (c *buildCmd) Run() error {
 	if err := gobuild.WriteFile(c.Out, data); err != nil {
 		return err
 	}
-	// WriteFile makes files of data.
+	// WriteFile makes files of data. A device keeps its own mode.
+	if st, err := os.Stat(c.Out); err != nil || !st.Mode().IsRegular() {
+		return err
+	}
 	if err := os.Chmod(c.Out, 0o755); err != nil {
 		return err
 	}

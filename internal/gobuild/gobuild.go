@@ -238,13 +238,28 @@ func (m *Module) neighbours(dir string) (list []error) {
 	return list
 }
 
-// WriteFile writes a file whole or not at all, with its folders.
+// WriteFile writes a file whole or not at all, with its folders. What a link leads
+// to is written, and not the link; a device or a pipe, which a rename would
+// replace by a file, gets the bytes.
 func WriteFile(name string, data []byte) error {
-	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
-		return nil
+	if to, err := filepath.EvalSymlinks(name); err == nil {
+		name = to
 	}
-	if st, err := os.Stat(name); err == nil && st.IsDir() {
+	switch st, err := os.Stat(name); {
+	case err != nil: // it is not there
+	case st.IsDir():
 		return fmt.Errorf("%s is a folder, not a file", name)
+	case !st.Mode().IsRegular():
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		return errors.Join(err, f.Close())
+	default:
+		if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
+			return nil
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
